@@ -1,0 +1,2 @@
+#include "logitude/context.h"
+int main(void) { return 0; }

@@ -1,0 +1,38 @@
+# Warnings, sanitizers and the flags of the kernels that are compiled once per instruction set.
+
+function(logitude_sanitize target)
+  if(LOGITUDE_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=${LOGITUDE_SANITIZE} -fno-omit-frame-pointer
+                                             -fno-sanitize-recover=all)
+    target_link_options(${target} PUBLIC -fsanitize=${LOGITUDE_SANITIZE})
+  endif()
+endfunction()
+
+function(logitude_compile_options target)
+  target_compile_definitions(${target} PRIVATE _POSIX_C_SOURCE=200809L)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes
+                                           -Wmissing-prototypes -Wvla -fvisibility=hidden)
+  if(LOGITUDE_WERROR)
+    target_compile_options(${target} PRIVATE -Werror)
+  endif()
+  logitude_sanitize(${target})
+endfunction()
+
+# src/kernel/kernels_<isa>.c is one template compiled for <isa>. Contraction is on there alone: a kernel wants fused
+# multiply-adds, everything else wants the same bits whatever the processor. -O3 in every build type: the kernels are
+# written to be vectorised.
+function(logitude_isa_flags)
+  set(flags_generic "")
+  set(flags_avx2 -mavx2 -mfma)
+  set(flags_avx512 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma -mprefer-vector-width=512)
+  foreach(source ${ARGN})
+    if(source MATCHES "/kernel/kernels_([a-z0-9]+)\\.c$")
+      set(isa ${CMAKE_MATCH_1})
+      if(isa STREQUAL "generic" OR CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|amd64|AMD64")
+        set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "-O3;-ffp-contract=fast;${flags_${isa}}")
+      else()
+        set_source_files_properties(${source} PROPERTIES HEADER_FILE_ONLY ON)
+      endif()
+    endif()
+  endforeach()
+endfunction()

@@ -1,0 +1,22 @@
+# Installation: headers, both libraries, the program, the CMake package and the pkg-config file.
+include(CMakePackageConfigHelpers)
+
+install(DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}/include/logitude DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(TARGETS logitude_shared EXPORT logitude-shared)
+install(TARGETS logitude_static EXPORT logitude-static)
+if(LOGITUDE_BUILD_CLI)
+  install(TARGETS logitude_cli)
+endif()
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/logitude)
+install(EXPORT logitude-shared NAMESPACE logitude:: DESTINATION ${package_dir})
+install(EXPORT logitude-static NAMESPACE logitude:: DESTINATION ${package_dir})
+configure_package_config_file(${CMAKE_CURRENT_SOURCE_DIR}/cmake/logitude-config.cmake.in
+                              ${CMAKE_CURRENT_BINARY_DIR}/logitude-config.cmake INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/logitude-config-version.cmake
+                                 COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/logitude-config.cmake
+              ${CMAKE_CURRENT_BINARY_DIR}/logitude-config-version.cmake
+              ${CMAKE_CURRENT_SOURCE_DIR}/cmake/FindLogitudeDependencies.cmake DESTINATION ${package_dir})
+configure_file(${CMAKE_CURRENT_SOURCE_DIR}/cmake/logitude.pc.in ${CMAKE_CURRENT_BINARY_DIR}/logitude.pc @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/logitude.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -1,0 +1,119 @@
+/* Heads and plans: loss and gradients of a classification head over N samples and C classes.
+ *
+ * Notation (docs/maths.md): x (N, D) features, w (C, D) one class per row, b (C) bias, y (N) labels in [0, C).
+ * L_i is the loss of row i in nats (Eq. 6), a_i = sample_weight_i * class_weight_{y_i} its weight,
+ * J = sum a_i L_i / sum a_i over the rows that are used (mean) or sum a_i L_i (sum). */
+#ifndef LOGITUDE_HEAD_H
+#define LOGITUDE_HEAD_H
+
+#include "context.h"
+#include "loss.h"
+#include "types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct lgt_head lgt_head;
+typedef struct lgt_plan lgt_plan;
+
+/* A head: a loss over n_classes classes of dim-dimensional features. Immutable; may be shared between plans.
+ * Errors: USAGE (a dimension below 1), MEMORY. */
+LGT_API lgt_status lgt_head_create(lgt_context *context, const lgt_loss *loss, int64_t dim, int64_t n_classes,
+                                   lgt_head **out, lgt_error *err);
+
+/* Frees a head after its plans; NULL is allowed. */
+LGT_API void lgt_head_free(lgt_head *head);
+
+typedef enum lgt_engine {
+    LGT_ENGINE_CPU = 0,      /* streams over class tiles, threads, float32 or float64; never holds N x C */
+    LGT_ENGINE_REFERENCE = 1 /* plain loops in double: the oracle; O(C) memory, one thread */
+} lgt_engine;
+
+typedef enum lgt_reduction {
+    LGT_REDUCTION_MEAN = 0,
+    LGT_REDUCTION_SUM = 1,
+    LGT_REDUCTION_NONE = 2 /* row i enters with the upstream gradient given for it: J = sum upstream_i a_i L_i */
+} lgt_reduction;
+
+/* "Nothing is ignored": a label that no data carry. */
+#define LGT_NO_IGNORE INT64_MIN
+
+typedef struct lgt_plan_options {
+    size_t struct_size;
+    lgt_engine engine;
+    lgt_dtype dtype;        /* of x, w, b, dx, dw, db: LGT_F32 (default) or LGT_F64 */
+    int64_t max_rows;       /* the most rows a run may have; default 1 */
+    lgt_reduction reduction;
+    double label_smoothing; /* e in [0, 1): target (1-e) [j=y] + e/C; the margin stays on y (Eq. 10) */
+    double z_loss;          /* zeta >= 0: adds zeta lse^2 to every L_i (Eq. 11) */
+    int64_t ignore_label;   /* rows with this label count for nothing; default LGT_NO_IGNORE */
+    int loss_only;          /* 1: the plan never computes gradients, and reserves no memory for them */
+} lgt_plan_options;
+
+LGT_API void lgt_plan_options_init(lgt_plan_options *options);
+
+/* Allocates everything a run needs. Errors: USAGE (an option out of range), UNSUPPORTED (the engine does not serve
+ * this combination), MEMORY. */
+LGT_API lgt_status lgt_plan_create(const lgt_head *head, const lgt_plan_options *options, lgt_plan **out,
+                                   lgt_error *err);
+LGT_API void lgt_plan_free(lgt_plan *plan);
+
+/* Bytes the plan holds beside inputs and outputs. */
+LGT_API int64_t lgt_plan_bytes(const lgt_plan *plan);
+
+/* What a run reads. Nothing is written; arrays may not overlap the outputs. */
+typedef struct lgt_head_inputs {
+    lgt_view x;                   /* (N, D), N <= max_rows; N = 0 is allowed */
+    lgt_view w;                   /* (C, D) */
+    lgt_view b;                   /* (1, C), or data NULL: no bias; only where the loss has one */
+    const int64_t *labels;        /* (N), each in [0, C) or the ignored label */
+    const double *sample_weights; /* (N) finite and >= 0, or NULL: all 1 */
+    const double *class_weights;  /* (C) finite and >= 0, or NULL: all 1 */
+    const double *upstream;       /* (N) finite; reduction NONE only, where it is needed for gradients */
+    int64_t step;                 /* global step, for schedules of the loss */
+} lgt_head_inputs;
+
+/* What a run writes. Arrays that are NULL are not wanted. */
+typedef struct lgt_head_outputs {
+    lgt_mut dx;        /* (N, D) dJ/dx */
+    lgt_mut dw;        /* (C, D) dJ/dw */
+    lgt_mut db;        /* (1, C) dJ/db; only with a bias */
+    int accumulate;    /* 1: add to dx, dw and db instead of overwriting them */
+    double *loss_rows; /* (N) L_i, not weighted; 0 for an ignored row */
+    double *lse;       /* (N) log sum exp of the logits, the target's bent */
+    int64_t *top1;     /* (N) the class of the largest plain logit, the lowest of equals */
+    /* The rest is filled by every run. */
+    double loss;           /* J; 0 when no row is used */
+    double weight;         /* sum of a_i over the used rows */
+    int64_t n_used;        /* rows that are not ignored */
+    int64_t n_correct;     /* used rows whose label is top1 */
+    int64_t n_zero_rows;   /* cosine spaces: rows of x that are zero or too short to have a direction (Eq. 14) */
+    int64_t n_zero_classes; /* the same for rows of w */
+} lgt_head_outputs;
+
+/* Loss and gradients in one pass over the classes: 2 N C D flops for the loss alone, 8 N C D with gradients; reads w
+ * twice. Allocates nothing. The same bits for any number of threads. One run at a time per plan.
+ * Errors: USAGE (shapes, types, a label out of range), DATA (NaN or infinity in the inputs, naming the first bad row),
+ * NONFINITE (logits beyond the type's range, naming the row). After an error the outputs are unspecified. */
+LGT_API lgt_status lgt_plan_run(lgt_plan *plan, const lgt_head_inputs *in, lgt_head_outputs *out, lgt_error *err);
+
+/* What prediction returns; arrays that are NULL are not wanted. */
+typedef struct lgt_predictions {
+    int64_t k;            /* classes to return a row, in [1, C] */
+    int64_t *classes;     /* (N, k) by falling logit, the lower class first among equals */
+    double *logits;       /* (N, k) plain logits (no margin) */
+    double *lse;          /* (N) log sum exp of the plain logits: probability = exp(logit - lse) */
+    double *label_logits; /* (N) plain logit of labels[i]; needs labels, each in [0, C) */
+} lgt_predictions;
+
+/* Plain logits' top-k for float32 features x (N, D), weights w (C, D), bias b (1, C) or none. Streams over class tiles;
+ * 2 N C D flops; O(N k) memory and one tile a thread. Errors: as lgt_plan_run, and MEMORY. */
+LGT_API lgt_status lgt_head_predict(const lgt_head *head, lgt_view x, lgt_view w, lgt_view b, const int64_t *labels,
+                                    lgt_predictions *out, lgt_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,114 @@
+/* Losses: the list, their parameters as data, and what each does to the target logit. */
+#ifndef LOGITUDE_LOSS_H
+#define LOGITUDE_LOSS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How the plain logit u_j of a class is made (Eq. 2). */
+typedef enum lgt_space {
+    LGT_SPACE_DOT = 0, /* u_j = <w_j, x> + b_j */
+    LGT_SPACE_COS = 1  /* u_j = s <w_j, x> / (|w_j| |x|) */
+} lgt_space;
+
+typedef enum lgt_param_kind {
+    LGT_PARAM_REAL = 0,
+    LGT_PARAM_INTEGER = 1,
+    LGT_PARAM_ANGLE = 2,   /* radians, or degrees with the suffix "deg" */
+    LGT_PARAM_CHOICE = 3,  /* one of a list of words */
+    LGT_PARAM_SCHEDULE = 4 /* a function of the global step (Eq. 16, 17) */
+} lgt_param_kind;
+
+/* One parameter of a loss, as data for help, documentation and checks. */
+typedef struct lgt_param_info {
+    const char *key;
+    lgt_param_kind kind;
+    const char *default_text; /* as it is written in a specification */
+    double low, high;         /* REAL, INTEGER, ANGLE: the least and the largest value allowed, both included */
+    const char *const *words; /* CHOICE: the words, ended by NULL */
+    const char *help;
+} lgt_param_info;
+
+typedef struct lgt_loss_info {
+    const char *name;
+    const char *title;
+    const char *equation; /* of the target logit z_y */
+    const char *citation;
+    lgt_space space;
+    int has_bias; /* whether the head may carry a bias */
+    const lgt_param_info *params;
+    int n_params;
+} lgt_loss_info;
+
+/* The losses of this build, in the order of the list; NULL when index is outside [0, lgt_loss_count()). */
+LGT_API int lgt_loss_count(void);
+LGT_API const lgt_loss_info *lgt_loss_at(int index);
+
+/* Most parameters that one loss has. */
+#define LGT_LOSS_MAX_PARAMS 8
+
+/* A schedule of lambda, a pure function of the global step t >= 0, so that a resumed run continues exactly:
+ * CONSTANT a; GEOMETRIC max(c, a b^t) (Eq. 16); POWER max(d, a (1 + b t)^-c) (Eq. 17). */
+typedef enum lgt_schedule_kind {
+    LGT_SCHEDULE_CONSTANT = 0,
+    LGT_SCHEDULE_GEOMETRIC = 1,
+    LGT_SCHEDULE_POWER = 2
+} lgt_schedule_kind;
+
+typedef struct lgt_schedule {
+    lgt_schedule_kind kind;
+    double a, b, c, d;
+} lgt_schedule;
+
+LGT_API double lgt_schedule_at(const lgt_schedule *schedule, int64_t step);
+
+/* A loss with its parameters: a plain value, to be made by lgt_loss_parse and copied freely. */
+typedef struct lgt_loss {
+    const lgt_loss_info *info;
+    double values[LGT_LOSS_MAX_PARAMS]; /* in the order of info->params; a CHOICE by its index */
+    lgt_schedule schedule;              /* of the SCHEDULE parameter, if there is one */
+} lgt_loss;
+
+/* Reads `NAME[:key=value,...]`, for example "arcface:s=64,m=0.5,tail=continuous,gradient=exact" or
+ * "lsoftmax:m=4,lambda=geometric/1000/0.99/5". Errors: USAGE (unknown name or key, with the nearest one; a value out of
+ * bounds, with the bounds; a key given twice). */
+LGT_API lgt_status lgt_loss_parse(const char *spec, lgt_loss *out, lgt_error *err);
+
+/* Writes the full specification, every parameter included; it parses back to the same loss. Returns its length, or
+ * size when it was cut. 256 bytes are enough for every loss. */
+LGT_API size_t lgt_loss_format(const lgt_loss *loss, char *out, size_t size);
+
+/* The value of the parameter named key; NaN when the loss has none of that name. */
+LGT_API double lgt_loss_value(const lgt_loss *loss, const char *key);
+
+/* The head that predicts: the same plain logits without a margin ("softmax" or "normalized" with the same s). */
+LGT_API lgt_loss lgt_loss_plain(const lgt_loss *loss);
+
+/* Where a sample stands relative to its class: c = cos(theta), sine = sin(theta), both kept because neither can be had
+ * from the other without loss; r = |x|, q = |w_y|. */
+typedef struct lgt_pair {
+    double c, sine, theta, r, q;
+} lgt_pair;
+
+/* How a loss bends the target logit: z_y = u_y + value(theta, r, q), with first derivatives (Eq. 5) and second ones.
+ * theta in radians. All fields are finite for every finite pair. */
+typedef struct lgt_bend {
+    double value;
+    double d_theta, d_r, d_q;
+    double d_theta_theta, d_theta_r, d_theta_q, d_r_q; /* no loss is curved in r or q alone */
+} lgt_bend;
+
+/* The bend of the loss at a pair and a global step: a pure scalar function, about 50 flops. */
+LGT_API void lgt_loss_bend(const lgt_loss *loss, const lgt_pair *pair, int64_t step, lgt_bend *out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
