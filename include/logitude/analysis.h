@@ -1,0 +1,31 @@
+/* Analysis: gradient checks. */
+#ifndef LOGITUDE_ANALYSIS_H
+#define LOGITUDE_ANALYSIS_H
+
+#include "head.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Largest errors over random problems, each relative to the largest entry of the gradient it belongs to. */
+typedef struct lgt_gradcheck {
+    int64_t n_problems;
+    double dx, dw, db; /* analytic gradient against central differences of the loss; db is 0 without a bias */
+    double engine_dx, engine_dw, engine_db; /* the checked engine against the reference engine */
+    double tolerance, engine_tolerance;     /* what counts as passing, for the differences and for the engines */
+    int passed;
+} lgt_gradcheck;
+
+/* Checks a loss with gradient=exact on n_problems random problems (sizes, labels, weights, smoothing and z-loss all
+ * drawn from seed): reference gradients against central differences with step 6e-6 (the cube root of the double's
+ * epsilon, times the scale of the entry), then `engine` in `dtype` against the reference.
+ * Errors: USAGE (a loss whose gradient mode is not exact has nothing to be compared with), MEMORY. */
+LGT_API lgt_status lgt_gradcheck_run(lgt_context *context, const lgt_loss *loss, lgt_engine engine, lgt_dtype dtype,
+                                     int64_t n_problems, uint64_t seed, lgt_gradcheck *out, lgt_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

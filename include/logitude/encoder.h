@@ -1,0 +1,66 @@
+/* Encoders: none, one linear layer, or a multi-layer perceptron with ReLU, float32, forward and backward over CBLAS.
+ *
+ * Layer l maps a_l (N, in) to a_{l+1} = relu(a_l W_l^T + b_l), W_l (out, in), the last layer without the ReLU (Eq. 20).
+ * A batch is cut into chunks of LGT_ENCODER_CHUNK rows; each chunk passes the whole net by itself and gradients of
+ * chunks are summed in a fixed tree, so that the bits depend neither on threads nor on who holds which chunk. */
+#ifndef LOGITUDE_ENCODER_H
+#define LOGITUDE_ENCODER_H
+
+#include "context.h"
+#include "types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LGT_ENCODER_CHUNK 64
+
+typedef struct lgt_encoder lgt_encoder;
+typedef struct lgt_encoder_pass lgt_encoder_pass;
+
+/* CBLAS libraries keep one thread setting for the whole process. Encoders call BLAS from the context's threads and want
+ * it single-threaded: a program that owns its process calls this once (it does nothing for libraries it does not know);
+ * a guest in another program leaves it, and loses speed and bit-equality between machines, not correctness. */
+LGT_API void lgt_blas_single_threaded(void);
+
+/* The CBLAS in use, for example "OpenBLAS 0.3.21 ... SkylakeX". */
+LGT_API const char *lgt_blas_name(void);
+
+/* spec: "none" (out_dim must equal in_dim, or be 0), "linear", or "mlp:WIDTH[,WIDTH...]" (hidden widths). Weights are
+ * drawn by He initialisation, N(0, 2/in) under a ReLU and N(0, 1/in) in the last layer, from (seed, layer) alone; biases
+ * are 0. Errors: USAGE (spec or dims), MEMORY. */
+LGT_API lgt_status lgt_encoder_create(lgt_context *context, const char *spec, int64_t in_dim, int64_t out_dim,
+                                      uint64_t seed, lgt_encoder **out, lgt_error *err);
+LGT_API void lgt_encoder_free(lgt_encoder *encoder);
+
+LGT_API int64_t lgt_encoder_in_dim(const lgt_encoder *encoder);
+LGT_API int64_t lgt_encoder_out_dim(const lgt_encoder *encoder);
+LGT_API const char *lgt_encoder_spec(const lgt_encoder *encoder);
+
+/* All parameters in one vector: W_0, b_0, W_1, b_1, ... */
+LGT_API int64_t lgt_encoder_n_params(const lgt_encoder *encoder);
+LGT_API float *lgt_encoder_params(lgt_encoder *encoder);
+
+/* Layer l in [0, n_layers): its weight (out, in) and bias (1, out), inside the vector. */
+LGT_API int lgt_encoder_n_layers(const lgt_encoder *encoder);
+LGT_API void lgt_encoder_layer(lgt_encoder *encoder, int layer, lgt_mut *weight, lgt_mut *bias);
+
+/* Memory for batches of at most max_rows; `training` reserves what backward needs. Forward and backward allocate
+ * nothing. */
+LGT_API lgt_status lgt_encoder_pass_create(lgt_encoder *encoder, int64_t max_rows, int training,
+                                           lgt_encoder_pass **out, lgt_error *err);
+LGT_API void lgt_encoder_pass_free(lgt_encoder_pass *pass);
+
+/* y (N, out_dim) = encoder(x (N, in_dim)). x must stay until backward. Errors: USAGE (shape, type, too many rows). */
+LGT_API lgt_status lgt_encoder_forward(lgt_encoder_pass *pass, lgt_view x, lgt_mut y, lgt_error *err);
+
+/* Gradients of the last forward: dparams (n_params) overwritten with dJ/dparams, given dy (N, out_dim) = dJ/dy;
+ * dx (N, in_dim) too when its data is not NULL. ReLU's derivative at 0 is 0. */
+LGT_API lgt_status lgt_encoder_backward(lgt_encoder_pass *pass, lgt_view dy, float *dparams, lgt_mut dx,
+                                        lgt_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,128 @@
+/* Files: arrays (.npy, IDX), tables (CSV), tensors with metadata (safetensors), datasets, and whole-file writes.
+ *
+ * Readers are strict: whatever a format allows only by accident is refused. Every message starts with the path, and
+ * with the line where there is one: "FILE:LINE: what was found, what was expected". Formats are told by content, not by
+ * suffix; gzip is unpacked wherever it is met. Errors of readers: IO (the system refused), DATA (the content), MEMORY (a
+ * limit or an allocation), UNSUPPORTED (a valid file of a kind this build does not read). */
+#ifndef LOGITUDE_IO_H
+#define LOGITUDE_IO_H
+
+#include "context.h"
+#include "types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LGT_MAX_DIMS 8
+
+/* An array in memory, C order, native byte order. data is owned through the context it was read with. */
+typedef struct lgt_array {
+    lgt_dtype dtype;
+    int n_dims; /* 0: a scalar */
+    int64_t shape[LGT_MAX_DIMS];
+    int64_t count; /* product of shape */
+    void *data;
+} lgt_array;
+
+/* Reads a .npy (f16, f32, f64, u8, i32, i64; both orders, both byte orders) or IDX file (u8, i32, f32, f64). */
+LGT_API lgt_status lgt_array_read(lgt_context *context, const char *path, lgt_array *out, lgt_error *err);
+
+/* Replaces the elements by another type, exactly or not at all: F16/F32/F64/integers to F32 or F64 (rounding to F32 is
+ * allowed), anything with integer values to I64. Errors: DATA naming the first element that has no such value. */
+LGT_API lgt_status lgt_array_convert(lgt_context *context, lgt_array *array, lgt_dtype dtype, lgt_error *err);
+
+/* Frees the elements and empties the record; an empty record is allowed. */
+LGT_API void lgt_array_free(lgt_context *context, lgt_array *array);
+
+/* Writes a C-order .npy of any dtype, atomically (lgt_file_write). */
+LGT_API lgt_status lgt_npy_write(lgt_context *context, const char *path, lgt_dtype dtype, int n_dims,
+                                 const int64_t *shape, const void *data, lgt_error *err);
+
+/* Replaces a file whole or not at all: temporary file beside it, fsync, rename, fsync of the folder. On an error the
+ * old file stands and nothing new is left. Errors: IO, naming path and operation. */
+LGT_API lgt_status lgt_file_write(lgt_context *context, const char *path, const void *bytes, size_t length,
+                                  lgt_error *err);
+
+/* Makes a folder and its parents; one that exists is fine. */
+LGT_API lgt_status lgt_folder_create(const char *path, lgt_error *err);
+
+/* A file that grows line by line while work goes on (metrics.jsonl). Opening empties it. */
+typedef struct lgt_log lgt_log;
+LGT_API lgt_status lgt_log_open(lgt_context *context, const char *path, lgt_log **out, lgt_error *err);
+/* Appends text and a newline, and hands them to the system. */
+LGT_API lgt_status lgt_log_line(lgt_log *log, const char *text, lgt_error *err);
+/* fsync and close; reports what they report. NULL is allowed. */
+LGT_API lgt_status lgt_log_close(lgt_log *log, lgt_error *err);
+
+/* --- Tensors with metadata: one safetensors file --- */
+
+typedef struct lgt_tensor {
+    char *name;
+    lgt_array array;
+} lgt_tensor;
+
+typedef struct lgt_metadata {
+    char *key, *value;
+} lgt_metadata;
+
+typedef struct lgt_tensors {
+    lgt_tensor *tensors;
+    int64_t n_tensors;
+    lgt_metadata *metadata;
+    int64_t n_metadata;
+} lgt_tensors;
+
+LGT_API lgt_status lgt_tensors_read(lgt_context *context, const char *path, lgt_tensors *out, lgt_error *err);
+/* Writes what `tensors` holds, atomically; tensors in the given order, data aligned to 64 bytes. */
+LGT_API lgt_status lgt_tensors_write(lgt_context *context, const char *path, const lgt_tensors *tensors,
+                                     lgt_error *err);
+LGT_API void lgt_tensors_free(lgt_context *context, lgt_tensors *tensors);
+/* NULL when there is none of that name. */
+LGT_API const lgt_array *lgt_tensors_find(const lgt_tensors *tensors, const char *name);
+LGT_API const char *lgt_tensors_metadata(const lgt_tensors *tensors, const char *key);
+
+/* --- Datasets --- */
+
+typedef enum lgt_split { LGT_SPLIT_TRAIN = 0, LGT_SPLIT_TEST = 1 } lgt_split;
+
+typedef struct lgt_dataset_options {
+    size_t struct_size;
+    const char *spec;          /* what to load, see lgt_dataset_load */
+    lgt_split split;           /* which half of a dataset that has two; default LGT_SPLIT_TRAIN */
+    const char *fashion_mnist; /* folder of Fashion-MNIST; default NULL: where Debian's package puts it */
+    const char *label_column;  /* CSV: name or 1-based number of the label column; default NULL: the last one */
+    int labels_required;       /* default 1; 0: a spec without labels is fine (and a CSV without label_column has none) */
+} lgt_dataset_options;
+
+LGT_API void lgt_dataset_options_init(lgt_dataset_options *options);
+
+/* A dataset in memory. 8-bit features become value / 255. */
+typedef struct lgt_dataset {
+    int64_t n_rows, dim;
+    float *x;               /* (n_rows, dim) */
+    int64_t *labels;        /* (n_rows) index into label_names; NULL: none */
+    char **label_names;     /* distinct labels, integers by value, else text by bytes */
+    int64_t n_labels;
+    int n_dims;             /* shape of one sample, for example 28 x 28 */
+    int64_t shape[LGT_MAX_DIMS];
+    uint64_t fingerprint;   /* hash of sizes, features and label names: tells datasets apart, not a checksum */
+} lgt_dataset;
+
+/* Loads  "fashion-mnist[:train|:test]" | FOLDER | "FEATURES[,LABELS]"  where a folder holds MNIST-named IDX files
+ * (train-images*, train-labels*, t10k-images*, t10k-labels*) or features.npy and labels.npy, FEATURES is .npy, IDX or
+ * CSV and LABELS .npy, IDX or a one-column CSV. The first axis of FEATURES counts samples, the others are flattened.
+ * Errors: DATA also for a NaN or infinity (row and column), row counts that differ, no rows. */
+LGT_API lgt_status lgt_dataset_load(lgt_context *context, const lgt_dataset_options *options, lgt_dataset **out,
+                                    lgt_error *err);
+LGT_API void lgt_dataset_free(lgt_context *context, lgt_dataset *dataset);
+
+/* Renumbers labels to the order of `names`. Errors: DATA naming the first row whose label is not among them. */
+LGT_API lgt_status lgt_dataset_relabel(lgt_context *context, lgt_dataset *dataset, char *const *names, int64_t n_names,
+                                       lgt_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,117 @@
+/* Training: an encoder and a head, or a head alone, on a dataset; and the model that comes out. */
+#ifndef LOGITUDE_TRAIN_H
+#define LOGITUDE_TRAIN_H
+
+#include "encoder.h"
+#include "io.h"
+#include "loss.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* --- Models: normalisation, encoder, head, label names; one safetensors file --- */
+
+typedef struct lgt_model lgt_model;
+
+/* Writes encoder.<l>.weight (out, in), encoder.<l>.bias (out), head.weight (C, D), head.bias (C) if there is one,
+ * normalization.mean and normalization.scale (1 or in_dim; x' = (x - mean) * scale), all F32, and string metadata:
+ * format, loss, encoder, classes, step, sample_shape, label_names (a JSON list; absent when they are 0 .. C-1). */
+LGT_API lgt_status lgt_model_save(const lgt_model *model, const char *path, lgt_error *err);
+/* Errors: those of lgt_tensors_read, and DATA for a file that is no model or contradicts itself. */
+LGT_API lgt_status lgt_model_load(lgt_context *context, const char *path, lgt_model **out, lgt_error *err);
+LGT_API void lgt_model_free(lgt_model *model);
+
+LGT_API int64_t lgt_model_in_dim(const lgt_model *model);
+LGT_API int64_t lgt_model_dim(const lgt_model *model);
+LGT_API int64_t lgt_model_n_classes(const lgt_model *model);
+LGT_API int64_t lgt_model_step(const lgt_model *model);
+LGT_API const char *lgt_model_encoder_spec(const lgt_model *model);
+LGT_API const lgt_loss *lgt_model_loss(const lgt_model *model);
+LGT_API char *const *lgt_model_label_names(const lgt_model *model);
+LGT_API lgt_view lgt_model_weights(const lgt_model *model); /* (C, D) */
+LGT_API lgt_view lgt_model_bias(const lgt_model *model);    /* (1, C), or data NULL */
+
+/* out (N, D) = encoder(normalise(x)), x (N, in_dim) float32 as a dataset holds it. Works in blocks of rows.
+ * Errors: USAGE (shape), MEMORY. */
+LGT_API lgt_status lgt_model_embed(lgt_model *model, lgt_view x, lgt_mut out, lgt_error *err);
+
+/* --- Trainer --- */
+
+typedef enum lgt_optimizer { LGT_OPTIMIZER_SGD = 0, LGT_OPTIMIZER_ADAMW = 1 } lgt_optimizer;
+typedef enum lgt_standardize {
+    LGT_STANDARDIZE_NONE = 0,
+    LGT_STANDARDIZE_GLOBAL = 1, /* one mean and one deviation for all features */
+    LGT_STANDARDIZE_FEATURE = 2 /* one a feature; a constant feature is only centred */
+} lgt_standardize;
+
+/* Learning rate at step t of T, warm-up w: lr (t+1)/w for t < w, then with u = (t-w)/(T-w): CONSTANT lr;
+ * COSINE lr (1 + cos(pi u))/2 (Eq. 23); STEP lr step_factor^k, k = milestones (shares of T) that t/T has passed. */
+typedef enum lgt_lr_schedule { LGT_LR_CONSTANT = 0, LGT_LR_COSINE = 1, LGT_LR_STEP = 2 } lgt_lr_schedule;
+
+#define LGT_MAX_MILESTONES 8
+
+typedef struct lgt_train_options {
+    size_t struct_size;
+    lgt_loss loss;            /* must be set */
+    const char *encoder;      /* default "mlp:512,512" */
+    int64_t dim;              /* embedding dimension; default 128; "none" takes the features' */
+    int64_t epochs, batch;    /* default 10, 128 */
+    lgt_optimizer optimizer;  /* default ADAMW */
+    double lr;                /* default 1e-3 */
+    double momentum;          /* SGD; default 0.9 */
+    double beta1, beta2, eps; /* ADAMW; default 0.9, 0.999, 1e-8 */
+    double weight_decay;      /* decoupled in ADAMW, added to the gradient in SGD, as PyTorch does; default 1e-4 */
+    double l2;                /* adds l2/2 |W|^2 of the head to the loss; default 0 */
+    lgt_lr_schedule schedule; /* default COSINE */
+    int64_t warmup;           /* steps; default 0 */
+    double step_factor;       /* default 0.1 */
+    double milestones[LGT_MAX_MILESTONES]; /* default 0.5, 0.75 */
+    int n_milestones;
+    lgt_standardize standardize; /* default GLOBAL, by the training features */
+    int bias;                 /* the head has a bias where its loss allows one; default 1 */
+    uint64_t seed;            /* default 0 */
+    double label_smoothing, z_loss; /* default 0 */
+} lgt_train_options;
+
+LGT_API void lgt_train_options_init(lgt_train_options *options);
+
+/* What a step reports. */
+typedef struct lgt_train_record {
+    int64_t step;        /* steps done, this one included */
+    int64_t n_steps;     /* of the whole training */
+    int64_t epoch;       /* epochs done or under way, from 1 */
+    int end_of_epoch;    /* this step was the epoch's last */
+    double loss;         /* this step's mean loss, l2 term excluded */
+    double epoch_loss, epoch_accuracy; /* means over the epoch so far (accuracy of the plain logits, before each update) */
+    double lr;
+    double schedule;     /* the loss's scheduled parameter at this step; NaN if it has none */
+    double seconds;      /* spent in lgt_trainer_step since the start */
+    int64_t samples;     /* seen since the start */
+} lgt_train_record;
+
+typedef struct lgt_trainer lgt_trainer;
+
+/* Sets a training up on a dataset, which must stay as it is and outlive the trainer. Memory: parameters times 4 (ADAMW)
+ * or 3 (SGD), one gradient a chunk of LGT_ENCODER_CHUNK rows, activations of one batch.
+ * Errors: USAGE (options), DATA (no labels, fewer than two classes), MEMORY. */
+LGT_API lgt_status lgt_trainer_create(lgt_context *context, const lgt_train_options *options,
+                                      const lgt_dataset *dataset, lgt_trainer **out, lgt_error *err);
+LGT_API void lgt_trainer_free(lgt_trainer *trainer);
+
+/* One step; allocates nothing. Batches walk a permutation drawn from (seed, epoch); an epoch's last batch may be
+ * smaller. Returns OK and fills the record; after the last step `record->step == record->n_steps`.
+ * Errors: NONFINITE, naming step and rows of the dataset: the parameters are then those before the step. */
+LGT_API lgt_status lgt_trainer_step(lgt_trainer *trainer, lgt_train_record *record, lgt_error *err);
+
+/* Mean loss over the whole training set with the present parameters, and that plus the l2 term. */
+LGT_API lgt_status lgt_trainer_objective(lgt_trainer *trainer, double *train_loss, double *objective, lgt_error *err);
+
+/* The model as it stands: borrowed, changes with the next step, lives as long as the trainer. */
+LGT_API lgt_model *lgt_trainer_model(lgt_trainer *trainer);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
