@@ -30,8 +30,9 @@ static inline int64_t lgt_min64(int64_t a, int64_t b) {
 static inline int64_t lgt_max64(int64_t a, int64_t b) {
     return a > b ? a : b;
 }
+/* a / b rounded up, and a rounded up to a multiple, a >= 0, b > 0; the multiple must fit. */
 static inline int64_t lgt_ceil_div(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
+    return a / b + (a % b > 0);
 }
 static inline int64_t lgt_round_up(int64_t a, int64_t multiple) {
     return lgt_ceil_div(a, multiple) * multiple;

@@ -1,6 +1,7 @@
 /* Numbers and words in text, the same in every locale. */
 #include "base/text.h"
 
+#include <float.h>
 #include <locale.h>
 #include <math.h>
 #include <stdarg.h>
@@ -113,7 +114,8 @@ size_t lgt_text_format(char *out, size_t size, const char *format, ...) {
 size_t lgt_text_from_double(char *out, size_t size, double value) {
     if (!isfinite(value)) return lgt_text_format(out, size, "%s", isnan(value) ? "nan" : value > 0 ? "inf" : "-inf");
     size_t length = 0;
-    for (int precision = 1; precision <= 17; precision++) {
+    /* %g drops trailing zeros, and 15 digits tell all normal doubles of fewer digits: whole numbers come out whole. */
+    for (int precision = fabs(value) < DBL_MIN ? 1 : DBL_DIG; precision <= 17; precision++) {
         double back;
         length = lgt_text_format(out, size, "%.*g", precision, value);
         if (lgt_text_double(out, length, &back) && back == value) break;

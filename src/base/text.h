@@ -8,8 +8,8 @@
 #include "base/compiler.h"
 
 /* Reads the whole of text[0..length) as a decimal number: optional sign, digits with at most one '.', optional
- * exponent. No blanks, hexadecimal, "inf" or "nan". Returns 1, or 0 when the text is anything else; a number beyond the
- * range of double gives 0 as well, one below it rounds towards zero. */
+ * exponent, at most 511 characters. No blanks, hexadecimal, "inf" or "nan". Returns 1, or 0 when the text is anything
+ * else; a number beyond the range of double gives 0 as well, one below it rounds towards zero. */
 int lgt_text_double(const char *text, size_t length, double *out);
 
 /* Reads the whole of text[0..length) as a decimal integer that fits. Returns 1 or 0. */
@@ -18,7 +18,8 @@ int lgt_text_int64(const char *text, size_t length, int64_t *out);
 /* snprintf for numbers: '.' is the decimal point whatever the locale. Returns the length, or size when cut. */
 size_t lgt_text_format(char *out, size_t size, const char *format, ...) LGT_PRINTF(3, 4);
 
-/* The shortest decimal text that reads back as the same double; "nan", "inf", "-inf" otherwise. */
+/* The decimal text of fewest digits that reads back as the same double, whole numbers below 1e15 without an exponent;
+ * "nan", "inf", "-inf" otherwise. 32 bytes are enough. */
 size_t lgt_text_from_double(char *out, size_t size, double value);
 
 /* Edit distance with transpositions, for "did you mean"; words longer than 63 are compared by their heads. */
