@@ -12,8 +12,8 @@ lgt_lse lgt_lse_add(lgt_lse a, double z) {
 }
 
 lgt_lse lgt_lse_merge(lgt_lse a, lgt_lse b) {
-    if (b.sum == 0) return a;
-    if (a.sum == 0) return b;
+    if (b.sum == 0 || b.max == -INFINITY) return a; /* -inf - -inf would be NaN */
+    if (a.sum == 0 || a.max == -INFINITY) return b;
     if (a.max >= b.max) return (lgt_lse){a.max, a.sum + b.sum * exp(b.max - a.max)};
     return (lgt_lse){b.max, b.sum + a.sum * exp(a.max - b.max)};
 }
