@@ -124,7 +124,7 @@ static int schedule_is_sound(const lgt_schedule *s) {
 
 static lgt_status read_schedule(const lgt_loss_info *info, const lgt_param_info *param, span text, lgt_schedule *out,
                                 lgt_error *err) {
-    span rest, word = span_split(text, '/', &rest);
+    span rest, whole = text, word = span_split(text, '/', &rest);
     lgt_schedule s = {LGT_SCHEDULE_CONSTANT, 0, 0, 0, 0};
     double *numbers[] = {&s.a, &s.b, &s.c, &s.d};
     int wanted = 1, ok = 1;
@@ -134,13 +134,11 @@ static lgt_status read_schedule(const lgt_loss_info *info, const lgt_param_info 
         word = span_split(text, '/', &text);
         ok = word.at && lgt_text_double(word.at, word.length, numbers[i]);
     }
-    if (!ok || text.at || !schedule_is_sound(&s)) {
-        span whole = {word.at, word.length};
+    if (!ok || text.at || !schedule_is_sound(&s))
         return wrong_value(info, param, whole,
                            "a number >= 0, geometric/START/SCALE/MIN (0 < SCALE <= 1) or power/BASE/GAMMA/POWER/MIN "
                            "(all >= 0)",
                            err);
-    }
     *out = s;
     return LGT_OK;
 }

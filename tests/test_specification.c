@@ -1,0 +1,390 @@
+/* Loss specifications: what every loss of the list reads, writes and refuses. */
+#include "support.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/philox.h"
+#include "base/text.h"
+#include "logitude/loss.h"
+
+static const double pi = 3.14159265358979323846;
+
+static lgt_loss parse(const char *spec) {
+    lgt_loss loss;
+    lgt_error err;
+    lgt_status status = lgt_loss_parse(spec, &loss, &err);
+    if (status) print_error("%s: ", spec);
+    assert_ok(status, err);
+    assert_string_equal(err.message, "");
+    return loss;
+}
+
+/* The specification is refused as USAGE with every part in the message, and the loss stays as it was. */
+static void refuse(const char *spec, const char *const *parts, int n_parts) {
+    lgt_loss loss, before;
+    lgt_error err;
+    memset(&loss, 0x5a, sizeof loss);
+    memset(&before, 0x5a, sizeof before);
+    lgt_status status = lgt_loss_parse(spec, &loss, &err);
+    if (status != LGT_ERR_USAGE) fail_msg("\"%s\" was read with status %s", spec, lgt_status_name(status));
+    for (int i = 0; i < n_parts; i++)
+        if (!strstr(err.message, parts[i])) fail_msg("\"%s\": \"%s\" lacks \"%s\"", spec, err.message, parts[i]);
+    assert_memory_equal(&loss, &before, sizeof loss);
+    assert_int_equal(lgt_loss_parse(spec, &loss, NULL), LGT_ERR_USAGE);
+}
+
+static void assert_same_loss(const lgt_loss *a, const lgt_loss *b) {
+    assert_ptr_equal(a->info, b->info);
+    assert_memory_equal(a->values, b->values, sizeof a->values);
+    assert_int_equal(a->schedule.kind, b->schedule.kind);
+    assert_memory_equal(&a->schedule.a, &b->schedule.a, 4 * sizeof a->schedule.a);
+}
+
+static void the_list_describes_every_loss(void **state) {
+    (void)state;
+    assert_true(lgt_loss_count() >= 5);
+    assert_null(lgt_loss_at(-1));
+    assert_null(lgt_loss_at(lgt_loss_count()));
+    for (int i = 0; i < lgt_loss_count(); i++) {
+        const lgt_loss_info *info = lgt_loss_at(i);
+        assert_true(*info->name && *info->title && *info->equation && *info->citation);
+        assert_true(info->n_params >= 1 && info->n_params <= LGT_LOSS_MAX_PARAMS);
+        assert_string_equal(info->params[info->n_params - 1].key, "gradient");
+        assert_true(info->space == LGT_SPACE_DOT || !info->has_bias);
+        for (int j = 0; j < i; j++) assert_string_not_equal(info->name, lgt_loss_at(j)->name);
+        for (int p = 0; p < info->n_params; p++) assert_true(*info->params[p].help);
+    }
+}
+
+/* Writes `loss`, reads it back and writes it again. */
+static void assert_round_trip(const lgt_loss *loss) {
+    char text[256], again[256];
+    size_t length = lgt_loss_format(loss, text, sizeof text);
+    assert_int_equal(length, strlen(text));
+    lgt_loss back = parse(text);
+    assert_same_loss(loss, &back);
+    lgt_loss_format(&back, again, sizeof again);
+    assert_string_equal(text, again);
+}
+
+static void defaults_are_read_and_every_spelling_of_them_is_the_same(void **state) {
+    (void)state;
+    for (int i = 0; i < lgt_loss_count(); i++) {
+        const lgt_loss_info *info = lgt_loss_at(i);
+        lgt_loss bare = parse(info->name);
+        char spec[256];
+        size_t used = lgt_text_format(spec, sizeof spec, "%s", info->name);
+        assert_ptr_equal(bare.info, info);
+        for (int p = info->n_params - 1; p >= 0; p--) /* backwards: the order is free */
+            used += lgt_text_format(spec + used, sizeof spec - used, "%c%s=%s", p == info->n_params - 1 ? ':' : ',',
+                                    info->params[p].key, info->params[p].default_text);
+        lgt_loss full = parse(spec);
+        assert_same_loss(&bare, &full);
+        assert_round_trip(&bare);
+    }
+}
+
+static int count_words(const char *const *words) {
+    int count = 0;
+    while (words[count]) count++;
+    return count;
+}
+
+static lgt_schedule random_schedule(const lgt_rng *rng, uint64_t at) {
+    double u[4];
+    for (uint64_t k = 0; k < 4; k++) u[k] = lgt_rng_uniform(rng, at + k);
+    switch (lgt_rng_below(rng, at + 4, 3)) {
+    case 0:
+        return (lgt_schedule){LGT_SCHEDULE_CONSTANT, u[0] * 1000, 0, 0, 0};
+    case 1:
+        return (lgt_schedule){LGT_SCHEDULE_GEOMETRIC, u[0] * 1e9, 1 - u[1], u[2] * 1e-9, 0};
+    default:
+        return (lgt_schedule){LGT_SCHEDULE_POWER, u[0], u[1] * 1e-5, u[2] * 100, u[3]};
+    }
+}
+
+static lgt_loss random_loss(const lgt_loss_info *info, const lgt_rng *rng, uint64_t at) {
+    lgt_loss loss = {.info = info};
+    for (int p = 0; p < info->n_params; p++, at += 8) {
+        const lgt_param_info *param = &info->params[p];
+        double u = lgt_rng_uniform(rng, at), between = param->low + u * (param->high - param->low);
+        if (param->kind == LGT_PARAM_SCHEDULE) loss.schedule = random_schedule(rng, at);
+        if (param->kind == LGT_PARAM_CHOICE) loss.values[p] = floor(u * count_words(param->words));
+        if (param->kind == LGT_PARAM_INTEGER) loss.values[p] = floor(between);
+        if (param->kind == LGT_PARAM_REAL || param->kind == LGT_PARAM_ANGLE) loss.values[p] = between;
+    }
+    return loss;
+}
+
+static void what_is_written_reads_back_to_the_same_bits(void **state) {
+    lgt_rng rng = {50, 1};
+    (void)state;
+    for (int i = 0; i < lgt_loss_count(); i++) {
+        for (uint64_t n = 0; n < 300; n++) {
+            lgt_loss loss = random_loss(lgt_loss_at(i), &rng, n * 64);
+            assert_round_trip(&loss);
+        }
+    }
+}
+
+static void a_cut_specification_returns_its_size_and_stays_inside(void **state) {
+    char whole[256], text[256];
+    (void)state;
+    for (int i = 0; i < lgt_loss_count(); i++) {
+        lgt_loss loss = parse(lgt_loss_at(i)->name);
+        size_t length = lgt_loss_format(&loss, whole, sizeof whole);
+        for (size_t size = 0; size <= length + 1; size++) {
+            memset(text, '#', sizeof text);
+            assert_int_equal(lgt_loss_format(&loss, text, size), size > length ? length : size);
+            for (size_t k = size; k < sizeof text; k++) assert_int_equal(text[k], '#');
+            if (size > 0) assert_int_equal(strlen(text), size - 1);
+            if (size > 0) assert_memory_equal(text, whole, size - 1);
+        }
+    }
+}
+
+/* ---- bounds ---- */
+
+static void accept_value(const lgt_loss_info *info, const lgt_param_info *param, double value) {
+    char spec[128], number[32];
+    lgt_text_from_double(number, sizeof number, value);
+    lgt_text_format(spec, sizeof spec, "%s:%s=%s", info->name, param->key, number);
+    lgt_loss loss = parse(spec);
+    assert_true(lgt_loss_value(&loss, param->key) == value);
+}
+
+static void refuse_text(const lgt_loss_info *info, const lgt_param_info *param, const char *text,
+                        const char *expected) {
+    char spec[160], found[160];
+    lgt_text_format(spec, sizeof spec, "%s:%s=%s", info->name, param->key, text);
+    lgt_text_format(found, sizeof found, "%s: %s is \"%s\", expected ", info->name, param->key, text);
+    refuse(spec, (const char *const[]){found, expected}, 2);
+}
+
+static void refuse_value(const lgt_loss_info *info, const lgt_param_info *param, double value, const char *expected) {
+    char number[32];
+    lgt_text_from_double(number, sizeof number, value);
+    refuse_text(info, param, number, expected);
+}
+
+static void check_number(const lgt_loss_info *info, const lgt_param_info *param) {
+    char expected[100], low[32], high[32];
+    lgt_text_from_double(low, sizeof low, param->low);
+    lgt_text_from_double(high, sizeof high, param->high);
+    lgt_text_format(expected, sizeof expected, "from %s to %s", low, high);
+    accept_value(info, param, param->low);
+    accept_value(info, param, param->high);
+    refuse_value(info, param, nextafter(param->low, -INFINITY), expected);
+    refuse_value(info, param, nextafter(param->high, INFINITY), expected);
+    if (param->kind == LGT_PARAM_INTEGER) {
+        refuse_value(info, param, param->low - 1, expected);
+        refuse_value(info, param, param->high + 1, expected);
+        refuse_value(info, param, param->low + 0.5, "an integer");
+    }
+    static const char *const never[] = {"", "x", "nan", "inf", "1e999", "0x1", " 1", "1 ", "1deg", "--1"};
+    for (size_t i = 0; i < sizeof never / sizeof *never; i++) refuse_text(info, param, never[i], expected);
+}
+
+static void check_angle(const lgt_loss_info *info, const lgt_param_info *param) {
+    const char *hint = "an angle below pi radians; for degrees write for example 28.6deg", *range = "[0, pi)";
+    assert_true(param->low == 0 && param->high == pi);
+    accept_value(info, param, 0);
+    accept_value(info, param, nextafter(pi, 0));
+    refuse_value(info, param, pi, hint);
+    refuse_value(info, param, 28.6, hint); /* degrees without saying so */
+    refuse_text(info, param, "180deg", hint);
+    refuse_value(info, param, nextafter(0, -1), range);
+    static const char *const never[] = {"", "x", "nan", "deg", "-1deg", "1 deg", "1DEG", "1rad", "1e999", "1degdeg"};
+    for (size_t i = 0; i < sizeof never / sizeof *never; i++) refuse_text(info, param, never[i], range);
+}
+
+static void check_choice(const lgt_loss_info *info, const lgt_param_info *param) {
+    char spec[128], shouted[32];
+    for (int i = 0; param->words[i]; i++) {
+        lgt_text_format(spec, sizeof spec, "%s:%s=%s", info->name, param->key, param->words[i]);
+        lgt_loss loss = parse(spec);
+        assert_true(lgt_loss_value(&loss, param->key) == i);
+        refuse_text(info, param, "bogus", param->words[i]);
+        lgt_text_format(shouted, sizeof shouted, "%sx", param->words[i]);
+        refuse_text(info, param, shouted, "one of");
+        shouted[strlen(param->words[i]) - 1] = '\0';
+        refuse_text(info, param, shouted, "one of");
+    }
+    refuse_text(info, param, "", "one of");
+    refuse_text(info, param, "0", "one of");
+}
+
+static void check_schedule(const lgt_loss_info *info, const lgt_param_info *param) {
+    static const char *const good[] = {"0",
+                                       "5",
+                                       "1e9",
+                                       "geometric/1000/0.99/5",
+                                       "geometric/0/1/0",
+                                       "geometric/1e9/5e-324/1e9",
+                                       "power/1000/2.5e-05/35/0",
+                                       "power/0/0/0/0",
+                                       "power/1e9/1/1/1e9"};
+    static const char *const bad[] = {"",
+                                      "-1",
+                                      "1000000001",
+                                      "nan",
+                                      "/",
+                                      "1/2",
+                                      "geometric",
+                                      "geometric/",
+                                      "geometric/1/0.5",
+                                      "geometric/1/0.5/0/7",
+                                      "geometric/1/0.5/0/",
+                                      "geometric/1//0",
+                                      "geometric/1/0/0",
+                                      "geometric/1/1.01/0",
+                                      "geometric/-1/0.5/0",
+                                      "geometric/1/0.5/-1",
+                                      "geometric/1e10/0.5/0",
+                                      "geometric/a/0.5/0",
+                                      "power/1/1/1",
+                                      "power/1/-1/1/0",
+                                      "power/1/1/-1/0",
+                                      "power/1/1/1/-1",
+                                      "power/1/1/1/1e10",
+                                      "power/1/1/1/0/0",
+                                      "linear/1/2",
+                                      "Geometric/1/0.5/0"};
+    char spec[128];
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        lgt_text_format(spec, sizeof spec, "%s:%s=%s", info->name, param->key, good[i]);
+        lgt_loss loss = parse(spec);
+        assert_round_trip(&loss);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        refuse_text(info, param, bad[i], "power/BASE/GAMMA/POWER/MIN");
+}
+
+static void every_parameter_refuses_what_lies_just_outside_its_bounds(void **state) {
+    int kinds[5] = {0};
+    (void)state;
+    for (int i = 0; i < lgt_loss_count(); i++) {
+        const lgt_loss_info *info = lgt_loss_at(i);
+        for (int p = 0; p < info->n_params; p++) {
+            const lgt_param_info *param = &info->params[p];
+            kinds[param->kind]++;
+            if (param->kind == LGT_PARAM_REAL || param->kind == LGT_PARAM_INTEGER) check_number(info, param);
+            if (param->kind == LGT_PARAM_ANGLE) check_angle(info, param);
+            if (param->kind == LGT_PARAM_CHOICE) check_choice(info, param);
+            if (param->kind == LGT_PARAM_SCHEDULE) check_schedule(info, param);
+        }
+    }
+    for (int k = 0; k < 5; k++) assert_true(kinds[k] > 0);
+}
+
+static void degrees_are_radians_times_180_over_pi(void **state) {
+    static const char *const specs[] = {"arcface:m=0deg", "arcface:m=28.6deg", "arcface:m=90deg", "arcface:m=1e2deg"};
+    static const double degrees[] = {0, 28.6, 90, 100};
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        lgt_loss loss = parse(specs[i]);
+        /* Two roundings: of pi / 180 and of the product. */
+        assert_at_most(fabs(lgt_loss_value(&loss, "m") - degrees[i] * pi / 180), 2.3e-16 * 2, "the angle's error");
+    }
+}
+
+/* ---- spelling ---- */
+
+static void an_unknown_loss_names_the_nearest(void **state) {
+    static const char *const typos[][2] = {{"arcfcae", "arcface"},       {"ArcFace", "arcface"},
+                                           {"lsoftmx:m=2", "lsoftmax"},  {"l-softmax", "lsoftmax"},
+                                           {"normalised", "normalized"}, {"cos_face", "cosface"},
+                                           {"sofmax:", "softmax"},       {"arcface m=0.5", "arcface"}};
+    char spec[64], nearest[64];
+    (void)state;
+    for (size_t i = 0; i < sizeof typos / sizeof *typos; i++) {
+        lgt_text_format(nearest, sizeof nearest, "the nearest is \"%s\"", typos[i][1]);
+        refuse(typos[i][0], (const char *const[]){"there is no loss", nearest}, 2);
+    }
+    for (int i = 0; i < lgt_loss_count(); i++) { /* the last letter forgotten */
+        const char *name = lgt_loss_at(i)->name;
+        lgt_text_format(spec, sizeof spec, "%.*s", (int)strlen(name) - 1, name);
+        lgt_text_format(nearest, sizeof nearest, "there is no loss \"%s\"; the nearest is \"%s\"", spec, name);
+        refuse(spec, (const char *const[]){nearest}, 1);
+    }
+    refuse("", (const char *const[]){"there is no loss \"\""}, 1);
+    refuse(":m=1", (const char *const[]){"there is no loss \"\""}, 1);
+}
+
+static void an_unknown_key_names_the_nearest_of_its_loss(void **state) {
+    char spec[128], wanted[128];
+    (void)state;
+    for (int i = 0; i < lgt_loss_count(); i++) {
+        const lgt_loss_info *info = lgt_loss_at(i);
+        for (int p = 0; p < info->n_params; p++) {
+            const char *key = info->params[p].key;
+            lgt_text_format(spec, sizeof spec, "%s:%s_=1", info->name, key);
+            lgt_text_format(wanted, sizeof wanted, "%s has no parameter \"%s_\"; the nearest is \"%s\"", info->name,
+                            key, key);
+            refuse(spec, (const char *const[]){wanted}, 1);
+        }
+    }
+    refuse("softmax:s=3", (const char *const[]){"softmax has no parameter \"s\""}, 1);
+    refuse("arcface:=3", (const char *const[]){"arcface has no parameter \"\""}, 1);
+    refuse("arcface: m=0.5", (const char *const[]){"no parameter \" m\"; the nearest is \"m\""}, 1);
+}
+
+static void pairs_that_are_not_one_key_and_one_value_are_refused(void **state) {
+    static const char *const specs[][2] = {
+        {"arcface:", "arcface: \"\" is not of the form key=value"},
+        {"arcface:,", "\"\" is not of the form"},
+        {"arcface:m=0.5,", "\"\" is not of the form"},
+        {"arcface:,m=0.5", "\"\" is not of the form"},
+        {"arcface:m=0.5,,s=3", "\"\" is not of the form"},
+        {"arcface:m", "\"m\" is not of the form"},
+        {"arcface:m=0.5,s", "\"s\" is not of the form"},
+        {"arcface:m=0.5;s=3", "m is \"0.5;s=3\""},
+        {"arcface:m==0.5", "m is \"=0.5\""},
+        {"arcface:m=", "m is \"\""},
+        {"arcface:m=0.5,m=0.5", "arcface: m is given twice"},
+        {"lsoftmax:lambda=1,m=2,lambda=1", "lsoftmax: lambda is given twice"},
+        {"arcface:m=0.5:s=3", "m is \"0.5:s=3\""},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) refuse(specs[i][0], &specs[i][1], 1);
+    char spec[128], twice[64];
+    for (int i = 0; i < lgt_loss_count(); i++) {
+        const lgt_param_info *param = &lgt_loss_at(i)->params[0];
+        const char *key = param->key, *text = param->default_text;
+        lgt_text_format(spec, sizeof spec, "%s:%s=%s,%s=%s", lgt_loss_at(i)->name, key, text, key, text);
+        lgt_text_format(twice, sizeof twice, "%s: %s is given twice", lgt_loss_at(i)->name, key);
+        refuse(spec, (const char *const[]){twice}, 1);
+    }
+}
+
+static void very_long_words_are_cut_in_messages(void **state) {
+    char spec[5000];
+    (void)state;
+    memset(spec, 'a', sizeof spec);
+    spec[sizeof spec - 1] = '\0';
+    refuse(spec, (const char *const[]){"there is no loss \"aaaa"}, 1);
+    memcpy(spec, "arcface:m=", 10);
+    refuse(spec, (const char *const[]){"arcface: m is \"aaaa"}, 1);
+    memcpy(spec, "arcface:mm", 10);
+    refuse(spec, (const char *const[]){"\"mmaaa"}, 1);
+    spec[4990] = '=';
+    refuse(spec, (const char *const[]){"arcface has no parameter \"mmaaa"}, 1);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_list_describes_every_loss),
+        cmocka_unit_test(defaults_are_read_and_every_spelling_of_them_is_the_same),
+        cmocka_unit_test(what_is_written_reads_back_to_the_same_bits),
+        cmocka_unit_test(a_cut_specification_returns_its_size_and_stays_inside),
+        cmocka_unit_test(every_parameter_refuses_what_lies_just_outside_its_bounds),
+        cmocka_unit_test(degrees_are_radians_times_180_over_pi),
+        cmocka_unit_test(an_unknown_loss_names_the_nearest),
+        cmocka_unit_test(an_unknown_key_names_the_nearest_of_its_loss),
+        cmocka_unit_test(pairs_that_are_not_one_key_and_one_value_are_refused),
+        cmocka_unit_test(very_long_words_are_cut_in_messages),
+    };
+    return cmocka_run_group_tests_name("specification", tests, NULL, NULL);
+}
