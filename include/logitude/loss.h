@@ -30,7 +30,7 @@ typedef struct lgt_param_info {
     const char *key;
     lgt_param_kind kind;
     const char *default_text; /* as it is written in a specification */
-    double low, high;         /* REAL, INTEGER, ANGLE: the least and the largest value allowed, both included but pi */
+    double low, high;         /* REAL, INTEGER: the least and the largest value allowed; ANGLE: 0 and pi, pi excluded */
     const char *const *words; /* CHOICE: the words, ended by NULL */
     const char *help;
 } lgt_param_info;
@@ -97,7 +97,7 @@ typedef struct lgt_pair {
 } lgt_pair;
 
 /* How a loss bends the target logit: z_y = u_y + value(theta, r, q), with first derivatives (Eq. 5) and second ones.
- * theta in radians. All fields are finite for every pair with r q below 1e300. */
+ * theta in radians. All fields are finite when r, q and r q are below 1e300. */
 typedef struct lgt_bend {
     double value;
     double d_theta, d_r, d_q;
