@@ -308,6 +308,24 @@ static void parallel_vectors_have_no_tangent_whatever_their_rounding(void **stat
     }
 }
 
+/* In high dimension a norm is off by many roundings: along the ray, so that it is no direction either. */
+static void a_norm_that_is_off_makes_no_tangent(void **state) {
+    enum { N = 100000 };
+    static double v[N], a[N], b[N], t_a[N], t_b[N];
+    (void)state;
+    for (uint64_t seed = 0; seed < 5; seed++) {
+        test_normal(v, N, 46, seed);
+        lgt_unit(v, N, a);
+        for (int k = 0; k < N; k++) v[k] *= 3;
+        lgt_unit(v, N, b);
+        for (int want = 0; want < 4; want++) {
+            lgt_angle angle = lgt_angle_between(a, b, N, want & 1 ? t_a : NULL, want & 2 ? t_b : NULL);
+            assert_true(angle.sine == 0 && angle.theta == 0 && angle.c <= 1);
+        }
+        for (int k = 0; k < N; k++) assert_true(t_a[k] == 0 && t_b[k] == 0);
+    }
+}
+
 static void check_unit(const double *v, int n) {
     double unit[MOST];
     long double square = 0, length = 0, error = 0, wanted[MOST];
@@ -380,6 +398,7 @@ int main(void) {
         cmocka_unit_test(dots_are_exact_to_rounding_at_every_length),
         cmocka_unit_test(angles_and_tangents_hold_from_the_smallest_to_the_largest),
         cmocka_unit_test(parallel_vectors_have_no_tangent_whatever_their_rounding),
+        cmocka_unit_test(a_norm_that_is_off_makes_no_tangent),
         cmocka_unit_test(directions_are_found_at_every_length),
         cmocka_unit_test(powers_of_two_change_no_bit_of_a_direction),
         cmocka_unit_test(a_zero_vector_has_no_direction),
