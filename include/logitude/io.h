@@ -43,8 +43,9 @@ LGT_API lgt_status lgt_npy_write(lgt_context *context, const char *path, lgt_dty
                                  const int64_t *shape, const void *data, lgt_error *err);
 
 /* Replaces a file whole or not at all: temporary file beside it, fsync, rename, fsync of the folder. On an error the
- * old file stands and nothing new is left. Links are followed, permissions kept; devices and pipes are written in
- * place. Errors: IO, naming path and operation. */
+ * old file stands and nothing new is left, but for the last step: the new file is in place when only the folder's fsync
+ * fails. Links are followed, permissions kept; devices and pipes are written in place. Errors: IO, naming path and
+ * operation. */
 LGT_API lgt_status lgt_file_write(lgt_context *context, const char *path, const void *bytes, size_t length,
                                   lgt_error *err);
 
