@@ -1,14 +1,14 @@
-/* Sorted scores with an index of equal-width buckets, so that a search looks at a few neighbours only. */
+/* Radix sort of scores, and searches among sorted ones. */
 #include "eval/ranks.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "base/memory.h"
+#include "base/compiler.h"
 #include "base/sizes.h"
 
-/* At most this many buckets: 8 MiB of index, about what a core keeps close. */
-#define MOST_BUCKETS ((int64_t)1 << 20)
+#define DIGIT_BITS  11
+#define DIGIT_COUNT (1 << DIGIT_BITS)
 
 /* An unsigned number that orders as the float does (IEEE 754: negative numbers have falling bit patterns). */
 static uint32_t key_of(float score) {
@@ -17,86 +17,88 @@ static uint32_t key_of(float score) {
     return bits ^ (bits >> 31 ? UINT32_MAX : UINT32_C(1) << 31);
 }
 
-/* Radix sort by four digits of eight bits, from the lowest; the even number of passes ends in `scores`. */
-static void sort_scores(int64_t n, float *scores, float *spare) {
-    float *from = scores, *to = spare;
-    for (int shift = 0; shift < 32; shift += 8) {
-        int64_t next[257] = {0};
-        for (int64_t i = 0; i < n; i++) next[(key_of(from[i]) >> shift & 255) + 1]++;
-        for (int digit = 0; digit < 256; digit++) next[digit + 1] += next[digit];
-        for (int64_t i = 0; i < n; i++) to[next[key_of(from[i]) >> shift & 255]++] = from[i];
-        float *other = from;
-        from = to;
-        to = other;
+static uint32_t digit_of(float score, int pass) {
+    return key_of(score) >> (pass * DIGIT_BITS) & (DIGIT_COUNT - 1);
+}
+
+/* counts become the first positions of their kinds */
+static void counts_to_positions(int64_t n_kinds, int64_t *counts) {
+    int64_t next = 0;
+    for (int64_t kind = 0; kind < n_kinds; kind++) {
+        int64_t count = counts[kind];
+        counts[kind] = next;
+        next += count;
     }
 }
 
-/* Monotone in the score, because subtraction, multiplication and truncation are. */
+/* Three passes, from the lowest digit. */
+void lgt_scores_sort(int64_t n, float *scores, float *spare) {
+    for (int pass = 0; pass < 3; pass++) {
+        const float *from = pass % 2 ? spare : scores;
+        float *to = pass % 2 ? scores : spare;
+        int64_t next[DIGIT_COUNT] = {0};
+        for (int64_t i = 0; i < n; i++) next[digit_of(from[i], pass)]++;
+        counts_to_positions(DIGIT_COUNT, next);
+        for (int64_t i = 0; i < n; i++) to[next[digit_of(from[i], pass)]++] = from[i];
+    }
+}
+
+/* Rises with the score, because subtraction, multiplication and truncation do. */
 static int64_t bucket_of(const lgt_ranks *ranks, float score) {
-    return lgt_min64((int64_t)(((double)score - ranks->score[0]) * ranks->scale), ranks->n_buckets - 1);
+    double bucket = ((double)score - ranks->score[0]) * ranks->scale;
+    return bucket <= 0 ? 0 : bucket >= LGT_RANK_BUCKETS ? LGT_RANK_BUCKETS - 1 : (int64_t)bucket;
 }
 
-static void fill_index(lgt_ranks *ranks) {
-    int64_t bucket = 0;
-    for (int64_t i = 0; i < ranks->n; i++)
-        for (int64_t own = bucket_of(ranks, ranks->score[i]); bucket <= own; bucket++) ranks->start[bucket] = i;
-    for (; bucket <= ranks->n_buckets; bucket++) ranks->start[bucket] = ranks->n;
+void lgt_ranks_init(lgt_ranks *ranks, int64_t n, const float *sorted) {
+    double width = (double)sorted[n - 1] - sorted[0];
+    int64_t largest = 0;
+    *ranks = (lgt_ranks){.n = n, .score = sorted, .scale = width > 0 ? LGT_RANK_BUCKETS / width : 0, .step = 1};
+    for (int64_t i = 0; i < n; i++) ranks->start[bucket_of(ranks, sorted[i])]++;
+    for (int64_t b = 0; b < LGT_RANK_BUCKETS; b++) largest = lgt_max64(largest, ranks->start[b]);
+    counts_to_positions(LGT_RANK_BUCKETS + 1, ranks->start);
+    while (2 * ranks->step - 1 < largest) ranks->step *= 2;
 }
 
-lgt_status lgt_ranks_create(lgt_context *context, int64_t n, float *scores, lgt_ranks *out, lgt_error *err) {
-    float *spare = NULL;
-    *out = (lgt_ranks){.n = n, .score = scores, .n_buckets = lgt_min64(n, MOST_BUCKETS)};
-    lgt_status status = LGT_NEW(context, &spare, n, err);
-    if (!status) sort_scores(n, scores, spare);
-    lgt_release(context, spare);
-    if (!status) status = LGT_NEW(context, &out->start, out->n_buckets + 1, err);
-    if (status) {
-        lgt_ranks_free(context, out);
-        return status;
+/* How many of the n scores are < s, or <= s when `tied`: all before `from`, at or after the start of the bucket of s, and
+ * some of that bucket, which holds every score equal to s. The same steps for every s and no branch on a score: the
+ * processor guesses nothing wrong and works on several searches at once. */
+LGT_INLINE int64_t search(const lgt_ranks *ranks, int64_t from, float s, int tied) {
+    const float *score = ranks->score;
+    int64_t last = ranks->n - 1;
+    for (int64_t step = ranks->step; step > 0; step /= 2) {
+        float probe = score[lgt_min64(from + step - 1, last)];
+        from += (tied ? probe <= s : probe < s) ? step : 0;
     }
-    double width = (double)scores[n - 1] - scores[0];
-    out->scale = width > 0 ? (double)out->n_buckets / width : 0;
-    fill_index(out);
-    return LGT_OK;
+    return lgt_min64(from, ranks->n); /* steps beyond the end have met the last score again */
 }
 
-void lgt_ranks_free(lgt_context *context, lgt_ranks *ranks) {
-    lgt_release(context, ranks->start);
-    lgt_release(context, ranks->score);
-    *ranks = (lgt_ranks){0};
+static int64_t count_below(const lgt_ranks *ranks, float s) {
+    return search(ranks, ranks->start[bucket_of(ranks, s)], s, 0);
 }
 
-/* The first position in [first, last) whose score is >= s, or > s when `above`; `last` when there is none. */
-static int64_t search(const float *score, int64_t first, int64_t last, float s, int above) {
-    while (first < last) {
-        int64_t middle = first + (last - first) / 2;
-        if (score[middle] < s || (above && score[middle] == s))
-            first = middle + 1;
-        else
-            last = middle;
+static int64_t count_up_to(const lgt_ranks *ranks, float s, int64_t below) {
+    int tied = below < ranks->n && ranks->score[below] == s;
+    return tied ? search(ranks, below, s, 1) : below;
+}
+
+void lgt_ranks_places(const lgt_ranks *ranks, int64_t count, const float *scores, float *spare, int64_t *places) {
+    int64_t next[2048] = {0};
+    for (int64_t i = 0; i < count; i++) next[bucket_of(ranks, scores[i]) / (LGT_RANK_BUCKETS / 2048)]++;
+    counts_to_positions(2048, next);
+    for (int64_t i = 0; i < count; i++) spare[next[bucket_of(ranks, scores[i]) / (LGT_RANK_BUCKETS / 2048)]++] = scores[i];
+    for (int64_t i = 0; i < count; i++) {
+        int64_t below = count_below(ranks, spare[i]);
+        places[i] = below + count_up_to(ranks, spare[i], below);
     }
-    return first;
-}
-
-int64_t lgt_ranks_place(const lgt_ranks *ranks, float score) {
-    int64_t n = ranks->n;
-    if (score < ranks->score[0]) return 0;
-    if (score > ranks->score[n - 1]) return 2 * n;
-    int64_t bucket = bucket_of(ranks, score), last = ranks->start[bucket + 1];
-    int64_t lower = search(ranks->score, ranks->start[bucket], last, score, 0);
-    int64_t upper =
-        lower < last && ranks->score[lower] == score ? search(ranks->score, lower + 1, last, score, 1) : lower;
-    return lower + upper;
 }
 
 /* Position place / 2 lies in the only run of equal scores whose place can be `place`; runs before it have lower places,
  * runs after it higher ones. */
 int64_t lgt_ranks_at_least(const lgt_ranks *ranks, int64_t place) {
-    int64_t n = ranks->n, middle = place / 2;
-    if (middle >= n) return 0;
-    float score = ranks->score[middle];
-    int64_t lower = search(ranks->score, 0, middle, score, 0), upper = search(ranks->score, middle, n, score, 1);
-    return n - (lower + upper >= place ? lower : upper);
+    int64_t middle = place / 2;
+    if (middle >= ranks->n) return 0;
+    int64_t below = count_below(ranks, ranks->score[middle]), up_to = count_up_to(ranks, ranks->score[middle], below);
+    return ranks->n - (below + up_to >= place ? below : up_to);
 }
 
 /* place >= first makes |{g <= s}| >= first / 2; place < last makes |{g < s}| <= (last - 1) / 2. */

@@ -1,27 +1,31 @@
-/* Sorted scores, and where another score falls among them. */
+/* Sorted scores, and where other scores fall among them. */
 #ifndef LGT_EVAL_RANKS_H
 #define LGT_EVAL_RANKS_H
 
 #include <stdint.h>
 
-#include "logitude/context.h"
+/* Buckets of equal width between the first and the last score. */
+#define LGT_RANK_BUCKETS 131072
 
-/* The place of a score s among the n sorted scores g is |{g < s}| + |{g <= s}|: 0 below all, 2n above all. It grows
- * with s, and every gap and every tied value has a place of its own. */
+/* n >= 1 scores in rising order. The place of a score s among them is |{g < s}| + |{g <= s}|: 0 below all, 2n above
+ * all. It grows with s, and every gap and every tied value has a place of its own. */
 typedef struct lgt_ranks {
     int64_t n;
-    float *score; /* (n) rising */
-    /* start[b] = the first score of bucket b or above; buckets have equal width between the first and the last score */
-    int64_t n_buckets, *start;
-    double scale;
+    const float *score;                  /* the caller's */
+    double scale;                        /* buckets per score */
+    int64_t start[LGT_RANK_BUCKETS + 1]; /* the first score of a bucket or above */
+    int64_t step;                        /* the power of two with which a search of the largest bucket begins */
 } lgt_ranks;
 
-/* Sorts n >= 1 finite scores and takes them over, on failure as well. Errors: MEMORY. */
-lgt_status lgt_ranks_create(lgt_context *context, int64_t n, float *scores, lgt_ranks *out, lgt_error *err);
+/* Sorts n finite scores in linear time. The result is the spare array of the same size, the scores are overwritten. */
+void lgt_scores_sort(int64_t n, float *scores, float *spare);
 
-void lgt_ranks_free(lgt_context *context, lgt_ranks *ranks);
+void lgt_ranks_init(lgt_ranks *ranks, int64_t n, const float *sorted);
 
-int64_t lgt_ranks_place(const lgt_ranks *ranks, float score);
+/* places[i] = the place of one of the `count` scores, each once, in some order that depends on the scores alone; spare
+ * holds `count` scores. Scores of one bucket are searched together: single searches in a long list would wait for
+ * memory at every step. */
+void lgt_ranks_places(const lgt_ranks *ranks, int64_t count, const float *scores, float *spare, int64_t *places);
 
 /* How many of the n scores have themselves a place >= place. */
 int64_t lgt_ranks_at_least(const lgt_ranks *ranks, int64_t place);

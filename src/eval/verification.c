@@ -22,20 +22,28 @@
 /* About the square root of the places of the largest problems that fit a machine, so that both passes' bins are few. */
 #define COARSE_BINS ((int64_t)1 << 14)
 
+/* Impostors a worker sorts at a time: enough to share the walk through the genuine scores, 16 MiB with their places. */
+#define BATCH ((int64_t)1 << 20)
+
 const double lgt_far_levels[LGT_FAR_LEVELS] = {1e-2, 1e-3};
 
 #define N_LINES (LGT_FAR_LEVELS + 1) /* the FAR levels, then FAR = FRR */
 
-/* Counters of places first + (bin << shift) ... for impostors scored in [low, high]. */
+/* The places first ... first + (n_bins << shift) - 1, counted in bins; their scores lie in [low, high]. */
 typedef struct window {
     int64_t first;
     float low, high;
 } window;
 
-/* A sum beyond 64 bits, on a cache line of its own. */
-typedef struct wide_sum {
-    uint64_t high, low, unused[6];
-} wide_sum;
+/* What one worker collects. */
+typedef struct collector {
+    float *tile;          /* (TILE_ROWS, TILE_COLUMNS) scores */
+    int64_t count;        /* impostors in the batch */
+    float *batch, *spare; /* (BATCH) each */
+    int64_t *places;      /* (BATCH) */
+    int64_t *bins;        /* (windows, bins) */
+    uint64_t high, low;   /* sum of 2 |{genuine > impostor}| + |{genuine = impostor}|; complete after the first pass */
+} collector;
 
 typedef struct pairs pairs;
 typedef void (*visitor)(pairs *p, int64_t row, int64_t column, int64_t count, const float *scores, int worker);
@@ -46,18 +54,17 @@ struct pairs {
     lgt_scores scores;
     lgt_groups groups;
     int64_t n_genuine, n_impostor;
-    float *tiles; /* one a worker */
     int impostors;
     visitor visit;
-    /* genuine: where the pairs of a row go */
+    /* genuine: all scores, and where those of a row go */
     int64_t *slot;
     float *genuine;
-    /* impostors: counts of places, (workers, windows, bins) */
+    /* impostors */
     lgt_ranks ranks;
     window windows[N_LINES];
-    int64_t n_windows, n_bins, *bins;
+    int64_t n_windows, n_bins;
     int shift;
-    wide_sum *wins; /* (workers) 2 |{genuine > impostor}| + |{genuine = impostor}|; complete after the first pass */
+    collector *collectors; /* (workers) */
 };
 
 static void visit_block(void *argument, int64_t block, int worker) {
@@ -65,7 +72,7 @@ static void visit_block(void *argument, int64_t block, int worker) {
     const int64_t *end = p->groups.end;
     int64_t n = p->scores.n_rows, top = block * TILE_ROWS, bottom = lgt_min64(top + TILE_ROWS, n);
     int64_t first = p->impostors ? end[top] : top, last = p->impostors ? n : end[bottom - 1];
-    float *tile = p->tiles + worker * TILE_ROWS * TILE_COLUMNS;
+    float *tile = p->collectors[worker].tile;
     for (int64_t left = first - first % LGT_PANEL; left < last; left += TILE_COLUMNS) {
         int64_t right = lgt_min64(left + TILE_COLUMNS, last);
         lgt_scores_tile(&p->scores, top, bottom - top, left, right - left, tile, TILE_COLUMNS);
@@ -91,49 +98,68 @@ static void keep_genuine(pairs *p, int64_t row, int64_t column, int64_t count, c
 
 static lgt_status rank_genuine(pairs *p, lgt_error *err) {
     int64_t next = 0;
+    float *spare = NULL;
     lgt_status status = LGT_NEW(p->context, &p->slot, p->scores.n_rows, err);
     if (!status) status = LGT_NEW(p->context, &p->genuine, p->n_genuine, err);
+    if (!status) status = LGT_NEW(p->context, &spare, p->n_genuine, err);
     if (status) return status;
     for (int64_t row = 0; row < p->scores.n_rows; row++) {
         p->slot[row] = next;
         next += p->groups.end[row] - row - 1;
     }
     visit_pairs(p, 0, keep_genuine);
-    float *scores = p->genuine;
-    p->genuine = NULL; /* the ranks own them from here on */
-    return lgt_ranks_create(p->context, p->n_genuine, scores, &p->ranks, err);
+    lgt_scores_sort(p->n_genuine, p->genuine, spare);
+    lgt_release(p->context, p->genuine);
+    p->genuine = spare;
+    lgt_ranks_init(&p->ranks, p->n_genuine, p->genuine);
+    return LGT_OK;
 }
 
-static void count_places(pairs *p, int64_t row, int64_t column, int64_t count, const float *scores, int worker) {
-    int64_t *bins = p->bins + worker * p->n_windows * p->n_bins;
-    uint64_t wins = 0;
-    (void)row, (void)column;
-    for (int64_t w = 0; w < p->n_windows; w++, bins += p->n_bins) {
-        const window *own = &p->windows[w];
-        for (int64_t i = 0; i < count; i++) {
-            if (scores[i] < own->low || scores[i] > own->high) continue;
-            int64_t place = lgt_ranks_place(&p->ranks, scores[i]), offset = place - own->first;
-            if (offset < 0 || offset >> p->shift >= p->n_bins) continue;
-            bins[offset >> p->shift]++;
-            wins += (uint64_t)(2 * p->n_genuine - place);
+/* Empties the batch of a worker into its bins. */
+static void count_batch(void *argument, int64_t index, int worker) {
+    const pairs *p = argument;
+    collector *own = &p->collectors[index];
+    (void)worker;
+    lgt_ranks_places(&p->ranks, own->count, own->batch, own->spare, own->places);
+    for (int64_t i = 0; i < own->count; i++) {
+        uint64_t wins = (uint64_t)(2 * p->n_genuine - own->places[i]);
+        own->low += wins;
+        own->high += own->low < wins;
+        for (int64_t w = 0; w < p->n_windows; w++) {
+            int64_t offset = own->places[i] - p->windows[w].first;
+            if (offset >= 0 && offset >> p->shift < p->n_bins) own->bins[w * p->n_bins + (offset >> p->shift)]++;
         }
     }
-    wide_sum *sum = &p->wins[worker];
-    sum->low += wins;
-    sum->high += sum->low < wins;
+    own->count = 0;
+}
+
+static void keep_impostors(pairs *p, int64_t row, int64_t column, int64_t count, const float *scores, int worker) {
+    collector *own = &p->collectors[worker];
+    (void)row, (void)column;
+    if (own->count + count > BATCH) count_batch(p, worker, worker);
+    for (int64_t i = 0; i < count; i++) {
+        int wanted = 0;
+        for (int64_t w = 0; w < p->n_windows; w++)
+            wanted |= scores[i] >= p->windows[w].low && scores[i] <= p->windows[w].high;
+        own->batch[own->count] = scores[i];
+        own->count += wanted;
+    }
 }
 
 /* Counts all impostors into the windows; the sums over the workers end in the first worker's bins. */
 static lgt_status count_impostors(pairs *p, lgt_error *err) {
-    int workers = lgt_context_threads(p->context);
-    int64_t stride = p->n_windows * p->n_bins;
-    lgt_release(p->context, p->bins);
-    p->bins = NULL;
-    lgt_status status = LGT_NEW_ZERO(p->context, &p->bins, workers * stride, err);
-    if (status) return status;
-    visit_pairs(p, 1, count_places);
+    int64_t workers = lgt_context_threads(p->context), n_bins = p->n_windows * p->n_bins;
+    for (int64_t worker = 0; worker < workers; worker++) {
+        collector *own = &p->collectors[worker];
+        lgt_release(p->context, own->bins);
+        own->bins = NULL;
+        lgt_status status = LGT_NEW_ZERO(p->context, &own->bins, n_bins, err);
+        if (status) return status;
+    }
+    visit_pairs(p, 1, keep_impostors);
+    lgt_parallel_for(p->context, workers, count_batch, p);
     for (int64_t worker = 1; worker < workers; worker++)
-        for (int64_t bin = 0; bin < stride; bin++) p->bins[bin] += p->bins[worker * stride + bin];
+        for (int64_t bin = 0; bin < n_bins; bin++) p->collectors[0].bins[bin] += p->collectors[worker].bins[bin];
     return LGT_OK;
 }
 
@@ -175,13 +201,13 @@ static void count_coarsely(pairs *p) {
     lgt_ranks_bounds(&p->ranks, 0, n_places, &p->windows[0].low, &p->windows[0].high);
 }
 
-static double wins_of(const pairs *p) {
-    wide_sum sum = {0};
+static double auc_of(const pairs *p) {
+    uint64_t high = 0, low = 0;
     for (int worker = 0; worker < lgt_context_threads(p->context); worker++) {
-        sum.low += p->wins[worker].low;
-        sum.high += p->wins[worker].high + (sum.low < p->wins[worker].low);
+        low += p->collectors[worker].low;
+        high += p->collectors[worker].high + (low < p->collectors[worker].low);
     }
-    return (double)sum.high * 0x1p64 + (double)sum.low;
+    return ((double)high * 0x1p64 + (double)low) / (2 * (double)p->n_genuine * (double)p->n_impostor);
 }
 
 static lgt_status measure(pairs *p, lgt_verification *out, lgt_error *err) {
@@ -189,11 +215,11 @@ static lgt_status measure(pairs *p, lgt_verification *out, lgt_error *err) {
     count_coarsely(p);
     lgt_status status = count_impostors(p, err);
     if (status) return status;
-    out->auc = wins_of(p) / (2 * (double)p->n_genuine * (double)p->n_impostor);
+    out->auc = auc_of(p);
     p->n_windows = N_LINES;
     for (int line = 0; line < N_LINES; line++) {
         window *own = &p->windows[line];
-        own->first = walk(p, line, p->bins, 0, &before[line], &after) << p->shift;
+        own->first = walk(p, line, p->collectors[0].bins, 0, &before[line], &after) << p->shift;
         lgt_ranks_bounds(&p->ranks, own->first, own->first + ((int64_t)1 << p->shift), &own->low, &own->high);
     }
     p->n_bins = (int64_t)1 << p->shift;
@@ -201,7 +227,7 @@ static lgt_status measure(pairs *p, lgt_verification *out, lgt_error *err) {
     status = count_impostors(p, err);
     if (status) return status;
     for (int line = 0; line < N_LINES; line++) {
-        walk(p, line, p->bins + line * p->n_bins, p->windows[line].first, &before[line], &after);
+        walk(p, line, p->collectors[0].bins + line * p->n_bins, p->windows[line].first, &before[line], &after);
         if (line < LGT_FAR_LEVELS) out->tar_at_far[line] = (double)before[line].genuine / (double)p->n_genuine;
     }
     /* `after` is the last line's, FAR = FRR: where the segment from before (excess < 0) to after (>= 0) is 0 */
@@ -211,8 +237,8 @@ static lgt_status measure(pairs *p, lgt_verification *out, lgt_error *err) {
     return LGT_OK;
 }
 
-static lgt_status count_kinds(pairs *p, const int64_t *labels, lgt_error *err) {
-    int64_t n = p->scores.n_rows, twice = 0;
+static lgt_status count_kinds(pairs *p, int64_t n, const int64_t *labels, lgt_error *err) {
+    int64_t twice = 0;
     if (!lgt_count_mul(n, lgt_max64(n - 1, 0), &twice))
         return lgt_fail(err, LGT_ERR_MEMORY, "%lld rows have too many pairs to count", (long long)n);
     for (int64_t row = 0; row < n; row++) p->n_genuine += p->groups.end[row] - row - 1;
@@ -226,29 +252,50 @@ static lgt_status count_kinds(pairs *p, const int64_t *labels, lgt_error *err) {
     return LGT_OK;
 }
 
+static lgt_status make_collectors(pairs *p, lgt_error *err) {
+    int64_t workers = lgt_context_threads(p->context);
+    int64_t size = lgt_max64(TILE_COLUMNS, lgt_min64(BATCH, p->n_impostor));
+    lgt_status status = LGT_NEW_ZERO(p->context, &p->collectors, workers, err);
+    for (int64_t worker = 0; worker < workers && !status; worker++) {
+        collector *own = &p->collectors[worker];
+        status = LGT_NEW(p->context, &own->tile, TILE_ROWS * TILE_COLUMNS, err);
+        if (!status) status = LGT_NEW(p->context, &own->batch, size + 1, err);
+        if (!status) status = LGT_NEW(p->context, &own->spare, size, err);
+        if (!status) status = LGT_NEW(p->context, &own->places, size, err);
+    }
+    return status;
+}
+
+static void free_collectors(pairs *p) {
+    for (int worker = 0; p->collectors && worker < lgt_context_threads(p->context); worker++) {
+        collector *own = &p->collectors[worker];
+        lgt_release(p->context, own->bins);
+        lgt_release(p->context, own->places);
+        lgt_release(p->context, own->spare);
+        lgt_release(p->context, own->batch);
+        lgt_release(p->context, own->tile);
+    }
+    lgt_release(p->context, p->collectors);
+}
+
 lgt_status lgt_eval_verification(lgt_context *context, lgt_view embeddings, const int64_t *labels,
                                  lgt_verification *out, lgt_error *err) {
     pairs p = {.context = context};
     lgt_verification result = {0};
     if (!labels || !out) return lgt_fail(err, LGT_ERR_USAGE, "verification needs labels and a result, found NULL");
-    int64_t workers = lgt_context_threads(context);
     lgt_status status = lgt_scores_check(embeddings, err);
     if (!status) status = lgt_groups_create(context, embeddings.rows, labels, &p.groups, err);
+    if (!status) status = count_kinds(&p, embeddings.rows, labels, err);
     if (!status) status = lgt_scores_create(context, embeddings, p.groups.order, &p.scores, err);
-    if (!status) status = count_kinds(&p, labels, err);
-    if (!status) status = LGT_NEW(context, &p.tiles, workers * TILE_ROWS * TILE_COLUMNS, err);
-    if (!status) status = LGT_NEW_ZERO(context, &p.wins, workers, err);
+    if (!status) status = make_collectors(&p, err);
     if (!status) status = rank_genuine(&p, err);
     if (!status) status = measure(&p, &result, err);
     result.n_genuine = p.n_genuine;
     result.n_impostor = p.n_impostor;
     if (!status) *out = result;
-    lgt_release(context, p.bins);
-    lgt_ranks_free(context, &p.ranks);
     lgt_release(context, p.genuine);
     lgt_release(context, p.slot);
-    lgt_release(context, p.wins);
-    lgt_release(context, p.tiles);
+    free_collectors(&p);
     lgt_scores_free(context, &p.scores);
     lgt_groups_free(context, &p.groups);
     return status ? status : lgt_succeed(err);
