@@ -32,7 +32,7 @@ static void counts_to_positions(int64_t n_kinds, int64_t *counts) {
 }
 
 /* Three passes, from the lowest digit. */
-void lgt_scores_sort(int64_t n, float *scores, float *spare) {
+void lgt_ranks_sort(int64_t n, float *scores, float *spare) {
     for (int pass = 0; pass < 3; pass++) {
         const float *from = pass % 2 ? spare : scores;
         float *to = pass % 2 ? scores : spare;
@@ -52,15 +52,19 @@ static int64_t bucket_of(const lgt_ranks *ranks, float score) {
 void lgt_ranks_init(lgt_ranks *ranks, int64_t n, const float *sorted) {
     double width = (double)sorted[n - 1] - sorted[0];
     int64_t largest = 0;
-    *ranks = (lgt_ranks){.n = n, .score = sorted, .scale = width > 0 ? LGT_RANK_BUCKETS / width : 0, .step = 1};
+    ranks->n = n;
+    ranks->score = sorted;
+    ranks->scale = width > 0 ? LGT_RANK_BUCKETS / width : 0;
+    ranks->step = 1;
+    memset(ranks->start, 0, sizeof ranks->start);
     for (int64_t i = 0; i < n; i++) ranks->start[bucket_of(ranks, sorted[i])]++;
     for (int64_t b = 0; b < LGT_RANK_BUCKETS; b++) largest = lgt_max64(largest, ranks->start[b]);
     counts_to_positions(LGT_RANK_BUCKETS + 1, ranks->start);
     while (2 * ranks->step - 1 < largest) ranks->step *= 2;
 }
 
-/* How many of the n scores are < s, or <= s when `tied`: all before `from`, at or after the start of the bucket of s, and
- * some of that bucket, which holds every score equal to s. The same steps for every s and no branch on a score: the
+/* How many of the n scores are < s, or <= s when `tied`: all before `from`, at or after the start of the bucket of s,
+ * and some of that bucket, which holds every score equal to s. The same steps for every s and no branch on a score: the
  * processor guesses nothing wrong and works on several searches at once. */
 LGT_INLINE int64_t search(const lgt_ranks *ranks, int64_t from, float s, int tied) {
     const float *score = ranks->score;
@@ -81,11 +85,18 @@ static int64_t count_up_to(const lgt_ranks *ranks, float s, int64_t below) {
     return tied ? search(ranks, below, s, 1) : below;
 }
 
+/* Regions of buckets: few enough to scatter scores into all at once, small enough to stay close to the core. */
+#define N_REGIONS 2048
+
+static int64_t region_of(const lgt_ranks *ranks, float score) {
+    return bucket_of(ranks, score) / (LGT_RANK_BUCKETS / N_REGIONS);
+}
+
 void lgt_ranks_places(const lgt_ranks *ranks, int64_t count, const float *scores, float *spare, int64_t *places) {
-    int64_t next[2048] = {0};
-    for (int64_t i = 0; i < count; i++) next[bucket_of(ranks, scores[i]) / (LGT_RANK_BUCKETS / 2048)]++;
-    counts_to_positions(2048, next);
-    for (int64_t i = 0; i < count; i++) spare[next[bucket_of(ranks, scores[i]) / (LGT_RANK_BUCKETS / 2048)]++] = scores[i];
+    int64_t next[N_REGIONS] = {0};
+    for (int64_t i = 0; i < count; i++) next[region_of(ranks, scores[i])]++;
+    counts_to_positions(N_REGIONS, next);
+    for (int64_t i = 0; i < count; i++) spare[next[region_of(ranks, scores[i])]++] = scores[i];
     for (int64_t i = 0; i < count; i++) {
         int64_t below = count_below(ranks, spare[i]);
         places[i] = below + count_up_to(ranks, spare[i], below);

@@ -5,10 +5,10 @@
 #include <stdint.h>
 
 /* Buckets of equal width between the first and the last score. */
-#define LGT_RANK_BUCKETS 131072
+#define LGT_RANK_BUCKETS 65536
 
-/* n >= 1 scores in rising order. The place of a score s among them is |{g < s}| + |{g <= s}|: 0 below all, 2n above
- * all. It grows with s, and every gap and every tied value has a place of its own. */
+/* n >= 1 scores in rising order and an index of 512 KiB. The place of a score s among them is |{g < s}| + |{g <= s}|: 0
+ * below all, 2n above all. It grows with s, and every gap and every tied value has a place of its own. */
 typedef struct lgt_ranks {
     int64_t n;
     const float *score;                  /* the caller's */
@@ -18,7 +18,7 @@ typedef struct lgt_ranks {
 } lgt_ranks;
 
 /* Sorts n finite scores in linear time. The result is the spare array of the same size, the scores are overwritten. */
-void lgt_scores_sort(int64_t n, float *scores, float *spare);
+void lgt_ranks_sort(int64_t n, float *scores, float *spare);
 
 void lgt_ranks_init(lgt_ranks *ranks, int64_t n, const float *sorted);
 

@@ -12,10 +12,14 @@
 #include "eval/groups.h"
 #include "eval/scores.h"
 
-#define QUERIES      (2 * LGT_PANEL) /* a task: rows whose scores against all rows one worker holds */
-#define TILE_COLUMNS (20 * LGT_PANEL)
-#define N_BINS       1024
-#define FIRST_RANKS  5 /* recall looks at these, whatever R is */
+/* A task: rows whose scores against all rows one worker holds; divides LGT_PANEL. */
+#define QUERIES 24
+
+/* Bins that a query's scores are selected by before they are sorted. */
+#define N_BINS 1024
+
+/* Recall looks at the first 1 and 5, whatever R is. */
+#define FIRST_RANKS 5
 
 /* What a query found. */
 typedef struct answer {
@@ -83,8 +87,8 @@ static void answer_block(void *argument, int64_t block, int worker) {
     const ranking *r = argument;
     int64_t n = r->scores.n_rows, top = block * QUERIES, bottom = lgt_min64(top + QUERIES, n);
     float *rows = r->rows + worker * QUERIES * r->ld;
-    for (int64_t left = 0; left < n; left += TILE_COLUMNS)
-        lgt_scores_tile(&r->scores, top, bottom - top, left, lgt_min64(TILE_COLUMNS, n - left), rows + left, r->ld);
+    for (int64_t left = 0; left < n; left += LGT_PANEL)
+        lgt_scores_tile(&r->scores, top, bottom - top, left, rows + left, r->ld);
     for (int64_t query = top; query < bottom; query++)
         answer_query(r, query, rows + (query - top) * r->ld, r->keys + worker * n);
 }
@@ -101,7 +105,7 @@ static lgt_status summarise(int64_t n, const answer *answers, lgt_retrieval *out
         else
             result.n_lone++;
         n_at_1 += a->first == 1;
-        n_at_5 += a->first >= 1 && a->first <= 5;
+        n_at_5 += a->first >= 1 && a->first <= FIRST_RANKS;
         precision += a->precision;
     }
     if (result.n_queries == 0)

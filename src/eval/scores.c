@@ -3,7 +3,6 @@
 
 #include <math.h>
 
-#include "base/compiler.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/sizes.h"
@@ -49,6 +48,7 @@ lgt_status lgt_scores_create(lgt_context *context, lgt_view embeddings, const in
     }
     out->n_rows = embeddings.rows;
     out->dim = dim;
+    out->kernels = lgt_kernels_f32_of(lgt_context_isa(context));
     return LGT_OK;
 }
 
@@ -57,28 +57,8 @@ void lgt_scores_free(lgt_context *context, lgt_scores *scores) {
     *scores = (lgt_scores){0};
 }
 
-/* Rows of one step: with 12 columns its sums fill twelve vector registers of four floats, the widest that every x86-64
- * and arm64 processor has. */
-#define STEP 4
-
-/* STEP rows of panel a against all rows of panel b. Constant bounds, so that compilers unroll and vectorise. */
-static void multiply_panels(int64_t dim, const float *LGT_RESTRICT a, const float *LGT_RESTRICT b,
-                            float *LGT_RESTRICT out, int64_t ld) {
-    float sum[STEP][LGT_PANEL] = {{0}};
-    for (int64_t k = 0; k < dim; k++)
-        for (int r = 0; r < STEP; r++)
-            for (int c = 0; c < LGT_PANEL; c++) sum[r][c] += a[k * LGT_PANEL + r] * b[k * LGT_PANEL + c];
-    for (int r = 0; r < STEP; r++)
-        for (int c = 0; c < LGT_PANEL; c++) out[r * ld + c] = sum[r][c];
-}
-
-void lgt_scores_tile(const lgt_scores *scores, int64_t row, int64_t n_rows, int64_t column, int64_t n_columns,
-                     float *out, int64_t ld) {
-    int64_t dim = scores->dim;
-    for (int64_t c = 0; c < n_columns; c += LGT_PANEL)
-        for (int64_t r = 0; r < n_rows; r += STEP) {
-            int64_t first = row + r;
-            const float *a = scores->panels + first / LGT_PANEL * LGT_PANEL * dim + first % LGT_PANEL;
-            multiply_panels(dim, a, scores->panels + (column + c) * dim, out + r * ld + c, ld);
-        }
+void lgt_scores_tile(const lgt_scores *scores, int64_t row, int64_t n_rows, int64_t column, float *out, int64_t ld) {
+    int64_t dim = scores->dim, first = row % LGT_PANEL;
+    scores->kernels->product(n_rows, LGT_PANEL, dim, scores->panels + (row - first) * dim + first, 1, LGT_PANEL,
+                             scores->panels + column * dim, LGT_PANEL, out, ld, 0);
 }

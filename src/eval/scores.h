@@ -1,17 +1,20 @@
 /* Cosines of all pairs of rows, tile by tile. score(i, j) is the same float as score(j, i), in every tile and on every
- * thread: a product of unit rows summed in the order of the dimensions. */
+ * thread: every kernel sums one product in the order of the dimensions, and a product does not know its factors' order.
+ */
 #ifndef LGT_EVAL_SCORES_H
 #define LGT_EVAL_SCORES_H
 
+#include "kernel/kernels.h"
 #include "logitude/context.h"
 #include "logitude/types.h"
 
-/* Rows lie in panels of this many, dimension by dimension; tiles start and end at panels. */
-#define LGT_PANEL 12
+/* Rows lie in panels of this many, dimension by dimension: a multiple of LGT_TILE_PAD and of every kernel's height. */
+#define LGT_PANEL 96
 
 /* Rows of unit length (a zero row stays zero). */
 typedef struct lgt_scores {
     int64_t n_rows, dim;
+    const lgt_kernels_f32 *kernels;
     float *panels; /* element k of row i: panels[(i / P) * P * dim + k * P + i % P], zero beyond the last row */
 } lgt_scores;
 
@@ -25,9 +28,8 @@ lgt_status lgt_scores_create(lgt_context *context, lgt_view embeddings, const in
 
 void lgt_scores_free(lgt_context *context, lgt_scores *scores);
 
-/* out[r * ld + c] = cosine of rows row + r and column + c, for whole panels: row and column must be multiples of
- * LGT_PANEL, and n_rows and n_columns count as rounded up to one. Rows beyond the last give 0; never -0. */
-void lgt_scores_tile(const lgt_scores *scores, int64_t row, int64_t n_rows, int64_t column, int64_t n_columns,
-                     float *out, int64_t ld);
+/* out[r * ld + c] = cosine of rows row + r and column + c for r < n_rows and c < LGT_PANEL, never -0; 0 beyond the last
+ * row. The rows lie in one panel and `column` is the first of one. */
+void lgt_scores_tile(const lgt_scores *scores, int64_t row, int64_t n_rows, int64_t column, float *out, int64_t ld);
 
 #endif

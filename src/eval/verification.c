@@ -15,10 +15,6 @@
 #include "eval/ranks.h"
 #include "eval/scores.h"
 
-/* A tile: 56 KiB of scores and, at 128 dimensions, 30 KiB of rows against 120 KiB: within a second-level cache. */
-#define TILE_ROWS    (5 * LGT_PANEL)
-#define TILE_COLUMNS (20 * LGT_PANEL)
-
 /* About the square root of the places of the largest problems that fit a machine, so that both passes' bins are few. */
 #define COARSE_BINS ((int64_t)1 << 14)
 
@@ -37,7 +33,7 @@ typedef struct window {
 
 /* What one worker collects. */
 typedef struct collector {
-    float *tile;          /* (TILE_ROWS, TILE_COLUMNS) scores */
+    float *tile;          /* one panel against another */
     int64_t count;        /* impostors in the batch */
     float *batch, *spare; /* (BATCH) each */
     int64_t *places;      /* (BATCH) */
@@ -60,7 +56,7 @@ struct pairs {
     int64_t *slot;
     float *genuine;
     /* impostors */
-    lgt_ranks ranks;
+    lgt_ranks *ranks; /* of the genuine scores */
     window windows[N_LINES];
     int64_t n_windows, n_bins;
     int shift;
@@ -70,16 +66,16 @@ struct pairs {
 static void visit_block(void *argument, int64_t block, int worker) {
     pairs *p = argument;
     const int64_t *end = p->groups.end;
-    int64_t n = p->scores.n_rows, top = block * TILE_ROWS, bottom = lgt_min64(top + TILE_ROWS, n);
+    int64_t n = p->scores.n_rows, top = block * LGT_PANEL, bottom = lgt_min64(top + LGT_PANEL, n);
     int64_t first = p->impostors ? end[top] : top, last = p->impostors ? n : end[bottom - 1];
     float *tile = p->collectors[worker].tile;
-    for (int64_t left = first - first % LGT_PANEL; left < last; left += TILE_COLUMNS) {
-        int64_t right = lgt_min64(left + TILE_COLUMNS, last);
-        lgt_scores_tile(&p->scores, top, bottom - top, left, right - left, tile, TILE_COLUMNS);
+    for (int64_t left = first - first % LGT_PANEL; left < last; left += LGT_PANEL) {
+        int64_t right = lgt_min64(left + LGT_PANEL, last);
+        lgt_scores_tile(&p->scores, top, bottom - top, left, tile, LGT_PANEL);
         for (int64_t row = top; row < bottom; row++) {
             int64_t from = lgt_max64(left, p->impostors ? end[row] : row + 1);
             int64_t to = p->impostors ? right : lgt_min64(right, end[row]);
-            if (from < to) p->visit(p, row, from, to - from, tile + (row - top) * TILE_COLUMNS + from - left, worker);
+            if (from < to) p->visit(p, row, from, to - from, tile + (row - top) * LGT_PANEL + from - left, worker);
         }
     }
 }
@@ -87,7 +83,7 @@ static void visit_block(void *argument, int64_t block, int worker) {
 static void visit_pairs(pairs *p, int impostors, visitor visit) {
     p->impostors = impostors;
     p->visit = visit;
-    lgt_parallel_for(p->context, lgt_ceil_div(p->scores.n_rows, TILE_ROWS), visit_block, p);
+    lgt_parallel_for(p->context, lgt_ceil_div(p->scores.n_rows, LGT_PANEL), visit_block, p);
 }
 
 static void keep_genuine(pairs *p, int64_t row, int64_t column, int64_t count, const float *scores, int worker) {
@@ -101,6 +97,7 @@ static lgt_status rank_genuine(pairs *p, lgt_error *err) {
     float *spare = NULL;
     lgt_status status = LGT_NEW(p->context, &p->slot, p->scores.n_rows, err);
     if (!status) status = LGT_NEW(p->context, &p->genuine, p->n_genuine, err);
+    if (!status) status = LGT_NEW(p->context, &p->ranks, 1, err);
     if (!status) status = LGT_NEW(p->context, &spare, p->n_genuine, err);
     if (status) return status;
     for (int64_t row = 0; row < p->scores.n_rows; row++) {
@@ -108,10 +105,10 @@ static lgt_status rank_genuine(pairs *p, lgt_error *err) {
         next += p->groups.end[row] - row - 1;
     }
     visit_pairs(p, 0, keep_genuine);
-    lgt_scores_sort(p->n_genuine, p->genuine, spare);
+    lgt_ranks_sort(p->n_genuine, p->genuine, spare);
     lgt_release(p->context, p->genuine);
     p->genuine = spare;
-    lgt_ranks_init(&p->ranks, p->n_genuine, p->genuine);
+    lgt_ranks_init(p->ranks, p->n_genuine, p->genuine);
     return LGT_OK;
 }
 
@@ -120,7 +117,7 @@ static void count_batch(void *argument, int64_t index, int worker) {
     const pairs *p = argument;
     collector *own = &p->collectors[index];
     (void)worker;
-    lgt_ranks_places(&p->ranks, own->count, own->batch, own->spare, own->places);
+    lgt_ranks_places(p->ranks, own->count, own->batch, own->spare, own->places);
     for (int64_t i = 0; i < own->count; i++) {
         uint64_t wins = (uint64_t)(2 * p->n_genuine - own->places[i]);
         own->low += wins;
@@ -185,7 +182,7 @@ static int crossed(const pairs *p, int line, vertex v) {
 static int64_t walk(const pairs *p, int line, const int64_t *bins, int64_t first, vertex *before, vertex *after) {
     for (int64_t bin = p->n_bins - 1;; bin--) {
         after->impostors = before->impostors + bins[bin];
-        after->genuine = lgt_ranks_at_least(&p->ranks, first + (bin << p->shift));
+        after->genuine = lgt_ranks_at_least(p->ranks, first + (bin << p->shift));
         if (crossed(p, line, *after) || bin == 0) return bin;
         *before = *after;
     }
@@ -198,7 +195,7 @@ static void count_coarsely(pairs *p) {
     p->n_bins = lgt_ceil_div(n_places, (int64_t)1 << p->shift);
     p->n_windows = 1;
     p->windows[0].first = 0;
-    lgt_ranks_bounds(&p->ranks, 0, n_places, &p->windows[0].low, &p->windows[0].high);
+    lgt_ranks_bounds(p->ranks, 0, n_places, &p->windows[0].low, &p->windows[0].high);
 }
 
 static double auc_of(const pairs *p) {
@@ -220,7 +217,7 @@ static lgt_status measure(pairs *p, lgt_verification *out, lgt_error *err) {
     for (int line = 0; line < N_LINES; line++) {
         window *own = &p->windows[line];
         own->first = walk(p, line, p->collectors[0].bins, 0, &before[line], &after) << p->shift;
-        lgt_ranks_bounds(&p->ranks, own->first, own->first + ((int64_t)1 << p->shift), &own->low, &own->high);
+        lgt_ranks_bounds(p->ranks, own->first, own->first + ((int64_t)1 << p->shift), &own->low, &own->high);
     }
     p->n_bins = (int64_t)1 << p->shift;
     p->shift = 0;
@@ -254,11 +251,11 @@ static lgt_status count_kinds(pairs *p, int64_t n, const int64_t *labels, lgt_er
 
 static lgt_status make_collectors(pairs *p, lgt_error *err) {
     int64_t workers = lgt_context_threads(p->context);
-    int64_t size = lgt_max64(TILE_COLUMNS, lgt_min64(BATCH, p->n_impostor));
+    int64_t size = lgt_max64(LGT_PANEL, lgt_min64(BATCH, p->n_impostor));
     lgt_status status = LGT_NEW_ZERO(p->context, &p->collectors, workers, err);
     for (int64_t worker = 0; worker < workers && !status; worker++) {
         collector *own = &p->collectors[worker];
-        status = LGT_NEW(p->context, &own->tile, TILE_ROWS * TILE_COLUMNS, err);
+        status = LGT_NEW(p->context, &own->tile, LGT_PANEL * LGT_PANEL, err);
         if (!status) status = LGT_NEW(p->context, &own->batch, size + 1, err);
         if (!status) status = LGT_NEW(p->context, &own->spare, size, err);
         if (!status) status = LGT_NEW(p->context, &own->places, size, err);
@@ -293,6 +290,7 @@ lgt_status lgt_eval_verification(lgt_context *context, lgt_view embeddings, cons
     result.n_genuine = p.n_genuine;
     result.n_impostor = p.n_impostor;
     if (!status) *out = result;
+    lgt_release(context, p.ranks);
     lgt_release(context, p.genuine);
     lgt_release(context, p.slot);
     free_collectors(&p);
