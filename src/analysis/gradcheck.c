@@ -12,9 +12,10 @@
 static const double relative_step = 2e-4, usual_scale = 64;
 /* Ten times the largest error met over 10,000 problems a loss. */
 static const double difference_tolerance = 1e-8, f64_tolerance = 1e-11, f32_tolerance = 2e-5;
-/* A difference may straddle a kink or jump of the loss; moving the features this far leaves it behind, and leaves a
- * wrong formula wrong. */
-static const double second_try = 1e-3;
+/* A difference may straddle a kink or jump of the loss or of its slope; moving the features this far leaves it behind,
+ * and leaves a wrong formula wrong. Several tries, since the next kink of an L-Softmax of large m is near. */
+static const double move = 1e-2;
+enum { TRIES = 6 };
 /* Gradients are of the size of the logits' scale over the norm; rounding is told from a gradient down to a tenth of it.
  */
 static const double no_gradient = 0.1;
@@ -41,6 +42,12 @@ static double scale_of(const lgt_loss *loss) {
     return loss->info->space == LGT_SPACE_COS ? lgt_loss_value(loss, "s") : 1;
 }
 
+/* Of size 0.5 to 1.5 and either sign: no vector is short, so that steps and rounding keep their distance. */
+static double draw_entry(const lgt_rng *rng, uint64_t at) {
+    double value = 2 * lgt_rng_uniform(rng, at) - 1;
+    return value < 0 ? value - 0.5 : value + 0.5;
+}
+
 static void draw_options(problem *p, const lgt_rng *rng) {
     static const double smoothing[] = {0, 0.1}, z_loss[] = {0, 1e-3};
     lgt_plan_options_init(&p->options);
@@ -63,8 +70,8 @@ static lgt_status draw(problem *p, lgt_context *context, const lgt_loss *loss, u
     p->has_bias = loss->info->has_bias;
     p->least = no_gradient * scale_of(loss);
     draw_options(p, &rng);
-    for (int64_t i = 0; i < p->n_rows * p->dim; i++) p->x[i] = lgt_rng_normal(&rng, at++);
-    for (int64_t i = 0; i < p->n_classes * p->dim; i++) p->w[i] = lgt_rng_normal(&rng, at++);
+    for (int64_t i = 0; i < p->n_rows * p->dim; i++) p->x[i] = draw_entry(&rng, at++);
+    for (int64_t i = 0; i < p->n_classes * p->dim; i++) p->w[i] = draw_entry(&rng, at++);
     for (int64_t j = 0; j < p->n_classes; j++) {
         p->b[j] = lgt_rng_normal(&rng, at++);
         p->class_weights[j] = 0.5 + lgt_rng_uniform(&rng, at++);
