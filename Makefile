@@ -15,8 +15,7 @@ setup:
 	@tools/setup.sh build
 
 build: setup
-	@cmake --preset release $(if $(wildcard build/CMakeCache.txt),,-Wno-dev) > build.log 2>&1 || { cat build.log; rm -f build.log; exit 1; }
-	@rm -f build.log
+	@cmake --preset release > /dev/null
 	@cmake --build --preset release -j $(JOBS)
 
 demo: build
