@@ -5,9 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "logitude/encoder.h"
-
-enum { MAX_LAYERS = 4 };
+#include "plain_net.h"
 
 static const char *const specs[] = {"none", "linear", "mlp:5", "mlp:9,6", "mlp:3,8,5"};
 enum { N_SPECS = sizeof specs / sizeof *specs, IN = 7, OUT = 4 };
@@ -65,45 +63,13 @@ static void randomise_params(lgt_encoder *encoder) {
 
 /* --- the oracle --- */
 
-typedef struct net {
-    int n_layers;
-    int64_t widths[MAX_LAYERS + 1];
-} net;
-
-static net net_of(lgt_encoder *encoder) {
-    net shape = {lgt_encoder_n_layers(encoder), {lgt_encoder_in_dim(encoder)}};
-    for (int l = 0; l < shape.n_layers; l++) {
-        lgt_mut weight, bias;
-        lgt_encoder_layer(encoder, l, &weight, &bias);
-        shape.widths[l + 1] = weight.rows;
-    }
-    return shape;
-}
-
-/* One row through the net in plain loops; y holds the result. */
-static void oracle_row(const net *shape, const double *params, const double *x, double *y) {
-    double a[64], z[64];
-    memcpy(a, x, (size_t)shape->widths[0] * sizeof *a);
-    for (int l = 0; l < shape->n_layers; l++) {
-        int64_t in = shape->widths[l], out = shape->widths[l + 1];
-        const double *bias = params + in * out;
-        for (int64_t j = 0; j < out; j++) {
-            z[j] = bias[j];
-            for (int64_t k = 0; k < in; k++) z[j] += params[j * in + k] * a[k];
-            if (l < shape->n_layers - 1 && z[j] < 0) z[j] = 0;
-        }
-        memcpy(a, z, (size_t)out * sizeof *a);
-        params = bias + out;
-    }
-    memcpy(y, a, (size_t)shape->widths[shape->n_layers] * sizeof *y);
-}
-
 /* J = sum_ij dy_ij y_ij, whose gradient is what backward returns for this dy. */
-static double oracle_value(const net *shape, const double *params, const double *x, const double *dy, int64_t n_rows) {
+static double oracle_value(const plain_net *shape, const double *params, const double *x, const double *dy,
+                           int64_t n_rows) {
     double y[64], sum = 0;
     int64_t in = shape->widths[0], out = shape->widths[shape->n_layers];
     for (int64_t row = 0; row < n_rows; row++) {
-        oracle_row(shape, params, x + row * in, y);
+        plain_net_row(shape, params, x + row * in, y);
         for (int64_t k = 0; k < out; k++) sum += dy[row * out + k] * y[k];
     }
     return sum;
@@ -111,7 +77,8 @@ static double oracle_value(const net *shape, const double *params, const double 
 
 /* J is piecewise linear in each single number, so a difference is exact but for rounding, unless a kink lies within the
  * step: at 1e-6 none of these seeds has one. */
-static double difference(const net *shape, double *params, double *x, const double *dy, int64_t n_rows, double *at) {
+static double difference(const plain_net *shape, double *params, double *x, const double *dy, int64_t n_rows,
+                         double *at) {
     double step = 1e-6, saved = *at;
     *at = saved + step;
     double up = oracle_value(shape, params, x, dy, n_rows);
@@ -157,7 +124,7 @@ static void check_case(lgt_context *context, const char *spec, int64_t n_rows) {
     lgt_encoder *encoder = new_encoder(context, spec, IN, out, 1);
     randomise_params(encoder);
     lgt_encoder_pass *pass = new_pass(encoder, n_rows, 1);
-    net shape = net_of(encoder);
+    plain_net shape = plain_net_of(encoder);
     int64_t n_params = lgt_encoder_n_params(encoder), n_x = n_rows * IN, n_y = n_rows * out;
     float *x = random_floats(n_x, 1), *dy = random_floats(n_y, 2);
     passed p = run(encoder, pass, x, dy, n_rows);
@@ -165,7 +132,7 @@ static void check_case(lgt_context *context, const char *spec, int64_t n_rows) {
            *wide_dy = widened(dy, n_y);
     double *got_y = widened(p.y, n_y), *got_params = widened(p.dparams, n_params), *got_x = widened(p.dx, n_x);
     double *y = new_doubles(n_y), *dparams = new_doubles(n_params), *dx = new_doubles(n_x);
-    for (int64_t row = 0; row < n_rows; row++) oracle_row(&shape, params, wide_x + row * IN, y + row * out);
+    for (int64_t row = 0; row < n_rows; row++) plain_net_row(&shape, params, wide_x + row * IN, y + row * out);
     for (int64_t i = 0; i < n_params; i++) dparams[i] = difference(&shape, params, wide_x, wide_dy, n_rows, &params[i]);
     for (int64_t i = 0; i < n_x; i++) /* a row of x moves its own row of y alone */
         dx[i] = difference(&shape, params, wide_x + i / IN * IN, wide_dy + i / IN * out, 1, &wide_x[i]);
