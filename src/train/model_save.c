@@ -52,8 +52,9 @@ static lgt_status check_finite(const lgt_tensors *t, const char *path, lgt_error
 
 /* --- metadata --- */
 
-static void put_text(lgt_tensors *t, char *key, char *value) {
-    t->metadata[t->n_metadata++] = (lgt_metadata){key, value};
+/* Writing only reads keys. */
+static void put_text(lgt_tensors *t, const char *key, char *value) {
+    t->metadata[t->n_metadata++] = (lgt_metadata){(char *)key, value};
 }
 
 /* "28,28" */
@@ -96,13 +97,13 @@ static lgt_status write(const lgt_model *m, const char *path, lgt_tensors *t, ch
     lgt_text_format(step, sizeof step, "%lld", (long long)m->step);
     shape_text(m, shape, sizeof shape);
     t->metadata = metadata;
-    put_text(t, (char[]){"format"}, format);
-    put_text(t, (char[]){"loss"}, loss);
-    put_text(t, (char[]){"encoder"}, encoder);
-    put_text(t, (char[]){"classes"}, classes);
-    put_text(t, (char[]){"step"}, step);
-    put_text(t, (char[]){"sample_shape"}, shape);
-    if (labels) put_text(t, (char[]){"label_names"}, labels);
+    put_text(t, "format", format);
+    put_text(t, "loss", loss);
+    put_text(t, "encoder", encoder);
+    put_text(t, "classes", classes);
+    put_text(t, "step", step);
+    put_text(t, "sample_shape", shape);
+    if (labels) put_text(t, "label_names", labels);
     status = lgt_tensors_write(m->context, path, t, err);
     lgt_release(m->context, encoder);
     return status;
