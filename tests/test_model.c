@@ -131,7 +131,7 @@ static void a_model_that_is_not_finite_or_not_utf8_is_not_saved(void **state) {
     lgt_trainer_free(t);
     d.label_names = names;
     t = test_trainer(context, &o, &d);
-    assert_fails(lgt_model_save(lgt_trainer_model(t), path, &err), LGT_ERR_DATA, err, "label 1 is not UTF-8");
+    assert_fails(lgt_model_save(lgt_trainer_model(t), path, &err), LGT_ERR_DATA, err, "text 1 of a list is not UTF-8");
     assert_fails(lgt_model_save(lgt_trainer_model(t), "no/such/folder/m", &err), LGT_ERR_DATA, err, "UTF-8");
     lgt_trainer_free(t);
     test_clusters_free(&d);
@@ -177,7 +177,7 @@ static const damage damages[] = {
     {TEXT, "sample_shape", "4294967296,4294967296", {0}, "sample_shape is"},
     {TEXT, "sample_shape", "13", {0}, "parameters, expected"},
     {TEXT, "label_names", "[\"a\"]", {0}, "no JSON list of 3 texts"},
-    {TEXT, "label_names", "[\"a\",\"b\",3]", {0}, "no JSON list of 3 texts"},
+    {TEXT, "label_names", "[\"a\",\"b\",3]", {0}, "label_names: entry 2 of a list is no text"},
     {TEXT, "label_names", "[\"a\",", {0}, "no JSON list of 3 texts"},
     {TEXT, "label_names", "{}", {0}, "no JSON list of 3 texts"},
     {SHAPE, "encoder.0.weight", NULL, {12, 9}, "encoder.0.weight is (12, 9), expected (9, 12)"},

@@ -1,5 +1,4 @@
 /* Models as files: reading, and refusing whatever does not hang together. */
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +7,7 @@
 #include "base/memory.h"
 #include "base/sizes.h"
 #include "base/text.h"
+#include "data/text_list.h"
 #include "net/encoder.h"
 #include "train/model.h"
 
@@ -76,23 +76,13 @@ static lgt_status read_labels(loader *l, lgt_error *err) {
     lgt_model *m = l->model;
     const char *text = lgt_tensors_metadata(l->tensors, "label_names");
     if (!text) return lgt_model_name_labels(m, NULL, err);
-    json_t *list = json_loads(text, 0, NULL);
-    char **names = NULL;
-    lgt_status status = LGT_NEW(m->context, &names, m->n_classes, err);
-    int sound = !status && json_is_array(list) && json_array_size(list) == (size_t)m->n_classes;
-    for (size_t j = 0; sound && j < (size_t)m->n_classes; j++) {
-        const char *name = json_string_value(json_array_get(list, j));
-        sound = name != NULL;
-        names[j] = (char *)name; /* only read */
-    }
-    if (sound)
-        status = lgt_model_name_labels(m, names, err);
-    else if (!status)
-        status = lgt_fail(err, LGT_ERR_DATA, "%s: metadata label_names is no JSON list of %lld texts", l->path,
-                          (long long)m->n_classes);
-    lgt_release(m->context, names);
-    json_decref(list);
-    return status;
+    lgt_status status = LGT_NEW_ZERO(m->context, &m->label_names, m->n_classes, err);
+    if (status) return status;
+    status = lgt_text_list_parse(m->context, text, m->n_classes, m->label_names, err);
+    if (!status) return LGT_OK;
+    lgt_release(m->context, m->label_names);
+    m->label_names = NULL;
+    return lgt_fail_within(err, status, "%s: metadata label_names: ", l->path);
 }
 
 /* --- tensors --- */

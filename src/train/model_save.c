@@ -1,5 +1,4 @@
 /* Models as files: writing. */
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,6 +6,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "data/text_list.h"
 #include "train/model.h"
 
 enum { SPEC_SIZE = 256, NUMBER_SIZE = 24, SHAPE_SIZE = LGT_MAX_DIMS * NUMBER_SIZE, MAX_METADATA = 7 };
@@ -64,26 +64,12 @@ static void shape_text(const lgt_model *m, char *out, size_t size) {
         used += lgt_text_format(out + used, size - used, "%s%lld", i ? "," : "", (long long)m->shape[i]);
 }
 
-/* The names as a JSON list. Errors: DATA (a name that is no UTF-8), MEMORY. */
-static lgt_status labels_text(const lgt_model *m, char **out, lgt_error *err) {
-    lgt_status status = LGT_OK;
-    json_t *list = json_array();
-    for (int64_t j = 0; j < m->n_classes && !status; j++) {
-        json_t *name = json_string(m->label_names[j]);
-        if (!name)
-            status = lgt_fail(err, LGT_ERR_DATA, "the name of label %lld is not UTF-8", (long long)j);
-        else if (json_array_append_new(list, name))
-            status = lgt_fail(err, LGT_ERR_MEMORY, "out of memory: a list of label names was refused");
-    }
-    if (!status) {
-        size_t size = json_dumpb(list, NULL, 0, 0);
-        status = LGT_NEW(m->context, out, (int64_t)size + 1, err);
-        if (!status && json_dumpb(list, *out, size, 0) != size)
-            status = lgt_fail(err, LGT_ERR_MEMORY, "out of memory: the text of the label names was refused");
-        if (!status) (*out)[size] = '\0';
-    }
-    json_decref(list);
-    return status;
+/* NULL where the names are 0 .. C-1. */
+static lgt_status format_labels(const lgt_model *m, const char *path, char **out, lgt_error *err) {
+    *out = NULL;
+    if (lgt_model_has_plain_labels(m)) return LGT_OK;
+    lgt_status status = lgt_text_list_format(m->context, m->label_names, m->n_classes, out, err);
+    return status ? lgt_fail_within(err, status, "%s: label names: ", path) : LGT_OK;
 }
 
 static lgt_status write(const lgt_model *m, const char *path, lgt_tensors *t, char *labels, lgt_error *err) {
@@ -115,7 +101,7 @@ lgt_status lgt_model_save(const lgt_model *model, const char *path, lgt_error *e
     int64_t capacity = 2 * (int64_t)lgt_encoder_n_layers(model->encoder) + 4;
     lgt_status status = LGT_NEW_ZERO(model->context, &t.tensors, capacity, err);
     if (!status) status = lgt_alloc(model->context, capacity, LGT_TENSOR_NAME_SIZE, &names, err);
-    if (!status && !lgt_model_has_plain_labels(model)) status = labels_text(model, &labels, err);
+    if (!status) status = format_labels(model, path, &labels, err);
     if (!status) {
         for (int64_t i = 0; i < capacity; i++) t.tensors[i].name = names + i * LGT_TENSOR_NAME_SIZE;
         put_all(model, &t);

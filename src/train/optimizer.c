@@ -14,7 +14,7 @@ enum { RANGE = 8192 };
 /* With c1 = 1 - beta1^t and c2 = sqrt(1 - beta2^t),  lr (m/c1) / (sqrt(v)/c2 + eps) = (lr c2/c1) m / (sqrt(v) + eps
  * c2): one division an entry. */
 static lgt_update adamw_at(const lgt_train_options *o, double lr, int64_t t) {
-    double c1 = 1 - pow(o->beta1, (double)t), c2 = sqrt(1 - pow(o->beta2, (double)t));
+    double c1 = 1 - pow(o->beta1, (double)t), rest = 1 - pow(o->beta2, (double)t), c2 = sqrt(rest);
     lgt_update u = {.optimizer = LGT_OPTIMIZER_ADAMW};
     u.rate = (float)(lr * c2 / c1);
     u.decay = (float)(1 - lr * o->weight_decay);
