@@ -14,7 +14,6 @@
 #define LEAST     0x1p-126f
 #define SPACING   0x1p-149f
 #define EXP_LOW   (-104.0)
-#define EXP_HIGH  88.0
 #define FN(name)  name##_f32
 #define SETS(isa) lgt_kernels_f32_of(isa)
 #include "kernels_template.h"
@@ -24,7 +23,6 @@
 #define LEAST     0x1p-1022
 #define SPACING   0x1p-1074
 #define EXP_LOW   (-745.0)
-#define EXP_HIGH  709.0
 #define FN(name)  name##_f64
 #define SETS(isa) lgt_kernels_f64_of(isa)
 #include "kernels_template.h"
