@@ -10,8 +10,12 @@
 
 static int64_t live_blocks, allocations, fail_from;
 
-int64_t test_live_blocks(void) { return live_blocks; }
-int64_t test_allocations(void) { return allocations; }
+int64_t test_live_blocks(void) {
+    return live_blocks;
+}
+int64_t test_allocations(void) {
+    return allocations;
+}
 
 static void *counted_allocate(void *user, size_t bytes) {
     void *block = NULL;

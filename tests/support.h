@@ -34,7 +34,7 @@ double test_relative_error(const double *a, const double *b, int64_t count);
 void test_assert_ok(lgt_status status, const lgt_error *err, const char *file, int line);
 
 /* Fails unless status is as wanted and the message contains `part`. */
-#define assert_fails(status, wanted, err, part) \
+#define assert_fails(status, wanted, err, part)                                                                        \
     test_assert_fails((status), (wanted), &(err), (part), __FILE__, __LINE__)
 void test_assert_fails(lgt_status status, lgt_status wanted, const lgt_error *err, const char *part, const char *file,
                        int line);

@@ -24,10 +24,10 @@ typedef struct lgt_allocator {
 } lgt_allocator;
 
 typedef struct lgt_context_options {
-    size_t struct_size;       /* set by _init */
-    int threads;              /* 1 .. 1024; 0 (default): as many as the process may run on */
-    lgt_isa max_isa;          /* the highest instruction set to use; default LGT_ISA_BEST */
-    lgt_allocator allocator;  /* default: all NULL, the C library's memory */
+    size_t struct_size;      /* set by _init */
+    int threads;             /* 1 .. 1024; 0 (default): as many as the process may run on */
+    lgt_isa max_isa;         /* the highest instruction set to use; default LGT_ISA_BEST */
+    lgt_allocator allocator; /* default: all NULL, the C library's memory */
 } lgt_context_options;
 
 LGT_API void lgt_context_options_init(lgt_context_options *options);

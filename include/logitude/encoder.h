@@ -27,8 +27,8 @@ LGT_API void lgt_blas_single_threaded(void);
 LGT_API const char *lgt_blas_name(void);
 
 /* spec: "none" (out_dim must equal in_dim, or be 0), "linear", or "mlp:WIDTH[,WIDTH...]" (hidden widths). Weights are
- * drawn by He initialisation, N(0, 2/in) under a ReLU and N(0, 1/in) in the last layer, from (seed, layer) alone; biases
- * are 0. Errors: USAGE (spec or dims), MEMORY. */
+ * drawn by He initialisation, N(0, 2/in) under a ReLU and N(0, 1/in) in the last layer, from (seed, layer) alone;
+ * biases are 0. Errors: USAGE (spec or dims), MEMORY. */
 LGT_API lgt_status lgt_encoder_create(lgt_context *context, const char *spec, int64_t in_dim, int64_t out_dim,
                                       uint64_t seed, lgt_encoder **out, lgt_error *err);
 LGT_API void lgt_encoder_free(lgt_encoder *encoder);
@@ -47,8 +47,8 @@ LGT_API void lgt_encoder_layer(lgt_encoder *encoder, int layer, lgt_mut *weight,
 
 /* Memory for batches of at most max_rows; `training` reserves what backward needs. Forward and backward allocate
  * nothing. */
-LGT_API lgt_status lgt_encoder_pass_create(lgt_encoder *encoder, int64_t max_rows, int training,
-                                           lgt_encoder_pass **out, lgt_error *err);
+LGT_API lgt_status lgt_encoder_pass_create(lgt_encoder *encoder, int64_t max_rows, int training, lgt_encoder_pass **out,
+                                           lgt_error *err);
 LGT_API void lgt_encoder_pass_free(lgt_encoder_pass *pass);
 
 /* y (N, out_dim) = encoder(x (N, in_dim)). x must stay until backward. Errors: USAGE (shape, type, too many rows). */

@@ -47,7 +47,7 @@ typedef struct lgt_retrieval {
     int64_t n_queries, n_lone;
     double recall_at_1; /* share of queries with a match among the first 1 */
     double recall_at_5; /* ... among the first 5 */
-    double map_at_r;    /* mean over queries of (1/R) sum_{k<=R} [rank k matches] precision at k (Musgrave et al. 2020) */
+    double map_at_r; /* mean over queries of (1/R) sum_{k<=R} [rank k matches] precision at k (Musgrave et al. 2020) */
 } lgt_retrieval;
 
 /* O(N^2 D) flops, O(N) memory a thread. Errors: as lgt_eval_verification; DATA when no query has a match. */

@@ -42,8 +42,8 @@ typedef enum lgt_reduction {
 typedef struct lgt_plan_options {
     size_t struct_size;
     lgt_engine engine;
-    lgt_dtype dtype;        /* of x, w, b, dx, dw, db: LGT_F32 (default) or LGT_F64 */
-    int64_t max_rows;       /* the most rows a run may have; default 1 */
+    lgt_dtype dtype;  /* of x, w, b, dx, dw, db: LGT_F32 (default) or LGT_F64 */
+    int64_t max_rows; /* the most rows a run may have; default 1 */
     lgt_reduction reduction;
     double label_smoothing; /* e in [0, 1): target (1-e) [j=y] + e/C; the margin stays on y (Eq. 10) */
     double z_loss;          /* zeta >= 0: adds zeta lse^2 to every L_i (Eq. 11) */
@@ -84,17 +84,17 @@ typedef struct lgt_head_outputs {
     double *lse;       /* (N) log sum exp of the logits, the target's bent */
     int64_t *top1;     /* (N) the class of the largest plain logit, the lowest of equals */
     /* The rest is filled by every run. */
-    double loss;           /* J; 0 when no row is used */
-    double weight;         /* sum of a_i over the used rows */
-    int64_t n_used;        /* rows that are not ignored */
-    int64_t n_correct;     /* used rows whose label is top1 */
-    int64_t n_zero_rows;   /* cosine spaces: rows of x that are zero or too short to have a direction (Eq. 14) */
+    double loss;            /* J; 0 when no row is used */
+    double weight;          /* sum of a_i over the used rows */
+    int64_t n_used;         /* rows that are not ignored */
+    int64_t n_correct;      /* used rows whose label is top1 */
+    int64_t n_zero_rows;    /* cosine spaces: rows of x that are zero or too short to have a direction (Eq. 14) */
     int64_t n_zero_classes; /* the same for rows of w */
 } lgt_head_outputs;
 
 /* Loss and gradients in one pass over the classes: 2 N C D flops for the loss alone, 8 N C D with gradients; reads w
  * twice. Allocates nothing. The same bits for any number of threads. One run at a time per plan.
- * Errors: USAGE (shapes, types, a label out of range), DATA (NaN or infinity in the inputs, naming the first bad row),
+ * Errors: USAGE (shapes, types), DATA (a label out of range, NaN or infinity in the inputs, naming a bad row),
  * NONFINITE (logits beyond the type's range, naming the row). After an error the outputs are unspecified. */
 LGT_API lgt_status lgt_plan_run(lgt_plan *plan, const lgt_head_inputs *in, lgt_head_outputs *out, lgt_error *err);
 

@@ -2,8 +2,8 @@
  *
  * Readers are strict: whatever a format allows only by accident is refused. Every message starts with the path, and
  * with the line where there is one: "FILE:LINE: what was found, what was expected". Formats are told by content, not by
- * suffix; gzip is unpacked wherever it is met. Errors of readers: IO (the system refused), DATA (the content), MEMORY (a
- * limit or an allocation), UNSUPPORTED (a valid file of a kind this build does not read). */
+ * suffix; gzip is unpacked wherever it is met. Errors of readers: IO (the system refused), DATA (the content), MEMORY
+ * (a limit or an allocation), UNSUPPORTED (a valid file of a kind this build does not read). */
 #ifndef LOGITUDE_IO_H
 #define LOGITUDE_IO_H
 
@@ -92,7 +92,7 @@ typedef struct lgt_dataset_options {
     lgt_split split;           /* which half of a dataset that has two; default LGT_SPLIT_TRAIN */
     const char *fashion_mnist; /* folder of Fashion-MNIST; default NULL: where Debian's package puts it */
     const char *label_column;  /* CSV: name or 1-based number of the label column; default NULL: the last one */
-    int labels_required;       /* default 1; 0: a spec without labels is fine (and a CSV without label_column has none) */
+    int labels_required; /* default 1; 0: a spec without labels is fine (and a CSV without label_column has none) */
 } lgt_dataset_options;
 
 LGT_API void lgt_dataset_options_init(lgt_dataset_options *options);
@@ -100,13 +100,13 @@ LGT_API void lgt_dataset_options_init(lgt_dataset_options *options);
 /* A dataset in memory. 8-bit features become value / 255. */
 typedef struct lgt_dataset {
     int64_t n_rows, dim;
-    float *x;               /* (n_rows, dim) */
-    int64_t *labels;        /* (n_rows) index into label_names; NULL: none */
-    char **label_names;     /* distinct labels, integers by value, else text by bytes */
+    float *x;           /* (n_rows, dim) */
+    int64_t *labels;    /* (n_rows) index into label_names; NULL: none */
+    char **label_names; /* distinct labels, integers by value, else text by bytes */
     int64_t n_labels;
-    int n_dims;             /* shape of one sample, for example 28 x 28 */
+    int n_dims; /* shape of one sample, for example 28 x 28 */
     int64_t shape[LGT_MAX_DIMS];
-    uint64_t fingerprint;   /* hash of sizes, features and label names: tells datasets apart, not a checksum */
+    uint64_t fingerprint; /* hash of sizes, features and label names: tells datasets apart, not a checksum */
 } lgt_dataset;
 
 /* Loads  "fashion-mnist[:train|:test]" | FOLDER | "FEATURES[,LABELS]"  where a folder holds MNIST-named IDX files

@@ -68,9 +68,9 @@ typedef struct lgt_train_options {
     double step_factor;       /* default 0.1 */
     double milestones[LGT_MAX_MILESTONES]; /* default 0.5, 0.75 */
     int n_milestones;
-    lgt_standardize standardize; /* default GLOBAL, by the training features */
-    int bias;                 /* the head has a bias where its loss allows one; default 1 */
-    uint64_t seed;            /* default 0 */
+    lgt_standardize standardize;    /* default GLOBAL, by the training features */
+    int bias;                       /* the head has a bias where its loss allows one; default 1 */
+    uint64_t seed;                  /* default 0 */
     double label_smoothing, z_loss; /* default 0 */
 } lgt_train_options;
 
@@ -78,16 +78,17 @@ LGT_API void lgt_train_options_init(lgt_train_options *options);
 
 /* What a step reports. */
 typedef struct lgt_train_record {
-    int64_t step;        /* steps done, this one included */
-    int64_t n_steps;     /* of the whole training */
-    int64_t epoch;       /* epochs done or under way, from 1 */
-    int end_of_epoch;    /* this step was the epoch's last */
-    double loss;         /* this step's mean loss, l2 term excluded */
-    double epoch_loss, epoch_accuracy; /* means over the epoch so far (accuracy of the plain logits, before each update) */
+    int64_t step;     /* steps done, this one included */
+    int64_t n_steps;  /* of the whole training */
+    int64_t epoch;    /* epochs done or under way, from 1 */
+    int end_of_epoch; /* this step was the epoch's last */
+    double loss;      /* this step's mean loss, l2 term excluded */
+    double epoch_loss,
+        epoch_accuracy; /* means over the epoch so far (accuracy of the plain logits, before each update) */
     double lr;
-    double schedule;     /* the loss's scheduled parameter at this step; NaN if it has none */
-    double seconds;      /* spent in lgt_trainer_step since the start */
-    int64_t samples;     /* seen since the start */
+    double schedule; /* the loss's scheduled parameter at this step; NaN if it has none */
+    double seconds;  /* spent in lgt_trainer_step since the start */
+    int64_t samples; /* seen since the start */
 } lgt_train_record;
 
 typedef struct lgt_trainer lgt_trainer;

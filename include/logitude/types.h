@@ -12,14 +12,7 @@ extern "C" {
 #endif
 
 /* Pinned and append-only. Heads compute in F32 and F64; the others occur in files. */
-typedef enum lgt_dtype {
-    LGT_F32 = 0,
-    LGT_F64 = 1,
-    LGT_F16 = 2,
-    LGT_U8 = 3,
-    LGT_I32 = 4,
-    LGT_I64 = 5
-} lgt_dtype;
+typedef enum lgt_dtype { LGT_F32 = 0, LGT_F64 = 1, LGT_F16 = 2, LGT_U8 = 3, LGT_I32 = 4, LGT_I64 = 5 } lgt_dtype;
 
 /* Bytes of one element; 0 for a number outside the list. */
 LGT_API size_t lgt_dtype_size(lgt_dtype dtype);

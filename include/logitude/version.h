@@ -2,9 +2,9 @@
 #ifndef LOGITUDE_VERSION_H
 #define LOGITUDE_VERSION_H
 
-#define LGT_VERSION_MAJOR 0
-#define LGT_VERSION_MINOR 1
-#define LGT_VERSION_PATCH 0
+#define LGT_VERSION_MAJOR  0
+#define LGT_VERSION_MINOR  1
+#define LGT_VERSION_PATCH  0
 #define LGT_VERSION_STRING "0.1.0"
 
 #if defined(__GNUC__)

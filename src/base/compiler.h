@@ -4,13 +4,14 @@
 
 #if defined(__GNUC__)
 #define LGT_PRINTF(text, first) __attribute__((format(printf, text, first)))
-#define LGT_RESTRICT              restrict
 /* Inlined whatever the size: a micro-kernel keeps its accumulators in registers only when its bounds are constants. */
 #define LGT_INLINE static inline __attribute__((always_inline))
+/* A type of `bytes` bytes of `element`s: arithmetic on it is elementwise and becomes the widest instructions the file
+ * is compiled for. Unaligned and aliasing whatever it points to, so that any array can be read through it. */
+#define LGT_VECTOR(name, element, bytes)                                                                               \
+    typedef element name __attribute__((vector_size(bytes), aligned(sizeof(element)), may_alias))
 #else
-#define LGT_PRINTF(text, first)
-#define LGT_RESTRICT restrict
-#define LGT_INLINE   static inline
+#error "the kernels need vector types: add this compiler's here"
 #endif
 
 #endif

@@ -66,16 +66,24 @@ void lgt_context_free(lgt_context *context) {
     a.release(a.user, context);
 }
 
-int lgt_context_threads(const lgt_context *context) { return context->threads; }
+int lgt_context_threads(const lgt_context *context) {
+    return context->threads;
+}
 
-lgt_isa lgt_context_isa(const lgt_context *context) { return context->isa; }
+lgt_isa lgt_context_isa(const lgt_context *context) {
+    return context->isa;
+}
 
 const char *lgt_isa_name(lgt_isa isa) {
     switch (isa) {
-    case LGT_ISA_GENERIC: return "generic";
-    case LGT_ISA_AVX2: return "avx2";
-    case LGT_ISA_AVX512: return "avx512";
-    case LGT_ISA_BEST: return "best";
+    case LGT_ISA_GENERIC:
+        return "generic";
+    case LGT_ISA_AVX2:
+        return "avx2";
+    case LGT_ISA_AVX512:
+        return "avx512";
+    case LGT_ISA_BEST:
+        return "best";
     }
     return "unknown";
 }

@@ -27,7 +27,9 @@ lgt_isa lgt_cpu_best_isa(void) {
     return avx512 ? LGT_ISA_AVX512 : LGT_ISA_AVX2;
 }
 #else
-lgt_isa lgt_cpu_best_isa(void) { return LGT_ISA_GENERIC; }
+lgt_isa lgt_cpu_best_isa(void) {
+    return LGT_ISA_GENERIC;
+}
 #endif
 
 int lgt_cpu_count(int most) {

@@ -9,8 +9,14 @@ static const struct {
     [LGT_U8] = {"u8", 1},   [LGT_I32] = {"i32", 4}, [LGT_I64] = {"i64", 8},
 };
 
-static int known(lgt_dtype dtype) { return (int)dtype >= 0 && (size_t)dtype < sizeof dtypes / sizeof *dtypes; }
+static int known(lgt_dtype dtype) {
+    return (int)dtype >= 0 && (size_t)dtype < sizeof dtypes / sizeof *dtypes;
+}
 
-size_t lgt_dtype_size(lgt_dtype dtype) { return known(dtype) ? dtypes[dtype].size : 0; }
+size_t lgt_dtype_size(lgt_dtype dtype) {
+    return known(dtype) ? dtypes[dtype].size : 0;
+}
 
-const char *lgt_dtype_name(lgt_dtype dtype) { return known(dtype) ? dtypes[dtype].name : "unknown"; }
+const char *lgt_dtype_name(lgt_dtype dtype) {
+    return known(dtype) ? dtypes[dtype].name : "unknown";
+}

@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *lgt_version(void) { return LGT_VERSION_STRING; }
+const char *lgt_version(void) {
+    return LGT_VERSION_STRING;
+}
 
 const char *lgt_status_name(lgt_status status) {
     static const char *const names[] = {"ok", "internal", "usage", "data",        "nonfinite",

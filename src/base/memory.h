@@ -22,7 +22,8 @@ lgt_status lgt_alloc_text(lgt_context *context, const char *text, char **out, lg
 void lgt_release(lgt_context *context, void *block);
 
 /* allocate count objects of the type that `pointer` points to:  LGT_NEW(context, &p, n, err) */
-#define LGT_NEW(context, pointer, count, err)      lgt_alloc((context), (count), sizeof **(pointer), (pointer), (err))
-#define LGT_NEW_ZERO(context, pointer, count, err) lgt_alloc_zero((context), (count), sizeof **(pointer), (pointer), (err))
+#define LGT_NEW(context, pointer, count, err) lgt_alloc((context), (count), sizeof **(pointer), (pointer), (err))
+#define LGT_NEW_ZERO(context, pointer, count, err)                                                                     \
+    lgt_alloc_zero((context), (count), sizeof **(pointer), (pointer), (err))
 
 #endif

@@ -27,7 +27,9 @@ static void block(const lgt_rng *rng, uint64_t i, uint64_t out[2]) {
     out[1] = (uint64_t)words[3] << 32 | words[2];
 }
 
-static double unit(uint64_t bits) { return (double)(bits >> 11) * 0x1p-53; }
+static double unit(uint64_t bits) {
+    return (double)(bits >> 11) * 0x1p-53;
+}
 
 uint64_t lgt_rng_bits(const lgt_rng *rng, uint64_t i) {
     uint64_t words[2];
@@ -35,7 +37,9 @@ uint64_t lgt_rng_bits(const lgt_rng *rng, uint64_t i) {
     return words[0];
 }
 
-double lgt_rng_uniform(const lgt_rng *rng, uint64_t i) { return unit(lgt_rng_bits(rng, i)); }
+double lgt_rng_uniform(const lgt_rng *rng, uint64_t i) {
+    return unit(lgt_rng_bits(rng, i));
+}
 
 double lgt_rng_normal(const lgt_rng *rng, uint64_t i) {
     uint64_t words[2];
@@ -51,7 +55,9 @@ static uint64_t high_product(uint64_t a, uint64_t b) {
     return a1 * b1 + (middle >> 32) + (carry >> 32);
 }
 
-uint64_t lgt_rng_below(const lgt_rng *rng, uint64_t i, uint64_t n) { return high_product(lgt_rng_bits(rng, i), n); }
+uint64_t lgt_rng_below(const lgt_rng *rng, uint64_t i, uint64_t n) {
+    return high_product(lgt_rng_bits(rng, i), n);
+}
 
 void lgt_rng_permutation(const lgt_rng *rng, int64_t n, int64_t *order) {
     for (int64_t i = 0; i < n; i++) {

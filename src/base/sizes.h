@@ -24,9 +24,17 @@ static inline int lgt_count_mul(int64_t a, int64_t b, int64_t *out) {
     return 1;
 }
 
-static inline int64_t lgt_min64(int64_t a, int64_t b) { return a < b ? a : b; }
-static inline int64_t lgt_max64(int64_t a, int64_t b) { return a > b ? a : b; }
-static inline int64_t lgt_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static inline int64_t lgt_round_up(int64_t a, int64_t multiple) { return lgt_ceil_div(a, multiple) * multiple; }
+static inline int64_t lgt_min64(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+static inline int64_t lgt_max64(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+static inline int64_t lgt_ceil_div(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+static inline int64_t lgt_round_up(int64_t a, int64_t multiple) {
+    return lgt_ceil_div(a, multiple) * multiple;
+}
 
 #endif

@@ -1,0 +1,17 @@
+/* Rows of float32 or float64 views as doubles, and back. */
+#ifndef LGT_ENGINE_ELEMENT_H
+#define LGT_ENGINE_ELEMENT_H
+
+#include "base/error.h"
+#include "logitude/types.h"
+
+/* out[0..cols) = row i. */
+void lgt_row_load(lgt_view view, int64_t i, double *out);
+
+/* Row i = values, or += values. */
+void lgt_row_store(lgt_mut mut, int64_t i, const double *values, int accumulate);
+
+/* The status for a row that holds a NaN or an infinity: DATA, naming array, row, column and what was found. */
+lgt_status lgt_row_not_finite(lgt_view view, int64_t i, const char *array, lgt_error *err);
+
+#endif

@@ -1,0 +1,45 @@
+/* What every engine is: a plan for a problem, and runs over batches. head/ checks everything before an engine sees it.
+ */
+#ifndef LGT_ENGINE_ENGINE_H
+#define LGT_ENGINE_ENGINE_H
+
+#include "logitude/head.h"
+
+/* A head with the options of a plan, and what follows from them. */
+typedef struct lgt_problem {
+    lgt_context *context;
+    lgt_loss loss;
+    lgt_plan_options options;
+    int64_t dim, n_classes;
+    double scale;      /* u_j = scale * product (+ b_j): s in COS, 1 in DOT */
+    double least_norm; /* COS: shorter vectors have no direction (Eq. 14); 0 in DOT */
+    int gradient;      /* LGT_GRADIENT_... of loss/definition.h */
+} lgt_problem;
+
+/* One run. Shapes, types and labels are right; values of x and w are not known to be finite. */
+typedef struct lgt_batch {
+    lgt_view x, w, b; /* b.data may be NULL */
+    int64_t n_rows, step;
+    const int64_t *target;     /* (N) class of the row, or -1: ignored */
+    const double *coefficient; /* (N) dJ/dL_i: 0 where ignored */
+    lgt_mut dx, dw, db;        /* data NULL: not wanted */
+    int accumulate;
+    double *loss, *lse;                  /* (N) written: L_i (0 where ignored), log sum exp */
+    int64_t *top1;                       /* (N) written: largest plain logit, the lowest class of equals */
+    int64_t n_zero_rows, n_zero_classes; /* written */
+} lgt_batch;
+
+typedef struct lgt_engine_vtable {
+    const char *name;
+    /* OK, or UNSUPPORTED with the reason: never a silent fallback. */
+    lgt_status (*supports)(const lgt_problem *problem, lgt_error *err);
+    /* Allocates all that runs need into *state (to be released by `release` also after an error) and counts it. */
+    lgt_status (*plan)(const lgt_problem *problem, void **state, int64_t *bytes, lgt_error *err);
+    lgt_status (*run)(const lgt_problem *problem, void *state, lgt_batch *batch, lgt_error *err);
+    void (*release)(const lgt_problem *problem, void *state);
+} lgt_engine_vtable;
+
+extern const lgt_engine_vtable lgt_engine_reference;
+extern const lgt_engine_vtable lgt_engine_cpu;
+
+#endif

@@ -1,0 +1,13 @@
+/* The inside of a head, for head/ alone. */
+#ifndef LGT_HEAD_HEAD_H
+#define LGT_HEAD_HEAD_H
+
+#include "logitude/head.h"
+
+struct lgt_head {
+    lgt_context *context;
+    lgt_loss loss;
+    int64_t dim, n_classes;
+};
+
+#endif

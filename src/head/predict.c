@@ -1,0 +1,44 @@
+/* Top-k prediction of a head. */
+#include "engine/predict.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "head/checks.h"
+#include "head/problem.h"
+
+static lgt_status check(const lgt_head *head, lgt_view x, lgt_view w, lgt_view b, const int64_t *labels,
+                        const lgt_predictions *out, lgt_error *err) {
+    lgt_status status;
+    if ((status = lgt_check_view("x", x, x.rows, head->dim, LGT_F32, err)) ||
+        (status = lgt_check_view("w", w, head->n_classes, head->dim, LGT_F32, err)) ||
+        (status = lgt_check_bias(head, b, LGT_F32, err)))
+        return status;
+    if (out->k < 1 || out->k > head->n_classes)
+        return lgt_fail(err, LGT_ERR_USAGE, "k is %lld, expected 1 to %lld classes", (long long)out->k,
+                        (long long)head->n_classes);
+    if (out->label_logits && !labels) return lgt_fail(err, LGT_ERR_USAGE, "label_logits need labels");
+    for (int64_t i = 0; labels && i < x.rows; i++)
+        if (labels[i] < 0 || labels[i] >= head->n_classes)
+            return lgt_fail(err, LGT_ERR_DATA, "labels: row %lld is %lld, expected 0 to %lld", (long long)i,
+                            (long long)labels[i], (long long)head->n_classes - 1);
+    return LGT_OK;
+}
+
+lgt_status lgt_head_predict(const lgt_head *head, lgt_view x, lgt_view w, lgt_view b, const int64_t *labels,
+                            lgt_predictions *out, lgt_error *err) {
+    lgt_plan_options options;
+    lgt_predictions all = *out; /* with a place for what the caller does not want */
+    int64_t *classes = NULL;
+    double *logits = NULL, *lse = NULL;
+    lgt_context *context = head->context;
+    lgt_plan_options_init(&options);
+    lgt_problem problem = lgt_problem_of(head, &options);
+    lgt_status status = check(head, x, w, b, labels, out, err);
+    if (!status && !all.classes) status = LGT_NEW(context, &classes, x.rows * all.k, err), all.classes = classes;
+    if (!status && !all.logits) status = LGT_NEW(context, &logits, x.rows * all.k, err), all.logits = logits;
+    if (!status && !all.lse) status = LGT_NEW(context, &lse, x.rows, err), all.lse = lse;
+    if (!status) status = lgt_cpu_predict(&problem, x, w, b, labels, &all, err);
+    lgt_release(context, lse);
+    lgt_release(context, logits);
+    lgt_release(context, classes);
+    return status ? status : lgt_succeed(err);
+}

@@ -1,0 +1,20 @@
+/* What engines are told of a head and its options. */
+#include "head/problem.h"
+
+#include <float.h>
+
+lgt_problem lgt_problem_of(const lgt_head *head, const lgt_plan_options *options) {
+    lgt_problem p = {.context = head->context,
+                     .loss = head->loss,
+                     .options = *options,
+                     .dim = head->dim,
+                     .n_classes = head->n_classes,
+                     .scale = 1,
+                     .gradient = (int)lgt_loss_value(&head->loss, "gradient")};
+    if (head->loss.info->space == LGT_SPACE_COS) {
+        p.scale = lgt_loss_value(&head->loss, "s");
+        /* A gradient is at most 2 s / |x|, and 8 leaves room for sums: shorter vectors have none that fits (Eq. 14). */
+        p.least_norm = 8 * p.scale / (options->dtype == LGT_F64 ? DBL_MAX : (double)FLT_MAX);
+    }
+    return p;
+}

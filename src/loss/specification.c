@@ -1,0 +1,241 @@
+/* Loss specifications: NAME[:key=value,...] read, checked against the parameter tables, and written back. */
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "loss/definition.h"
+#include "math/sphere.h"
+
+enum { WORD_MAX = 63 };
+
+/* The text from `at` up to, not including, `end`. */
+typedef struct span {
+    const char *at;
+    size_t length;
+} span;
+
+static int span_is(span s, const char *word) {
+    return strlen(word) == s.length && memcmp(s.at, word, s.length) == 0;
+}
+
+/* Splits off the part before the first `mark`; *rest begins after it, or is empty with at == NULL if there is none. */
+static span span_split(span s, char mark, span *rest) {
+    const char *found = s.length ? memchr(s.at, mark, s.length) : NULL;
+    if (!found) {
+        *rest = (span){NULL, 0};
+        return s;
+    }
+    size_t head = (size_t)(found - s.at);
+    *rest = (span){found + 1, s.length - head - 1};
+    return (span){s.at, head};
+}
+
+static void span_copy(span s, char *out) {
+    size_t length = s.length < WORD_MAX ? s.length : WORD_MAX;
+    if (length) memcpy(out, s.at, length);
+    out[length] = '\0';
+}
+
+/* Keeps the nearest word seen to `typed`, for "did you mean". */
+static void nearer(const char *typed, const char *word, const char **best, int *distance) {
+    int d = lgt_text_distance(typed, word);
+    if (d < *distance) *distance = d, *best = word;
+}
+
+static lgt_status unknown_loss(span name, lgt_error *err) {
+    char typed[WORD_MAX + 1];
+    const char *best = "";
+    int distance = 1000;
+    span_copy(name, typed);
+    for (int i = 0; i < lgt_loss_count(); i++) nearer(typed, lgt_loss_at(i)->name, &best, &distance);
+    return lgt_fail(err, LGT_ERR_USAGE, "there is no loss \"%s\"; the nearest is \"%s\"", typed, best);
+}
+
+static lgt_status unknown_key(const lgt_loss_info *info, span key, lgt_error *err) {
+    char typed[WORD_MAX + 1];
+    const char *best = "";
+    int distance = 1000;
+    span_copy(key, typed);
+    for (int i = 0; i < info->n_params; i++) nearer(typed, info->params[i].key, &best, &distance);
+    return lgt_fail(err, LGT_ERR_USAGE, "%s has no parameter \"%s\"; the nearest is \"%s\"", info->name, typed, best);
+}
+
+static lgt_status wrong_value(const lgt_loss_info *info, const lgt_param_info *param, span text, const char *expected,
+                              lgt_error *err) {
+    char typed[WORD_MAX + 1];
+    span_copy(text, typed);
+    return lgt_fail(err, LGT_ERR_USAGE, "%s: %s is \"%s\", expected %s", info->name, param->key, typed, expected);
+}
+
+static lgt_status read_number(const lgt_loss_info *info, const lgt_param_info *param, span text, double *out,
+                              lgt_error *err) {
+    char expected[160], low[32], high[32];
+    int angle = param->kind == LGT_PARAM_ANGLE, degrees = 0;
+    span digits = text;
+    if (angle && text.length > 3 && memcmp(text.at + text.length - 3, "deg", 3) == 0) digits.length -= 3, degrees = 1;
+    double value;
+    int read = lgt_text_double(digits.at, digits.length, &value);
+    if (read && degrees) value *= LGT_PI / 180;
+    if (read && angle && value >= param->high)
+        return wrong_value(info, param, text, "an angle below pi radians; for degrees write for example 28.6deg", err);
+    if (read && value >= param->low && value <= param->high &&
+        (param->kind != LGT_PARAM_INTEGER || value == floor(value))) {
+        *out = value;
+        return LGT_OK;
+    }
+    lgt_text_from_double(low, sizeof low, param->low);
+    lgt_text_from_double(high, sizeof high, param->high);
+    if (angle)
+        lgt_text_format(expected, sizeof expected, "an angle in [0, pi) radians, or in degrees with the suffix deg");
+    else
+        lgt_text_format(expected, sizeof expected, "%s from %s to %s",
+                        param->kind == LGT_PARAM_INTEGER ? "an integer" : "a number", low, high);
+    return wrong_value(info, param, text, expected, err);
+}
+
+static lgt_status read_choice(const lgt_loss_info *info, const lgt_param_info *param, span text, double *out,
+                              lgt_error *err) {
+    char expected[160];
+    size_t used = lgt_text_format(expected, sizeof expected, "one of");
+    for (int i = 0; param->words[i]; i++) {
+        if (span_is(text, param->words[i])) {
+            *out = i;
+            return LGT_OK;
+        }
+        used += lgt_text_format(expected + used, sizeof expected - used, " %s", param->words[i]);
+    }
+    return wrong_value(info, param, text, expected, err);
+}
+
+/* The bounds of a schedule's numbers: every lambda stays >= 0 and finite, none grows with the step. */
+static int schedule_is_sound(const lgt_schedule *s) {
+    if (!(s->a >= 0 && s->a <= 1e9)) return 0;
+    switch (s->kind) {
+    case LGT_SCHEDULE_CONSTANT:
+        return 1;
+    case LGT_SCHEDULE_GEOMETRIC:
+        return s->b > 0 && s->b <= 1 && s->c >= 0 && s->c <= 1e9;
+    case LGT_SCHEDULE_POWER:
+        return s->b >= 0 && s->c >= 0 && s->d >= 0 && s->d <= 1e9;
+    }
+    return 0;
+}
+
+static lgt_status read_schedule(const lgt_loss_info *info, const lgt_param_info *param, span text, lgt_schedule *out,
+                                lgt_error *err) {
+    span rest, word = span_split(text, '/', &rest);
+    lgt_schedule s = {LGT_SCHEDULE_CONSTANT, 0, 0, 0, 0};
+    double *numbers[] = {&s.a, &s.b, &s.c, &s.d};
+    int wanted = 1, ok = 1;
+    if (span_is(word, "geometric")) s.kind = LGT_SCHEDULE_GEOMETRIC, wanted = 3, text = rest;
+    if (span_is(word, "power")) s.kind = LGT_SCHEDULE_POWER, wanted = 4, text = rest;
+    for (int i = 0; i < wanted && ok; i++) {
+        word = span_split(text, '/', &text);
+        ok = word.at && lgt_text_double(word.at, word.length, numbers[i]);
+    }
+    if (!ok || text.at || !schedule_is_sound(&s)) {
+        span whole = {word.at, word.length};
+        return wrong_value(info, param, whole,
+                           "a number >= 0, geometric/START/SCALE/MIN (0 < SCALE <= 1) or power/BASE/GAMMA/POWER/MIN "
+                           "(all >= 0)",
+                           err);
+    }
+    *out = s;
+    return LGT_OK;
+}
+
+static lgt_status read_param(lgt_loss *loss, int index, span text, lgt_error *err) {
+    const lgt_param_info *param = &loss->info->params[index];
+    switch (param->kind) {
+    case LGT_PARAM_CHOICE:
+        return read_choice(loss->info, param, text, &loss->values[index], err);
+    case LGT_PARAM_SCHEDULE:
+        return read_schedule(loss->info, param, text, &loss->schedule, err);
+    case LGT_PARAM_REAL:
+    case LGT_PARAM_INTEGER:
+    case LGT_PARAM_ANGLE:
+        break;
+    }
+    return read_number(loss->info, param, text, &loss->values[index], err);
+}
+
+static lgt_status set_defaults(lgt_loss *loss, lgt_error *err) {
+    for (int i = 0; i < loss->info->n_params; i++) {
+        const char *text = loss->info->params[i].default_text;
+        lgt_status status = read_param(loss, i, (span){text, strlen(text)}, err);
+        if (status) return status;
+    }
+    return LGT_OK;
+}
+
+static lgt_status read_pair(lgt_loss *loss, span pair, unsigned *seen, lgt_error *err) {
+    span value, key = span_split(pair, '=', &value);
+    char typed[WORD_MAX + 1];
+    span_copy(pair, typed);
+    if (!value.at)
+        return lgt_fail(err, LGT_ERR_USAGE, "%s: \"%s\" is not of the form key=value", loss->info->name, typed);
+    for (int i = 0; i < loss->info->n_params; i++) {
+        if (!span_is(key, loss->info->params[i].key)) continue;
+        if (*seen >> i & 1u)
+            return lgt_fail(err, LGT_ERR_USAGE, "%s: %s is given twice", loss->info->name, loss->info->params[i].key);
+        *seen |= 1u << i;
+        return read_param(loss, i, value, err);
+    }
+    return unknown_key(loss->info, key, err);
+}
+
+lgt_status lgt_loss_parse(const char *spec, lgt_loss *out, lgt_error *err) {
+    span rest, name = span_split((span){spec, strlen(spec)}, ':', &rest);
+    lgt_loss loss = {0};
+    unsigned seen = 0;
+    for (int i = 0; i < lgt_loss_count(); i++)
+        if (span_is(name, lgt_loss_at(i)->name)) loss.info = lgt_loss_at(i);
+    if (!loss.info) return unknown_loss(name, err);
+    lgt_status status = set_defaults(&loss, err);
+    while (status == LGT_OK && rest.at) {
+        span pair = span_split(rest, ',', &rest);
+        status = read_pair(&loss, pair, &seen, err);
+    }
+    if (status) return status;
+    *out = loss;
+    return lgt_succeed(err);
+}
+
+static size_t write_numbers(char *out, size_t size, const char *head, const double *numbers, int count) {
+    size_t used = lgt_text_format(out, size, "%s", head);
+    for (int i = 0; i < count; i++) {
+        char number[32];
+        lgt_text_from_double(number, sizeof number, numbers[i]);
+        used += lgt_text_format(out + used, size - used, "%s%s", *head || i ? "/" : "", number);
+    }
+    return used;
+}
+
+static size_t write_schedule(char *out, size_t size, const lgt_schedule *s) {
+    double numbers[] = {s->a, s->b, s->c, s->d};
+    switch (s->kind) {
+    case LGT_SCHEDULE_GEOMETRIC:
+        return write_numbers(out, size, "geometric", numbers, 3);
+    case LGT_SCHEDULE_POWER:
+        return write_numbers(out, size, "power", numbers, 4);
+    case LGT_SCHEDULE_CONSTANT:
+        break;
+    }
+    return write_numbers(out, size, "", numbers, 1);
+}
+
+size_t lgt_loss_format(const lgt_loss *loss, char *out, size_t size) {
+    size_t used = lgt_text_format(out, size, "%s", loss->info->name);
+    for (int i = 0; i < loss->info->n_params; i++) {
+        const lgt_param_info *param = &loss->info->params[i];
+        used += lgt_text_format(out + used, size - used, "%c%s=", i ? ',' : ':', param->key);
+        if (param->kind == LGT_PARAM_SCHEDULE)
+            used += write_schedule(out + used, size - used, &loss->schedule);
+        else if (param->kind == LGT_PARAM_CHOICE)
+            used += lgt_text_format(out + used, size - used, "%s", param->words[(int)loss->values[i]]);
+        else
+            used += lgt_text_from_double(out + used, size - used, loss->values[i]);
+    }
+    return used;
+}

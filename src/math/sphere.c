@@ -1,0 +1,65 @@
+/* Norms, directions, angles and tangents (Eq. 3, 4). */
+#include "math/sphere.h"
+
+#include <math.h>
+
+enum { LANES = 8 };
+
+double lgt_dot(const double *a, const double *b, int64_t n) {
+    double lane[LANES] = {0};
+    int64_t k = 0;
+    for (; k + LANES <= n; k += LANES)
+        for (int l = 0; l < LANES; l++) lane[l] += a[k + l] * b[k + l];
+    for (int l = 0; k < n; k++, l++) lane[l] += a[k] * b[k];
+    return ((lane[0] + lane[4]) + (lane[1] + lane[5])) + ((lane[2] + lane[6]) + (lane[3] + lane[7]));
+}
+
+double lgt_unit(const double *v, int64_t n, double *unit) {
+    double largest = 0;
+    for (int64_t k = 0; k < n; k++) largest = fmax(largest, fabs(v[k]));
+    if (largest == 0) {
+        for (int64_t k = 0; k < n; k++) unit[k] = 0;
+        return 0;
+    }
+    int exponent;
+    frexp(largest, &exponent);
+    /* Two factors, since 2^-exponent alone overflows for subnormal vectors. */
+    double half = ldexp(1, -exponent / 2), rest = ldexp(1, -exponent - (-exponent / 2));
+    for (int64_t k = 0; k < n; k++) unit[k] = v[k] * half * rest;
+    double scaled = sqrt(lgt_dot(unit, unit, n));
+    for (int64_t k = 0; k < n; k++) unit[k] /= scaled;
+    return ldexp(scaled, exponent);
+}
+
+/* t = (to - c at) / |to - c at| and that norm. Orthogonalised twice: once leaves a radial part of eps / theta. */
+static double tangent(const double *at, const double *to, double c, int64_t n, double *t) {
+    for (int64_t k = 0; k < n; k++) t[k] = to[k] - c * at[k];
+    double radial = lgt_dot(t, at, n);
+    for (int64_t k = 0; k < n; k++) t[k] -= radial * at[k];
+    double sine = sqrt(lgt_dot(t, t, n));
+    double scale = sine < LGT_SINE_LEAST ? 0 : 1 / sine;
+    for (int64_t k = 0; k < n; k++) t[k] *= scale;
+    return sine;
+}
+
+/* |b - c a| without a place for the tangent. */
+static double sine_between(const double *a, const double *b, double c, int64_t n) {
+    double radial = 0, square = 0;
+    for (int64_t k = 0; k < n; k++) radial += (b[k] - c * a[k]) * a[k];
+    for (int64_t k = 0; k < n; k++) {
+        double t = b[k] - c * a[k] - radial * a[k];
+        square += t * t;
+    }
+    return sqrt(square);
+}
+
+lgt_angle lgt_angle_between(const double *a, const double *b, int64_t n, double *t_a, double *t_b) {
+    lgt_angle angle;
+    angle.c = fmax(-1, fmin(1, lgt_dot(a, b, n)));
+    if (t_b) angle.sine = tangent(b, a, angle.c, n, t_b);
+    if (t_a) angle.sine = tangent(a, b, angle.c, n, t_a);
+    if (!t_a && !t_b) angle.sine = sine_between(a, b, angle.c, n);
+    if (angle.sine < LGT_SINE_LEAST) angle.sine = 0;
+    angle.theta = atan2(angle.sine, angle.c);
+    return angle;
+}
