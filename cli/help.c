@@ -9,8 +9,7 @@
 
 enum { LEFT = 28, WIDTH = 100 };
 
-/* Words of text from column `column` on, continued at column `left`. */
-static void print_wrapped(const char *text, int column, int left) {
+void cli_print_wrapped(const char *text, int column, int left) {
     while (*text) {
         int length = (int)strcspn(text, " ");
         if (column + 1 + length > WIDTH && column > left) {
@@ -65,7 +64,7 @@ static void print_option(const cli_option *option) {
         column = printf("\n%*s", LEFT, "") - 1;
     else
         column += printf("%*s", LEFT - column, "");
-    print_wrapped(text, column, LEFT);
+    cli_print_wrapped(text, column, LEFT);
 }
 
 void cli_help_verb(const cli_verb *verb) {

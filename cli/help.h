@@ -7,4 +7,7 @@
 void cli_help_program(void);
 void cli_help_verb(const cli_verb *verb);
 
+/* Prints the words of text from column `column` on, in lines of 100, continued at column `left`; then a newline. */
+void cli_print_wrapped(const char *text, int column, int left);
+
 #endif

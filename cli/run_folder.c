@@ -116,6 +116,7 @@ static json_t *describe_options(const cli_args *args) {
     for (int i = 0; cli_option_at(args->verb, i); i++) {
         const cli_option *option = cli_option_at(args->verb, i);
         const cli_value *value = &args->values[i];
+        if (strcmp(option->name, "help") == 0) continue;
         if (option->kind == CLI_FLAG)
             cli_put(object, option->name, json_boolean(value->integer));
         else if (!value->text)
@@ -145,7 +146,9 @@ lgt_status cli_run_write(lgt_context *context, const cli_args *args, const cli_r
     cli_put(object, "data", data);
     cli_put(object, "results", results);
     char *text = cli_json_text(object, 1);
-    lgt_status status = lgt_file_write(context, run->run, text, strlen(text), err);
+    size_t length = strlen(text);
+    text[length] = '\n'; /* in the place of its end */
+    lgt_status status = lgt_file_write(context, run->run, text, length + 1, err);
     free(text);
     json_decref(object);
     return status;

@@ -17,8 +17,10 @@ static void describe_build(lgt_context *context, json_t *report) {
     cli_put_integer(report, "threads", lgt_context_threads(context));
     cli_put_text(report, "blas", lgt_blas_name());
     cli_put_integer(report, "losses", lgt_loss_count());
-#if defined(__VERSION__)
+#if defined(__clang__)
     cli_put_text(report, "compiler", __VERSION__);
+#elif defined(__GNUC__)
+    cli_put_text(report, "compiler", "GCC " __VERSION__);
 #endif
     cli_put_text(report, "jansson", JANSSON_VERSION);
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "help.h"
 #include "logitude/logitude.h"
 #include "nearest.h"
 #include "output.h"
@@ -45,14 +46,15 @@ static json_t *describe_loss(const lgt_loss_info *info) {
 }
 
 static void print_param(const lgt_param_info *param) {
+    enum { left = 13 };
     char range[160] = "";
     size_t used = 0;
     if (has_bounds(param)) snprintf(range, sizeof range, "%.6g to %.6g", param->low, param->high);
     for (int i = 0; param->kind == LGT_PARAM_CHOICE && param->words[i] && used < sizeof range; i++)
         used += (size_t)snprintf(range + used, sizeof range - used, "%s%s", i ? "|" : "", param->words[i]);
     if (param->kind == LGT_PARAM_SCHEDULE) snprintf(range, sizeof range, "constant or a schedule");
-    printf("  %-10s %-9s default %-28s %s\n             %s\n", param->key, kinds[param->kind], param->default_text,
-           range, param->help);
+    printf("  %-10s %-9s default %-28s %s\n%*s", param->key, kinds[param->kind], param->default_text, range, left, "");
+    cli_print_wrapped(param->help, left, left);
 }
 
 static void print_loss(const lgt_loss_info *info) {
