@@ -8,10 +8,11 @@ function(logitude_sanitize target)
   endif()
 endfunction()
 
+# No one reads errno after a mathematical function, and without it sqrtf vectorises.
 function(logitude_compile_options target)
   target_compile_definitions(${target} PRIVATE _POSIX_C_SOURCE=200809L)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes
-                                           -Wmissing-prototypes -Wvla -fvisibility=hidden)
+                                           -Wmissing-prototypes -Wvla -fvisibility=hidden -fno-math-errno)
   if(LOGITUDE_WERROR)
     target_compile_options(${target} PRIVATE -Werror)
   endif()

@@ -18,5 +18,7 @@ write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/logitude-config-ver
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/logitude-config.cmake
               ${CMAKE_CURRENT_BINARY_DIR}/logitude-config-version.cmake
               ${CMAKE_CURRENT_SOURCE_DIR}/cmake/FindLogitudeDependencies.cmake DESTINATION ${package_dir})
+# Relative to the file itself, so that `cmake --install --prefix` and moved trees work.
+file(RELATIVE_PATH LOGITUDE_PC_TO_PREFIX /p/${CMAKE_INSTALL_LIBDIR}/pkgconfig /p)
 configure_file(${CMAKE_CURRENT_SOURCE_DIR}/cmake/logitude.pc.in ${CMAKE_CURRENT_BINARY_DIR}/logitude.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/logitude.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

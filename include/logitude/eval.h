@@ -35,9 +35,9 @@ typedef struct lgt_verification {
 #define LGT_FAR_LEVELS 2
 LGT_API extern const double lgt_far_levels[LGT_FAR_LEVELS];
 
-/* embeddings (N, D) float32, finite; a zero row has cosine 0 with everything. O(N^2 D) flops; memory 4 bytes a genuine
- * pair and the tile buffers. Errors: DATA (no genuine or no impostor pair, a value that is not finite with its row),
- * USAGE (type), MEMORY. */
+/* embeddings (N, D) float32, finite; a zero row has cosine 0 with everything. 2 N^2 D flops (the scores are made
+ * twice); memory 8 bytes a genuine pair and up to 17 MiB a thread. Errors: DATA (no genuine or no impostor pair, a
+ * value that is not finite with its row), USAGE (type), MEMORY. */
 LGT_API lgt_status lgt_eval_verification(lgt_context *context, lgt_view embeddings, const int64_t *labels,
                                          lgt_verification *out, lgt_error *err);
 

@@ -1,9 +1,11 @@
 /* Files: arrays (.npy, IDX), tables (CSV), tensors with metadata (safetensors), datasets, and whole-file writes.
  *
  * Readers are strict: whatever a format allows only by accident is refused. Every message starts with the path, and
- * with the line where there is one: "FILE:LINE: what was found, what was expected". Formats are told by content, not by
- * suffix; gzip is unpacked wherever it is met. Errors of readers: IO (the system refused), DATA (the content), MEMORY
- * (a limit or an allocation), UNSUPPORTED (a valid file of a kind this build does not read). */
+ * with the line where there is one: "FILE:LINE: what was found, what was expected". Rows and columns of arrays are
+ * counted from 0, as NumPy does; lines and columns of text from 1, as editors do. Formats are told by content, not by
+ * suffix; gzip is unpacked wherever it is met; only regular files are read. Errors of readers: IO (the system refused),
+ * DATA (the content), MEMORY (a limit or an allocation), UNSUPPORTED (a valid file of a kind this build does not read).
+ * After an error nothing is held: an `out` record is empty. docs/formats.md has every rule and limit. */
 #ifndef LOGITUDE_IO_H
 #define LOGITUDE_IO_H
 
@@ -29,7 +31,8 @@ typedef struct lgt_array {
 LGT_API lgt_status lgt_array_read(lgt_context *context, const char *path, lgt_array *out, lgt_error *err);
 
 /* Replaces the elements by another type, exactly or not at all: F16/F32/F64/integers to F32 or F64 (rounding to F32 is
- * allowed), anything with integer values to I64. Errors: DATA naming the first element that has no such value. */
+ * allowed), anything with integer values to I64. Errors: DATA naming the first element that has no such value, by row
+ * and column and without a path; UNSUPPORTED for other types. The array is then as it was. */
 LGT_API lgt_status lgt_array_convert(lgt_context *context, lgt_array *array, lgt_dtype dtype, lgt_error *err);
 
 /* Frees the elements and empties the record; an empty record is allowed. */
@@ -40,7 +43,9 @@ LGT_API lgt_status lgt_npy_write(lgt_context *context, const char *path, lgt_dty
                                  const int64_t *shape, const void *data, lgt_error *err);
 
 /* Replaces a file whole or not at all: temporary file beside it, fsync, rename, fsync of the folder. On an error the
- * old file stands and nothing new is left. Errors: IO, naming path and operation. */
+ * old file stands and nothing new is left, but for the last step: the new file is in place when only the folder's fsync
+ * fails. Links are followed, permissions kept; devices and pipes are written in place. Errors: IO, naming path and
+ * operation. */
 LGT_API lgt_status lgt_file_write(lgt_context *context, const char *path, const void *bytes, size_t length,
                                   lgt_error *err);
 
@@ -74,7 +79,9 @@ typedef struct lgt_tensors {
 } lgt_tensors;
 
 LGT_API lgt_status lgt_tensors_read(lgt_context *context, const char *path, lgt_tensors *out, lgt_error *err);
-/* Writes what `tensors` holds, atomically; tensors in the given order, data aligned to 64 bytes. */
+/* Writes what `tensors` holds, atomically; tensors in the given order without gaps, the first at a multiple of 64
+ * bytes. Errors: USAGE (a name that is missing, twice, not UTF-8 or too long; a count that is not its shape's), IO,
+ * MEMORY. */
 LGT_API lgt_status lgt_tensors_write(lgt_context *context, const char *path, const lgt_tensors *tensors,
                                      lgt_error *err);
 LGT_API void lgt_tensors_free(lgt_context *context, lgt_tensors *tensors);
@@ -106,18 +113,21 @@ typedef struct lgt_dataset {
     int64_t n_labels;
     int n_dims; /* shape of one sample, for example 28 x 28 */
     int64_t shape[LGT_MAX_DIMS];
-    uint64_t fingerprint; /* hash of sizes, features and label names: tells datasets apart, not a checksum */
+    uint64_t fingerprint; /* hash of sizes, features, label names and labels as loaded: tells datasets apart, no more */
 } lgt_dataset;
 
-/* Loads  "fashion-mnist[:train|:test]" | FOLDER | "FEATURES[,LABELS]"  where a folder holds MNIST-named IDX files
- * (train-images*, train-labels*, t10k-images*, t10k-labels*) or features.npy and labels.npy, FEATURES is .npy, IDX or
- * CSV and LABELS .npy, IDX or a one-column CSV. The first axis of FEATURES counts samples, the others are flattened.
- * Errors: DATA also for a NaN or infinity (row and column), row counts that differ, no rows. */
+/* Loads  "fashion-mnist[:train|:test]" | FOLDER[:train|:test] | "FEATURES[,LABELS]"  where a folder holds MNIST-named
+ * IDX files (train-images*, train-labels*, t10k-images*, t10k-labels*) or features.npy and labels.npy, FEATURES is
+ * .npy, IDX or CSV and LABELS .npy, IDX or a one-column CSV. A suffix overrides options->split. What exists under the
+ * whole specification is taken as one path, else the last comma separates. The first axis of FEATURES counts samples,
+ * the others are flattened. Errors: DATA also for a NaN or infinity (row and column), row counts that differ, no rows;
+ * USAGE for a label column that is not there. */
 LGT_API lgt_status lgt_dataset_load(lgt_context *context, const lgt_dataset_options *options, lgt_dataset **out,
                                     lgt_error *err);
 LGT_API void lgt_dataset_free(lgt_context *context, lgt_dataset *dataset);
 
-/* Renumbers labels to the order of `names`. Errors: DATA naming the first row whose label is not among them. */
+/* Renumbers labels to the order of `names`. Errors: DATA naming the first row whose label is not among them, USAGE for
+ * a name given twice; the dataset is then as it was. */
 LGT_API lgt_status lgt_dataset_relabel(lgt_context *context, lgt_dataset *dataset, char *const *names, int64_t n_names,
                                        lgt_error *err);
 

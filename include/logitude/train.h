@@ -16,7 +16,8 @@ typedef struct lgt_model lgt_model;
 
 /* Writes encoder.<l>.weight (out, in), encoder.<l>.bias (out), head.weight (C, D), head.bias (C) if there is one,
  * normalization.mean and normalization.scale (1 or in_dim; x' = (x - mean) * scale), all F32, and string metadata:
- * format, loss, encoder, classes, step, sample_shape, label_names (a JSON list; absent when they are 0 .. C-1). */
+ * format, loss, encoder, classes, step, sample_shape ("28,28"), label_names (a JSON list; absent when they are
+ * 0 .. C-1). Errors: those of lgt_tensors_write, NONFINITE (a parameter), DATA (a label name that is not UTF-8). */
 LGT_API lgt_status lgt_model_save(const lgt_model *model, const char *path, lgt_error *err);
 /* Errors: those of lgt_tensors_read, and DATA for a file that is no model or contradicts itself. */
 LGT_API lgt_status lgt_model_load(lgt_context *context, const char *path, lgt_model **out, lgt_error *err);
@@ -105,7 +106,8 @@ LGT_API void lgt_trainer_free(lgt_trainer *trainer);
  * Errors: NONFINITE, naming step and rows of the dataset: the parameters are then those before the step. */
 LGT_API lgt_status lgt_trainer_step(lgt_trainer *trainer, lgt_train_record *record, lgt_error *err);
 
-/* Mean loss over the whole training set with the present parameters, and that plus the l2 term. */
+/* Mean loss over the whole training set with the present parameters, and that plus the l2 term. Errors: NONFINITE,
+ * MEMORY. */
 LGT_API lgt_status lgt_trainer_objective(lgt_trainer *trainer, double *train_loss, double *objective, lgt_error *err);
 
 /* The model as it stands: borrowed, changes with the next step, lives as long as the trainer. */

@@ -1,7 +1,6 @@
 /* Contexts: defaults, creation, and what they say of themselves. */
 #include "base/context.h"
 
-#include <pthreadpool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,6 +8,7 @@
 #include "base/cpu_features.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/parallel.h"
 
 enum { MAX_THREADS = 1024 };
 
@@ -62,7 +62,7 @@ lgt_status lgt_context_create(const lgt_context_options *options, lgt_context **
 void lgt_context_free(lgt_context *context) {
     if (!context) return;
     lgt_allocator a = context->allocator;
-    if (context->pool) pthreadpool_destroy(context->pool);
+    lgt_parallel_stop(context);
     a.release(a.user, context);
 }
 

@@ -6,8 +6,8 @@
  *
  * The including file defines T, V, I (a vector of integers as wide as T), FN(name) and the constants of T:
  * MAGIC 1.5 * 2^(digits - 1): adding it rounds to an integer and leaves that integer in the low bits; LN2_HIGH with
- * trailing zeros, so that n LN2_HIGH is exact, LN2_LOW the rest; EXP_LEAST below which exp is 0; EXP_MOST the largest
- * argument whose result is finite; BITS and BIAS of the exponent field; TERMS of the polynomial. */
+ * trailing zeros, so that n LN2_HIGH is exact, LN2_LOW the rest; EXP_LEAST below which exp is 0; BITS and BIAS of the
+ * exponent field; TERMS of the polynomial. */
 
 LGT_INLINE V FN(splat)(T value) {
     return (V){0} + value;
@@ -21,12 +21,13 @@ LGT_INLINE V FN(power_of_two)(I n) {
     return (V)((n + BIAS) << BITS);
 }
 
-/* x is at most EXP_MOST (larger arguments act as that one); -inf gives 0. */
+/* Of min(x, 0): every argument here is a logit less its row's lse or maximum, and above 0 only by rounding, which with
+ * logits of 1e30 would be an infinite weight. -inf gives 0. */
 LGT_INLINE V FN(exp)(V x) {
     static const double factorial[] = {1,    1,     2,      6,       24,       120,       720,
                                        5040, 40320, 362880, 3628800, 39916800, 479001600, 6227020800.0};
     x = FN(select)(x > EXP_LEAST, x, FN(splat)(EXP_LEAST));
-    x = FN(select)(x < EXP_MOST, x, FN(splat)(EXP_MOST));
+    x = FN(select)(x < 0, x, FN(splat)(0));
     V shifted = x * (T)1.44269504088896340736 + MAGIC;
     V n = shifted - MAGIC;
     I exponent = (I)shifted - (I)FN(splat)(MAGIC);

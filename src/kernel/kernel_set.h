@@ -18,7 +18,6 @@ LGT_VECTOR(vector_i64, int64_t, BYTES);
 #define LN2_HIGH  0.693359375f
 #define LN2_LOW   (-2.12194440e-4f)
 #define EXP_LEAST (-104.0f)
-#define EXP_MOST  88.7f
 #define BITS      23
 #define BIAS      127
 #define TERMS     7
@@ -34,7 +33,6 @@ LGT_VECTOR(vector_i64, int64_t, BYTES);
 #undef LN2_HIGH
 #undef LN2_LOW
 #undef EXP_LEAST
-#undef EXP_MOST
 #undef BITS
 #undef BIAS
 #undef TERMS
@@ -47,7 +45,6 @@ LGT_VECTOR(vector_i64, int64_t, BYTES);
 #define LN2_HIGH  6.93145751953125e-1
 #define LN2_LOW   1.42860682030941723212e-6
 #define EXP_LEAST (-746.0)
-#define EXP_MOST  709.7
 #define BITS      52
 #define BIAS      1023
 #define TERMS     13

@@ -22,7 +22,7 @@ enum { LGT_TILE = 64, LGT_TILE_PAD = 32 };
         /* z_j = scale u_j + b_j over the tile: *max = max z_j, returns sum exp(z_j - max). u_j = -inf drops out; when \
          * all do, *max = -inf and the sum is 0. */                                                                    \
         T (*exp_sum)(const T *u, T scale, const T *b, T *max);                                                         \
-        /* u_j = multiplier exp(scale u_j + b_j - high - low) + shift over the tile. */                                \
+        /* u_j = multiplier exp(min(scale u_j + b_j - high - low, 0)) + shift over the tile. */                        \
         void (*exp_weights)(T * u, T scale, const T *b, T high, T low, T multiplier, T shift);                         \
         /* sum v_k^2 in double; not finite exactly when v holds a NaN or infinity, or (f64) the squares overflow. */   \
         double (*square_sum)(const T *v, int64_t n);                                                                   \

@@ -91,7 +91,9 @@ static void add_gradients(const lgt_problem *problem, reference *r, const lgt_ba
     for (int64_t j = 0; j < problem->n_classes && y >= 0; j++) {
         lgt_ray_load(problem, batch->w, j, &r->w);
         if (j != y) {
-            add_crowd(problem, r, j, row->crowd_scale * exp(r->plain[j] - row->lse) + row->crowd_shift);
+            /* z_j <= lse but for rounding, which at 1e30 would be an infinite probability. */
+            double p = exp(fmin(r->plain[j] - row->lse, 0));
+            add_crowd(problem, r, j, row->crowd_scale * p + row->crowd_shift);
             continue;
         }
         r->db[j] += row->target;

@@ -1,0 +1,43 @@
+# A thin front over CMake. Each target sets up what it needs (Debian packages, through apt) and builds first.
+#   make          the program build/logitude and the libraries beside it
+#   make demo     the main job: train and evaluate an ArcFace classifier on Fashion-MNIST
+#   make test     all tests
+#   make install PREFIX=/usr/local
+
+PREFIX ?= /usr/local
+JOBS   ?= $(shell nproc)
+
+.PHONY: all setup build demo test sanitize install format clean
+
+all: build
+
+setup:
+	@tools/setup.sh build
+
+build: setup
+	@cmake --preset release > /dev/null
+	@cmake --build --preset release -j $(JOBS)
+
+demo: build
+	@tools/setup.sh demo
+	@tools/demo.sh
+
+test:
+	@tools/setup.sh test
+	@$(MAKE) --no-print-directory build
+	@ctest --test-dir build --output-on-failure -j $(JOBS)
+
+# The same tests under the address and undefined-behaviour sanitizers.
+sanitize:
+	@tools/setup.sh test
+	@cmake --preset asan && cmake --build --preset asan -j $(JOBS)
+	@ctest --test-dir build-asan --output-on-failure -j $(JOBS)
+
+install: build
+	@cmake --install build --prefix $(PREFIX)
+
+format:
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+clean:
+	@cmake -E rm -rf build build-dev build-asan build-ubsan build-tsan build-clang

@@ -1,0 +1,28 @@
+/* Arrays under construction, and the readers of the two array formats. */
+#ifndef LGT_DATA_ARRAY_H
+#define LGT_DATA_ARRAY_H
+
+#include "data/input.h"
+#include "logitude/io.h"
+
+/* Room for "row 9223372036854775807, column 9223372036854775807". */
+enum { LGT_PLACE_ROOM = 64 };
+
+/* Where element `index` is: "row 17", "row 17, column 3", "the value"; counted from 0, all axes but the first as one.
+ */
+const char *lgt_array_place(const lgt_array *array, int64_t index, char place[LGT_PLACE_ROOM]);
+
+/* Sets count from dtype, n_dims and shape. Returns 1, or 0 when the count or the bytes do not fit. */
+int lgt_array_size(lgt_array *array, size_t *bytes);
+
+/* Allocates data for dtype and shape and reads it, turning the bytes of each element around if `swap`. */
+lgt_status lgt_array_load(lgt_context *context, lgt_input *input, int swap, lgt_array *array, lgt_error *err);
+
+/* The formats, from their first byte to their last. On an error `out` may hold data: lgt_array_free. */
+lgt_status lgt_npy_read(lgt_context *context, lgt_input *input, lgt_array *out, lgt_error *err);
+lgt_status lgt_idx_read(lgt_context *context, lgt_input *input, lgt_array *out, lgt_error *err);
+
+/* lgt_array_read of a file that is already open. */
+lgt_status lgt_array_from_input(lgt_context *context, lgt_input *input, lgt_array *out, lgt_error *err);
+
+#endif

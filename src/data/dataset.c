@@ -1,0 +1,228 @@
+/* Datasets: features and labels of the same rows, from whatever files hold them. */
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "data/array.h"
+#include "data/csv.h"
+#include "data/dataset_source.h"
+#include "data/labels.h"
+
+typedef struct loading {
+    lgt_context *context;
+    const lgt_dataset_options *options;
+    lgt_dataset_source source;
+    lgt_dataset *dataset;
+    lgt_labels labels; /* index NULL: none */
+} loading;
+
+void lgt_dataset_options_init(lgt_dataset_options *options) {
+    *options = (lgt_dataset_options){.struct_size = sizeof *options, .split = LGT_SPLIT_TRAIN, .labels_required = 1};
+}
+
+static int is_array(const lgt_input *input) {
+    return lgt_input_format(input) != LGT_FORMAT_OTHER;
+}
+
+/* 8-bit features are grey values: 255 becomes 1. */
+static lgt_status scale_bytes(lgt_context *context, lgt_array *array, lgt_error *err) {
+    float *scaled = NULL;
+    const uint8_t *bytes = array->data;
+    lgt_status status = LGT_NEW(context, &scaled, array->count, err);
+    if (status) return status;
+    for (int64_t i = 0; i < array->count; i++) scaled[i] = (float)bytes[i] / 255.0F;
+    lgt_release(context, array->data);
+    array->data = scaled;
+    array->dtype = LGT_F32;
+    return LGT_OK;
+}
+
+static lgt_status check_finite(const lgt_array *array, const char *path, lgt_error *err) {
+    const float *x = array->data;
+    char place[LGT_PLACE_ROOM];
+    for (int64_t i = 0; i < array->count; i++)
+        if (!isfinite(x[i]))
+            return lgt_fail(err, LGT_ERR_DATA, "%s: %s is %s, expected a finite number", path,
+                            lgt_array_place(array, i, place),
+                            isnan(x[i]) ? "nan"
+                            : x[i] > 0  ? "inf"
+                                        : "-inf");
+    return LGT_OK;
+}
+
+/* Gives the array's elements to the dataset. */
+static lgt_status adopt_features(lgt_dataset *dataset, lgt_array *array, const char *path, lgt_error *err) {
+    if (array->n_dims == 0) return lgt_fail(err, LGT_ERR_DATA, "%s: is a single value, expected rows", path);
+    if (array->count == 0)
+        return lgt_fail(err, LGT_ERR_DATA, "%s: has %lld rows of %d-dimensional samples and no element", path,
+                        (long long)array->shape[0], array->n_dims - 1);
+    dataset->n_rows = array->shape[0];
+    dataset->dim = array->count / array->shape[0];
+    dataset->n_dims = array->n_dims > 1 ? array->n_dims - 1 : 1;
+    dataset->shape[0] = 1; /* a one-axis array has samples of one feature */
+    for (int i = 1; i < array->n_dims; i++) dataset->shape[i - 1] = array->shape[i];
+    dataset->x = array->data;
+    array->data = NULL;
+    return LGT_OK;
+}
+
+static lgt_status load_feature_array(loading *l, lgt_input *input, lgt_error *err) {
+    lgt_array array;
+    const char *path = l->source.features;
+    lgt_status status = lgt_array_from_input(l->context, input, &array, err);
+    if (status) return status;
+    if (array.dtype == LGT_U8) {
+        status = scale_bytes(l->context, &array, err);
+    } else {
+        status = lgt_array_convert(l->context, &array, LGT_F32, err);
+        if (status == LGT_ERR_DATA) lgt_fail_within(err, status, "%s: ", path);
+    }
+    if (!status) status = check_finite(&array, path, err);
+    if (!status) status = adopt_features(l->dataset, &array, path, err);
+    lgt_array_free(l->context, &array);
+    return status;
+}
+
+static lgt_status load_feature_table(loading *l, lgt_input *input, lgt_error *err) {
+    lgt_csv_table table;
+    const lgt_dataset_options *o = l->options;
+    lgt_csv_labels kind = LGT_CSV_LAST;
+    if (l->source.labels && o->label_column)
+        return lgt_fail(err, LGT_ERR_USAGE, "%s: labels come from %s and from column %s, expected one of them",
+                        l->source.features, l->source.labels, o->label_column);
+    if (o->label_column)
+        kind = LGT_CSV_NAMED;
+    else if (l->source.labels || !o->labels_required)
+        kind = LGT_CSV_NO_LABELS;
+    lgt_status status = lgt_csv_read(l->context, input, kind, o->label_column, &table, err);
+    if (status) return status;
+    lgt_array array = {LGT_F32, 2, {table.n_rows, table.n_features}, table.n_rows * table.n_features, table.x};
+    table.x = NULL;
+    status = adopt_features(l->dataset, &array, l->source.features, err);
+    if (!status) {
+        l->labels = table.labels;
+        table.labels = (lgt_labels){.n_rows = 0};
+    }
+    lgt_array_free(l->context, &array);
+    lgt_csv_free(l->context, &table);
+    return status;
+}
+
+static lgt_status load_features(loading *l, lgt_error *err) {
+    lgt_input *input = NULL;
+    lgt_status status = lgt_input_open(l->context, l->source.features, &input, err);
+    if (!status) status = is_array(input) ? load_feature_array(l, input, err) : load_feature_table(l, input, err);
+    lgt_input_close(input);
+    return status;
+}
+
+static lgt_status load_label_array(loading *l, lgt_input *input, lgt_error *err) {
+    lgt_array array;
+    const char *path = l->source.labels;
+    lgt_status status = lgt_array_from_input(l->context, input, &array, err);
+    if (status) return status;
+    if (array.n_dims == 2 && array.shape[1] == 1) array.n_dims = 1;
+    if (array.n_dims != 1) {
+        status = lgt_fail(err, LGT_ERR_DATA, "%s: has %d axes, expected one label a row", path, array.n_dims);
+    } else {
+        status = lgt_array_convert(l->context, &array, LGT_I64, err);
+        if (status == LGT_ERR_DATA) lgt_fail_within(err, status, "%s: ", path);
+    }
+    if (!status) status = lgt_labels_from_integers(l->context, array.data, array.count, &l->labels, err);
+    lgt_array_free(l->context, &array);
+    return status;
+}
+
+static lgt_status load_label_table(loading *l, lgt_input *input, lgt_error *err) {
+    lgt_csv_table table;
+    lgt_status status = lgt_csv_read(l->context, input, LGT_CSV_LAST, NULL, &table, err);
+    if (status) return status;
+    if (table.n_features)
+        status = lgt_fail(err, LGT_ERR_DATA, "%s: has %lld columns, expected one of labels", l->source.labels,
+                          (long long)table.n_features + 1);
+    if (!status) {
+        l->labels = table.labels;
+        table.labels = (lgt_labels){.n_rows = 0};
+    }
+    lgt_csv_free(l->context, &table);
+    return status;
+}
+
+static lgt_status load_labels(loading *l, lgt_error *err) {
+    lgt_input *input = NULL;
+    const lgt_dataset *dataset = l->dataset;
+    if (!l->source.labels && !l->labels.index && l->options->labels_required)
+        return lgt_fail(err, LGT_ERR_DATA, "%s: comes without labels, expected FEATURES,LABELS", l->source.features);
+    if (!l->source.labels) return LGT_OK;
+    lgt_status status = lgt_input_open(l->context, l->source.labels, &input, err);
+    if (!status) status = is_array(input) ? load_label_array(l, input, err) : load_label_table(l, input, err);
+    lgt_input_close(input);
+    if (!status && l->labels.n_rows != dataset->n_rows)
+        return lgt_fail(err, LGT_ERR_DATA, "%s: has %lld rows of features, but %s has %lld labels", l->source.features,
+                        (long long)dataset->n_rows, l->source.labels, (long long)l->labels.n_rows);
+    return status;
+}
+
+/* FNV-1a (Fowler, Noll, Vo) on 64-bit words; the shift lets high bits reach low ones. */
+static void mix(uint64_t *hash, uint64_t word) {
+    *hash = (*hash ^ word) * 1099511628211U;
+    *hash ^= *hash >> 32;
+}
+
+/* The same on machines of either byte order. */
+static uint64_t fingerprint(const lgt_dataset *d) {
+    uint64_t hash = 14695981039346656037U;
+    mix(&hash, (uint64_t)d->n_rows);
+    mix(&hash, (uint64_t)d->dim);
+    for (int64_t i = 0; i < d->n_rows * d->dim; i++) {
+        uint32_t bits;
+        memcpy(&bits, &d->x[i], sizeof bits);
+        mix(&hash, bits);
+    }
+    mix(&hash, (uint64_t)d->n_labels);
+    for (int64_t j = 0; j < d->n_labels; j++) {
+        for (const char *c = d->label_names[j]; *c; c++) mix(&hash, (unsigned char)*c);
+        mix(&hash, 0);
+    }
+    for (int64_t i = 0; d->labels && i < d->n_rows; i++) mix(&hash, (uint64_t)d->labels[i]);
+    return hash;
+}
+
+static lgt_status load(loading *l, lgt_error *err) {
+    lgt_dataset *d = l->dataset;
+    lgt_status status = lgt_dataset_source_find(l->context, l->options, &l->source, err);
+    if (!status) status = load_features(l, err);
+    if (!status) status = load_labels(l, err);
+    d->labels = l->labels.index;
+    d->label_names = l->labels.names;
+    d->n_labels = l->labels.n_names;
+    if (!status) d->fingerprint = fingerprint(d);
+    lgt_dataset_source_free(l->context, &l->source);
+    return status;
+}
+
+lgt_status lgt_dataset_load(lgt_context *context, const lgt_dataset_options *options, lgt_dataset **out,
+                            lgt_error *err) {
+    loading l = {.context = context, .options = options};
+    if (options->struct_size != sizeof *options)
+        return lgt_fail(err, LGT_ERR_USAGE, "lgt_dataset_options has struct_size %zu, expected %zu: call its _init",
+                        options->struct_size, sizeof *options);
+    lgt_status status = LGT_NEW_ZERO(context, &l.dataset, 1, err);
+    if (status) return status;
+    status = load(&l, err);
+    if (status) {
+        lgt_dataset_free(context, l.dataset);
+        return status;
+    }
+    *out = l.dataset;
+    return lgt_succeed(err);
+}
+
+void lgt_dataset_free(lgt_context *context, lgt_dataset *dataset) {
+    if (!dataset) return;
+    lgt_release(context, dataset->label_names);
+    lgt_release(context, dataset->labels);
+    lgt_release(context, dataset->x);
+    lgt_release(context, dataset);
+}

@@ -1,0 +1,230 @@
+/* Files that are read from front to back, unpacked when their content is gzip (RFC 1952, also of several members). */
+#include "data/input.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/sizes.h"
+#include "data/output.h"
+
+enum { BUFFER_SIZE = 1 << 16, HEAD_SIZE = 8, DEFLATE_RATIO = 1032, GZIP_WINDOW = 15 + 16, LARGEST_READ = 1 << 30 };
+
+struct lgt_input {
+    lgt_context *context;
+    const char *path;
+    int fd;
+    int64_t file_size, capacity, given;
+    int packed, unpacking, at_end; /* the stream exists | is within a member | is exhausted */
+    z_stream stream;
+    unsigned char head[HEAD_SIZE]; /* the first bytes, read ahead to tell the format */
+    size_t head_length, head_used;
+    unsigned char *buffer; /* bytes of the file not yet used: [begin, end) */
+    size_t begin, end;
+};
+
+const char *lgt_input_path(const lgt_input *input) {
+    return input->path;
+}
+int lgt_input_is_packed(const lgt_input *input) {
+    return input->packed;
+}
+int64_t lgt_input_given(const lgt_input *input) {
+    return input->given;
+}
+int64_t lgt_input_file_size(const lgt_input *input) {
+    return input->file_size;
+}
+int64_t lgt_input_left(const lgt_input *input) {
+    return lgt_max64(input->capacity - input->given, 0);
+}
+
+static lgt_status read_descriptor(lgt_input *input, void *out, size_t length, size_t *got, lgt_error *err) {
+    *got = 0;
+    while (*got < length) {
+        size_t wanted = length - *got;
+        ssize_t done = read(input->fd, (char *)out + *got, wanted < LARGEST_READ ? wanted : LARGEST_READ);
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0) return lgt_fail_system(err, input->path, "read");
+        if (done == 0) break;
+        *got += (size_t)done;
+    }
+    return LGT_OK;
+}
+
+static lgt_status refill(lgt_input *input, lgt_error *err) {
+    input->begin = 0;
+    return read_descriptor(input, input->buffer, BUFFER_SIZE, &input->end, err);
+}
+
+static lgt_status read_plain(lgt_input *input, unsigned char *out, size_t length, size_t *got, lgt_error *err) {
+    size_t kept = input->end - input->begin, rest = 0;
+    if (kept > length) kept = length;
+    memcpy(out, input->buffer + input->begin, kept);
+    input->begin += kept;
+    lgt_status status = LGT_OK;
+    if (length - kept >= BUFFER_SIZE) {
+        status = read_descriptor(input, out + kept, length - kept, &rest, err);
+    } else if (kept < length) {
+        status = refill(input, err);
+        rest = input->end < length - kept ? input->end : length - kept;
+        memcpy(out + kept, input->buffer, rest);
+        input->begin = rest;
+    }
+    *got = kept + rest;
+    return status;
+}
+
+static lgt_status fail_unpacking(const lgt_input *input, int code, lgt_error *err) {
+    if (code == Z_MEM_ERROR) return lgt_fail(err, LGT_ERR_MEMORY, "%s: out of memory in gzip", input->path);
+    const char *why = input->stream.msg ? input->stream.msg : code == Z_NEED_DICT ? "a preset dictionary" : "bad data";
+    return lgt_fail(err, LGT_ERR_DATA, "%s: the gzip data are damaged: %s", input->path, why);
+}
+
+/* Begins the next member if bytes follow; anything but a member there is refused by inflate's header check. */
+static int next_member(lgt_input *input) {
+    if (input->begin == input->end) {
+        input->at_end = 1;
+        return Z_OK;
+    }
+    input->unpacking = 1;
+    return inflateReset(&input->stream);
+}
+
+/* Unpacks some of out[0..room), which may be nothing where a member ends. */
+static lgt_status unpack(lgt_input *input, unsigned char *out, size_t room, size_t *got, lgt_error *err) {
+    if (room > LARGEST_READ) room = LARGEST_READ;
+    input->stream.next_in = input->buffer + input->begin;
+    input->stream.avail_in = (uInt)(input->end - input->begin);
+    input->stream.next_out = out;
+    input->stream.avail_out = (uInt)room;
+    int code = inflate(&input->stream, Z_NO_FLUSH);
+    input->begin = input->end - input->stream.avail_in;
+    *got = room - input->stream.avail_out;
+    if (code == Z_STREAM_END) input->unpacking = 0;
+    if (code == Z_OK || code == Z_STREAM_END) return LGT_OK;
+    if (code == Z_BUF_ERROR) return lgt_fail(err, LGT_ERR_DATA, "%s: the gzip data end early", input->path);
+    return fail_unpacking(input, code, err);
+}
+
+static lgt_status read_packed(lgt_input *input, unsigned char *out, size_t length, size_t *got, lgt_error *err) {
+    *got = 0;
+    while (*got < length && !input->at_end) {
+        size_t part = 0;
+        lgt_status status = input->begin == input->end ? refill(input, err) : LGT_OK;
+        if (!status && !input->unpacking) {
+            int code = next_member(input);
+            if (code != Z_OK) return fail_unpacking(input, code, err);
+        } else if (!status) {
+            status = unpack(input, out + *got, length - *got, &part, err);
+        }
+        if (status) return status;
+        *got += part;
+    }
+    return LGT_OK;
+}
+
+static lgt_status read_content(lgt_input *input, void *out, size_t length, size_t *got, lgt_error *err) {
+    return input->packed ? read_packed(input, out, length, got, err) : read_plain(input, out, length, got, err);
+}
+
+static lgt_status open_file(lgt_input *input, lgt_error *err) {
+    struct stat info;
+    /* Without O_NONBLOCK a named pipe would wait here for a writer. */
+    input->fd = open(input->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (input->fd < 0) return lgt_fail_system(err, input->path, "open");
+    if (fstat(input->fd, &info)) return lgt_fail_system(err, input->path, "examine");
+    if (!S_ISREG(info.st_mode))
+        return lgt_fail(err, LGT_ERR_IO, "%s: is a %s, expected a regular file", input->path,
+                        S_ISDIR(info.st_mode) ? "folder" : "device or pipe");
+    input->file_size = (int64_t)info.st_size;
+    return LGT_OK;
+}
+
+static lgt_status detect_packing(lgt_input *input, lgt_error *err) {
+    lgt_status status = refill(input, err);
+    if (status) return status;
+    input->packed = input->end >= 2 && input->buffer[0] == 0x1f && input->buffer[1] == 0x8b;
+    input->capacity = input->file_size;
+    if (!input->packed) return LGT_OK;
+    if (!lgt_count_mul(input->file_size, DEFLATE_RATIO, &input->capacity)) input->capacity = INT64_MAX;
+    int code = inflateInit2(&input->stream, GZIP_WINDOW);
+    if (code != Z_OK) {
+        input->packed = 0;
+        return fail_unpacking(input, code, err);
+    }
+    input->unpacking = 1;
+    return LGT_OK;
+}
+
+lgt_status lgt_input_open(lgt_context *context, const char *path, lgt_input **out, lgt_error *err) {
+    lgt_input *input = NULL;
+    lgt_status status = LGT_NEW_ZERO(context, &input, 1, err);
+    if (status) return status;
+    input->context = context;
+    input->path = path;
+    input->fd = -1;
+    status = open_file(input, err);
+    if (!status) status = lgt_alloc(context, BUFFER_SIZE, 1, &input->buffer, err);
+    if (!status) status = detect_packing(input, err);
+    if (!status) status = read_content(input, input->head, HEAD_SIZE, &input->head_length, err);
+    if (status) {
+        lgt_input_close(input);
+        return status;
+    }
+    *out = input;
+    return LGT_OK;
+}
+
+void lgt_input_close(lgt_input *input) {
+    if (!input) return;
+    if (input->packed) inflateEnd(&input->stream);
+    if (input->fd >= 0) close(input->fd);
+    lgt_release(input->context, input->buffer);
+    lgt_release(input->context, input);
+}
+
+lgt_format lgt_input_format(const lgt_input *input) {
+    const unsigned char *head = input->head;
+    if (input->head_length >= 6 && memcmp(head, "\x93NUMPY", 6) == 0) return LGT_FORMAT_NPY;
+    if (input->head_length >= 4 && (memcmp(head, "PK\3\4", 4) == 0 || memcmp(head, "PK\5\6", 4) == 0))
+        return LGT_FORMAT_ZIP;
+    if (input->head_length >= 2 && head[0] == 0 && head[1] == 0) return LGT_FORMAT_IDX;
+    return LGT_FORMAT_OTHER;
+}
+
+lgt_status lgt_input_read(lgt_input *input, void *out, size_t length, size_t *got, lgt_error *err) {
+    size_t kept = input->head_length - input->head_used, rest = 0;
+    if (kept > length) kept = length;
+    memcpy(out, input->head + input->head_used, kept);
+    input->head_used += kept;
+    lgt_status status = LGT_OK;
+    if (kept < length) status = read_content(input, (unsigned char *)out + kept, length - kept, &rest, err);
+    *got = kept + rest;
+    input->given += (int64_t)*got;
+    return status;
+}
+
+lgt_status lgt_input_exactly(lgt_input *input, void *out, size_t length, const char *what, lgt_error *err) {
+    size_t got = 0;
+    lgt_status status = lgt_input_read(input, out, length, &got, err);
+    if (status) return status;
+    if (got < length)
+        return lgt_fail(err, LGT_ERR_DATA, "%s: ends within %s: %zu bytes found, %zu expected", input->path, what, got,
+                        length);
+    return LGT_OK;
+}
+
+lgt_status lgt_input_end(lgt_input *input, lgt_error *err) {
+    unsigned char extra;
+    size_t got = 0;
+    lgt_status status = lgt_input_read(input, &extra, 1, &got, err);
+    if (status) return status;
+    if (got) return lgt_fail(err, LGT_ERR_DATA, "%s: has bytes behind its data, expected none", input->path);
+    return LGT_OK;
+}

@@ -1,0 +1,210 @@
+/* A training step: gather and normalise a batch, forward, head, backward, update. */
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/philox.h"
+#include "base/sizes.h"
+#include "base/text.h"
+#include "train/train_options.h"
+#include "train/trainer.h"
+
+/* One stream of permutations an epoch. */
+static const uint64_t epoch_streams = (uint64_t)0x45504F43u << 32;
+
+lgt_model *lgt_trainer_model(lgt_trainer *trainer) {
+    return &trainer->model;
+}
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* --- reporting divergence --- */
+
+enum { ROWS_NAMED = 3, ROWS_SIZE = ROWS_NAMED * 24 };
+
+/* "5, 17, 30, ..." : the rows of the dataset behind the batch's rows whose features are not finite, or behind all. */
+static int64_t name_rows(const lgt_trainer *t, const int64_t *rows, int64_t n, int only_bad, char out[ROWS_SIZE]) {
+    int64_t found = 0, dim = lgt_model_dim(&t->model);
+    size_t used = 0;
+    out[0] = '\0';
+    for (int64_t i = 0; i < n; i++) {
+        int bad = !only_bad;
+        for (int64_t k = 0; k < dim && !bad; k++) bad = !isfinite(t->y[i * dim + k]);
+        if (!bad) continue;
+        if (found < ROWS_NAMED)
+            used += lgt_text_format(out + used, ROWS_SIZE - used, "%s%lld", found ? ", " : "", (long long)rows[i]);
+        else if (found == ROWS_NAMED)
+            lgt_text_format(out + used, ROWS_SIZE - used, ", ...");
+        found++;
+    }
+    return found;
+}
+
+/* Replaces the message by one about features that are not finite, or puts step and rows in front of it. */
+static lgt_status diverged(const lgt_trainer *t, const int64_t *rows, int64_t n, lgt_error *err) {
+    char named[ROWS_SIZE];
+    long long step = (long long)t->model.step + 1;
+    int64_t n_bad = name_rows(t, rows, n, 1, named);
+    if (n_bad > 0)
+        return lgt_fail(err, LGT_ERR_NONFINITE,
+                        "step %lld: the features of %lld of %lld samples are not finite, rows %s of the dataset; the "
+                        "training diverged, a smaller learning rate or a warm-up may help",
+                        step, (long long)n_bad, (long long)n, named);
+    name_rows(t, rows, n, 0, named);
+    return lgt_fail_within(err, LGT_ERR_NONFINITE, "step %lld, batch of rows %s of the dataset: ", step, named);
+}
+
+/* --- one step --- */
+
+static int64_t gather(lgt_trainer *t, const int64_t **rows) {
+    const lgt_dataset *d = t->dataset;
+    int64_t at = t->model.step % t->steps_per_epoch * t->batch, n = lgt_min64(t->batch, d->n_rows - at);
+    *rows = t->order + at;
+    for (int64_t i = 0; i < n; i++) t->labels[i] = d->labels[(*rows)[i]];
+    lgt_normalize_rows(t->context, &t->model.normalization, lgt_view_of(d->x, d->n_rows, d->dim, LGT_F32), *rows, n,
+                       t->x);
+    return n;
+}
+
+static lgt_status gradients(lgt_trainer *t, int64_t n, lgt_head_outputs *out, lgt_error *err) {
+    lgt_model *m = &t->model;
+    int64_t in = lgt_model_in_dim(m), dim = lgt_model_dim(m);
+    lgt_param_group *w = &t->groups[LGT_GROUP_WEIGHT], *b = &t->groups[LGT_GROUP_BIAS];
+    lgt_view y = lgt_view_of(t->y, n, dim, LGT_F32);
+    lgt_head_inputs inputs = {.x = y, .w = lgt_model_weights(m), .b = lgt_model_bias(m), .labels = t->labels};
+    lgt_mut no_dx = {0};
+    inputs.step = m->step;
+    out->dx = lgt_mut_of(t->dy, n, dim, LGT_F32);
+    out->dw = lgt_mut_of(w->gradient, m->n_classes, dim, LGT_F32);
+    out->db = lgt_mut_of(m->b ? b->gradient : NULL, 1, m->n_classes, LGT_F32);
+    lgt_status status =
+        lgt_encoder_forward(t->pass, lgt_view_of(t->x, n, in, LGT_F32), lgt_mut_of(t->y, n, dim, LGT_F32), err);
+    if (!status) status = lgt_plan_run(t->plan, &inputs, out, err);
+    if (!status)
+        status = lgt_encoder_backward(t->pass, lgt_view_of(t->dy, n, dim, LGT_F32),
+                                      t->groups[LGT_GROUP_ENCODER].gradient, no_dx, err);
+    if (status) return status;
+    if (t->options.l2 > 0) lgt_add_l2(t->context, t->options.l2, w);
+    for (int g = 0; g < LGT_N_GROUPS; g++)
+        if (!lgt_in_range(t->context, t->groups[g].gradient, t->groups[g].count))
+            return lgt_fail(err, LGT_ERR_NONFINITE, "a gradient is not finite or beyond 2^63");
+    return LGT_OK;
+}
+
+static void update(lgt_trainer *t, double lr) {
+    lgt_update u = lgt_update_at(&t->options, lr, t->model.step + 1);
+    for (int g = 0; g < LGT_N_GROUPS; g++) lgt_update_apply(t->context, &u, &t->groups[g]);
+}
+
+/* The loss's scheduled parameter; NaN if it has none. */
+static double scheduled(const lgt_loss *loss, int64_t step) {
+    for (int i = 0; i < loss->info->n_params; i++)
+        if (loss->info->params[i].kind == LGT_PARAM_SCHEDULE) return lgt_schedule_at(&loss->schedule, step);
+    return NAN;
+}
+
+static void record_step(lgt_trainer *t, const lgt_head_outputs *out, double lr, int64_t n, lgt_train_record *record) {
+    int64_t done = ++t->model.step;
+    t->epoch_loss += out->loss * (double)n;
+    t->epoch_correct += out->n_correct;
+    t->epoch_rows += n;
+    t->samples += n;
+    *record = (lgt_train_record){.step = done, .n_steps = t->n_steps, .loss = out->loss, .lr = lr};
+    record->epoch = lgt_ceil_div(done, t->steps_per_epoch);
+    record->end_of_epoch = done % t->steps_per_epoch == 0;
+    record->epoch_loss = t->epoch_loss / (double)t->epoch_rows;
+    record->epoch_accuracy = (double)t->epoch_correct / (double)t->epoch_rows;
+    record->schedule = scheduled(&t->model.loss, done - 1);
+    record->seconds = t->seconds;
+    record->samples = t->samples;
+}
+
+static void begin_epoch(lgt_trainer *t) {
+    uint64_t epoch = (uint64_t)(t->model.step / t->steps_per_epoch);
+    lgt_rng rng = {t->options.seed, epoch_streams + epoch};
+    lgt_rng_permutation(&rng, t->dataset->n_rows, t->order);
+    t->epoch_loss = 0;
+    t->epoch_correct = t->epoch_rows = 0;
+}
+
+lgt_status lgt_trainer_step(lgt_trainer *trainer, lgt_train_record *record, lgt_error *err) {
+    lgt_trainer *t = trainer;
+    double start = now();
+    const int64_t *rows = NULL;
+    lgt_head_outputs out = {0};
+    if (t->model.step == t->n_steps)
+        return lgt_fail(err, LGT_ERR_USAGE, "the training has ended after its %lld steps", (long long)t->n_steps);
+    if (t->model.step % t->steps_per_epoch == 0) begin_epoch(t);
+    int64_t n = gather(t, &rows);
+    double lr = lgt_lr_at(&t->options, t->model.step, t->n_steps);
+    lgt_error own = {0}; /* the cause becomes part of the message, wanted or not */
+    lgt_status status = gradients(t, n, &out, &own);
+    if (status == LGT_ERR_DATA || status == LGT_ERR_NONFINITE) status = diverged(t, rows, n, &own);
+    if (status) {
+        if (err) *err = own;
+        return status;
+    }
+    update(t, lr);
+    t->seconds += now() - start;
+    record_step(t, &out, lr, n, record);
+    return lgt_succeed(err);
+}
+
+/* --- the objective --- */
+
+/* Rows whose loss is taken at once. */
+enum { BLOCK = 1024 };
+
+static lgt_status total_loss(lgt_trainer *t, lgt_plan *plan, float *features, double *total, lgt_error *err) {
+    const lgt_dataset *d = t->dataset;
+    lgt_model *m = &t->model;
+    int64_t dim = lgt_model_dim(m);
+    lgt_status status = LGT_OK;
+    *total = 0;
+    for (int64_t row = 0; row < d->n_rows && !status; row += BLOCK) {
+        int64_t n = lgt_min64(BLOCK, d->n_rows - row);
+        lgt_head_outputs out = {0};
+        lgt_head_inputs in = {.x = lgt_view_of(features, n, dim, LGT_F32), .w = lgt_model_weights(m)};
+        in.b = lgt_model_bias(m);
+        in.labels = d->labels + row;
+        in.step = m->step;
+        status = lgt_model_embed(m, lgt_view_of(d->x + row * d->dim, n, d->dim, LGT_F32),
+                                 lgt_mut_of(features, n, dim, LGT_F32), err);
+        if (!status) status = lgt_plan_run(plan, &in, &out, err);
+        *total += out.loss * (double)n;
+    }
+    if (status == LGT_ERR_DATA)
+        status = lgt_fail_within(err, LGT_ERR_NONFINITE, "after step %lld: ", (long long)m->step);
+    return status;
+}
+
+static double squared_norm(const float *w, int64_t count) {
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++) sum += (double)w[i] * w[i];
+    return sum;
+}
+
+lgt_status lgt_trainer_objective(lgt_trainer *trainer, double *train_loss, double *objective, lgt_error *err) {
+    lgt_trainer *t = trainer;
+    lgt_plan *plan = NULL;
+    float *features = NULL;
+    double total = 0;
+    int64_t dim = lgt_model_dim(&t->model), n_rows = t->dataset->n_rows, block = lgt_min64(BLOCK, n_rows);
+    lgt_plan_options options = lgt_trainer_plan_options(t, block);
+    options.loss_only = 1;
+    lgt_status status = lgt_plan_create(t->head, &options, &plan, err);
+    if (!status) status = LGT_NEW(t->context, &features, block * dim, err);
+    if (!status) status = total_loss(t, plan, features, &total, err);
+    lgt_release(t->context, features);
+    lgt_plan_free(plan);
+    if (status) return status;
+    *train_loss = total / (double)n_rows;
+    *objective = *train_loss + t->options.l2 / 2 * squared_norm(t->model.w, t->groups[LGT_GROUP_WEIGHT].count);
+    return lgt_succeed(err);
+}

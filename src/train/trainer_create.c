@@ -1,0 +1,169 @@
+/* Setting a training up: checks, parameters and all memory a step needs. */
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/philox.h"
+#include "base/sizes.h"
+#include "train/train_options.h"
+#include "train/trainer.h"
+
+static const uint64_t head_stream = (uint64_t)0x48454144u << 32;
+
+/* Groups start on cache lines. */
+enum { GROUP_ALIGNMENT = LGT_ALIGNMENT / sizeof(float) };
+
+static lgt_status check_dataset(const lgt_dataset *d, lgt_error *err) {
+    if (d->n_rows < 1 || d->dim < 1)
+        return lgt_fail(err, LGT_ERR_DATA, "the dataset is (%lld, %lld), expected at least one row and one feature",
+                        (long long)d->n_rows, (long long)d->dim);
+    if (!d->labels) return lgt_fail(err, LGT_ERR_DATA, "the dataset has no labels, training needs them");
+    if (d->n_labels < 2)
+        return lgt_fail(err, LGT_ERR_DATA, "the dataset has %lld classes, training needs at least two",
+                        (long long)d->n_labels);
+    for (int64_t row = 0; row < d->n_rows; row++)
+        if (d->labels[row] < 0 || d->labels[row] >= d->n_labels)
+            return lgt_fail(err, LGT_ERR_DATA, "row %lld of the dataset has label %lld, expected 0 to %lld",
+                            (long long)row, (long long)d->labels[row], (long long)d->n_labels - 1);
+    return LGT_OK;
+}
+
+/* W is drawn from N(0, 1/dim): rows of about unit length, as He initialisation gives the layer before. */
+static lgt_status create_head(lgt_trainer *t, lgt_error *err) {
+    lgt_model *m = &t->model;
+    int64_t dim = lgt_model_dim(m), n_weights = 0;
+    lgt_rng rng = {t->options.seed, head_stream};
+    double deviation = 1 / sqrt((double)dim);
+    if (!lgt_count_mul(m->n_classes, dim, &n_weights))
+        return lgt_fail(err, LGT_ERR_MEMORY, "a head of %lld classes and dim %lld overflows", (long long)m->n_classes,
+                        (long long)dim);
+    lgt_status status = LGT_NEW(t->context, &m->w, n_weights, err);
+    for (int64_t i = 0; i < n_weights && !status; i++) m->w[i] = (float)(deviation * lgt_rng_normal(&rng, (uint64_t)i));
+    if (!status && t->options.bias && m->loss.info->has_bias)
+        status = LGT_NEW_ZERO(t->context, &m->b, m->n_classes, err);
+    return status;
+}
+
+static lgt_status create_model(lgt_trainer *t, lgt_error *err) {
+    const lgt_train_options *o = &t->options;
+    const lgt_dataset *d = t->dataset;
+    lgt_model *m = &t->model;
+    m->context = t->context;
+    m->loss = o->loss;
+    m->n_classes = d->n_labels;
+    m->n_dims = d->n_dims;
+    memcpy(m->shape, d->shape, sizeof m->shape);
+    if (m->n_dims == 0) m->n_dims = 1, m->shape[0] = d->dim;
+    int64_t dim = strcmp(o->encoder, "none") == 0 ? d->dim : o->dim;
+    lgt_status status = lgt_encoder_create(t->context, o->encoder, d->dim, dim, o->seed, &m->encoder, err);
+    if (status) return status;
+    t->options.encoder = lgt_encoder_spec(m->encoder); /* the caller's text may go */
+    status = create_head(t, err);
+    if (!status) status = lgt_model_name_labels(m, d->label_names, err);
+    if (!status)
+        status = lgt_normalization_fit(t->context, o->standardize, d->x, d->n_rows, d->dim, &m->normalization, err);
+    return status;
+}
+
+lgt_plan_options lgt_trainer_plan_options(const lgt_trainer *trainer, int64_t max_rows) {
+    lgt_plan_options o;
+    lgt_plan_options_init(&o);
+    o.engine = LGT_ENGINE_CPU;
+    o.dtype = LGT_F32;
+    o.max_rows = max_rows;
+    o.label_smoothing = trainer->options.label_smoothing;
+    o.z_loss = trainer->options.z_loss;
+    return o;
+}
+
+static lgt_status create_work(lgt_trainer *t, lgt_error *err) {
+    const lgt_model *m = &t->model;
+    lgt_plan_options plan = lgt_trainer_plan_options(t, t->batch);
+    int64_t in = lgt_model_in_dim(m), dim = lgt_model_dim(m), n_x = 0, n_y = 0;
+    if (!lgt_count_mul(t->batch, in, &n_x) || !lgt_count_mul(t->batch, dim, &n_y))
+        return lgt_fail(err, LGT_ERR_MEMORY, "a batch of %lld rows overflows", (long long)t->batch);
+    lgt_status status = lgt_head_create(t->context, &m->loss, dim, m->n_classes, &t->head, err);
+    if (!status) status = lgt_plan_create(t->head, &plan, &t->plan, err);
+    if (!status) status = lgt_encoder_pass_create(m->encoder, t->batch, 1, &t->pass, err);
+    if (!status) status = LGT_NEW(t->context, &t->order, t->dataset->n_rows, err);
+    if (!status) status = LGT_NEW(t->context, &t->labels, t->batch, err);
+    if (!status) status = LGT_NEW(t->context, &t->x, n_x, err);
+    if (!status) status = LGT_NEW(t->context, &t->y, n_y, err);
+    if (!status) status = LGT_NEW(t->context, &t->dy, n_y, err);
+    return status;
+}
+
+static lgt_status create_groups(lgt_trainer *t, lgt_error *err) {
+    const lgt_model *m = &t->model;
+    float *values[LGT_N_GROUPS] = {lgt_encoder_params(m->encoder), m->w, m->b};
+    int64_t counts[LGT_N_GROUPS] = {lgt_encoder_n_params(m->encoder), m->n_classes * lgt_model_dim(m),
+                                    m->b ? m->n_classes : 0};
+    int64_t total = 0, starts[LGT_N_GROUPS];
+    for (int g = 0; g < LGT_N_GROUPS; g++) {
+        starts[g] = total;
+        total += lgt_round_up(counts[g], GROUP_ALIGNMENT);
+    }
+    lgt_status status = LGT_NEW_ZERO(t->context, &t->gradients, total, err);
+    if (!status) status = LGT_NEW_ZERO(t->context, &t->momenta, total, err);
+    if (!status && t->options.optimizer == LGT_OPTIMIZER_ADAMW)
+        status = LGT_NEW_ZERO(t->context, &t->squares, total, err);
+    if (status) return status;
+    for (int g = 0; g < LGT_N_GROUPS; g++) {
+        t->groups[g] = (lgt_param_group){.value = values[g], .count = counts[g]};
+        t->groups[g].gradient = t->gradients + starts[g];
+        t->groups[g].momentum = t->momenta + starts[g];
+        if (t->squares) t->groups[g].square = t->squares + starts[g];
+    }
+    return LGT_OK;
+}
+
+static lgt_status count_steps(lgt_trainer *t, lgt_error *err) {
+    t->batch = lgt_min64(t->options.batch, t->dataset->n_rows);
+    t->steps_per_epoch = lgt_ceil_div(t->dataset->n_rows, t->batch);
+    if (!lgt_count_mul(t->steps_per_epoch, t->options.epochs, &t->n_steps))
+        return lgt_fail(err, LGT_ERR_USAGE, "%lld epochs of %lld steps overflow", (long long)t->options.epochs,
+                        (long long)t->steps_per_epoch);
+    return LGT_OK;
+}
+
+lgt_status lgt_trainer_create(lgt_context *context, const lgt_train_options *options, const lgt_dataset *dataset,
+                              lgt_trainer **out, lgt_error *err) {
+    lgt_trainer *t = NULL;
+    lgt_status status = lgt_train_options_check(options, err);
+    if (!status) status = check_dataset(dataset, err);
+    if (!status) status = LGT_NEW_ZERO(context, &t, 1, err);
+    if (status) return status;
+    t->context = context;
+    t->options = *options;
+    t->dataset = dataset;
+    t->model.context = context;
+    status = count_steps(t, err);
+    if (!status) status = create_model(t, err);
+    if (!status) status = create_work(t, err);
+    if (!status) status = create_groups(t, err);
+    if (status) {
+        lgt_trainer_free(t);
+        return status;
+    }
+    *out = t;
+    return lgt_succeed(err);
+}
+
+void lgt_trainer_free(lgt_trainer *trainer) {
+    if (!trainer) return;
+    lgt_context *context = trainer->context;
+    lgt_release(context, trainer->squares);
+    lgt_release(context, trainer->momenta);
+    lgt_release(context, trainer->gradients);
+    lgt_release(context, trainer->dy);
+    lgt_release(context, trainer->y);
+    lgt_release(context, trainer->x);
+    lgt_release(context, trainer->labels);
+    lgt_release(context, trainer->order);
+    lgt_encoder_pass_free(trainer->pass);
+    lgt_plan_free(trainer->plan);
+    lgt_head_free(trainer->head);
+    lgt_model_clear(&trainer->model);
+    lgt_release(context, trainer);
+}

@@ -1,0 +1,239 @@
+/* Corners of every loss on every engine: nothing is ever NaN or infinite, and zero means what the documentation says.
+ */
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "heads.h"
+
+enum { D = 8, C = 5 };
+
+typedef struct corner {
+    const char *name;
+    void (*arrange)(test_head *h, double size);
+    double f64_size, f32_size; /* of the vectors; 0: the corner does not apply to the type */
+} corner;
+
+static void scale_all(test_head *h, double size) {
+    for (int64_t i = 0; i < h->n_rows * h->dim; i++) h->x[i] *= size;
+    for (int64_t i = 0; i < h->n_classes * h->dim; i++) h->w[i] *= size;
+}
+
+static void parallel(test_head *h, double size) {
+    for (int64_t i = 0; i < h->n_rows; i++)
+        for (int64_t k = 0; k < h->dim; k++) h->x[i * h->dim + k] = 3 * h->w[h->labels[i] * h->dim + k];
+    scale_all(h, size);
+}
+
+static void antiparallel(test_head *h, double size) {
+    parallel(h, size);
+    for (int64_t i = 0; i < h->n_rows * h->dim; i++) h->x[i] = -h->x[i];
+}
+
+static void orthogonal(test_head *h, double size) {
+    for (int64_t i = 0; i < h->n_rows * h->dim; i++) h->x[i] = i % h->dim == 0;
+    for (int64_t j = 0; j < h->n_classes; j++) h->w[j * h->dim] = 0;
+    scale_all(h, size);
+}
+
+static void zero_rows(test_head *h, double size) {
+    scale_all(h, size);
+    memset(h->x, 0, (size_t)(2 * h->dim) * sizeof(double));
+}
+
+static void zero_classes(test_head *h, double size) {
+    scale_all(h, size);
+    memset(h->w + h->labels[0] * h->dim, 0, (size_t)h->dim * sizeof(double));
+}
+
+static void all_zero(test_head *h, double size) {
+    scale_all(h, 0 * size);
+}
+
+static void duplicates(test_head *h, double size) {
+    for (int64_t i = h->dim; i < h->n_classes * h->dim; i++) h->w[i] = h->w[i - h->dim];
+    scale_all(h, size);
+}
+
+static void nearly_parallel(test_head *h, double size) {
+    parallel(h, 1);
+    for (int64_t i = 0; i < h->n_rows; i++) h->x[i * h->dim + i % h->dim] *= 1 + 1e-8;
+    scale_all(h, size);
+}
+
+static const corner corners[] = {
+    {"random", scale_all, 1, 1},
+    {"parallel", parallel, 1, 1},
+    {"antiparallel", antiparallel, 1, 1},
+    {"orthogonal", orthogonal, 1, 1},
+    {"zero rows", zero_rows, 1, 1},
+    {"zero classes", zero_classes, 1, 1},
+    {"all zero", all_zero, 1, 1},
+    {"duplicates", duplicates, 1, 1},
+    {"nearly parallel", nearly_parallel, 1, 1},
+    {"huge", scale_all, 1e120, 1e15},
+    {"huge parallel", parallel, 1e120, 1e15},
+    {"tiny", scale_all, 1e-150, 1e-15},
+    {"tiny parallel", parallel, 1e-150, 1e-15},
+    {"vanishing", scale_all, 1e-300, 1e-37},
+    {"subnormal", scale_all, 1e-310, 1e-41},
+    {"huge antiparallel", antiparallel, 1e120, 1e15},
+};
+
+static void every_result_is_finite_at_every_corner(void **state) {
+    (void)state;
+    lgt_context *context = test_context(2);
+    for (int i = 0; test_specs[i]; i++)
+        for (size_t k = 0; k < sizeof corners / sizeof *corners; k++)
+            for (int engine = LGT_ENGINE_CPU; engine <= LGT_ENGINE_REFERENCE; engine++)
+                for (int t = LGT_F32; t <= LGT_F64; t++) {
+                    test_head h = test_head_random(test_specs[i], 7, D, C, 31);
+                    corners[k].arrange(&h, t == LGT_F64 ? corners[k].f64_size : corners[k].f32_size);
+                    test_result r = test_head_run(context, &h, (lgt_engine)engine, (lgt_dtype)t);
+                    if (!test_result_finite(&h, &r))
+                        fail_msg("%s: %s is not finite (%s)", test_specs[i], corners[k].name,
+                                 lgt_dtype_name((lgt_dtype)t));
+                    test_result_free(&r);
+                    test_head_free(&h);
+                }
+    lgt_context_free(context);
+}
+
+static void zero_vectors_in_a_cosine_space_feel_no_force_and_are_counted(void **state) {
+    (void)state;
+    lgt_context *context = test_context(1);
+    for (int engine = LGT_ENGINE_CPU; engine <= LGT_ENGINE_REFERENCE; engine++) {
+        test_head h = test_head_random("arcface", 7, D, C, 32);
+        zero_rows(&h, 1);
+        zero_classes(&h, 1);
+        test_result r = test_head_run(context, &h, (lgt_engine)engine, LGT_F64);
+        assert_int_equal(r.out.n_zero_rows, 2);
+        assert_int_equal(r.out.n_zero_classes, 1);
+        for (int k = 0; k < 2 * D; k++) assert_true(r.dx[k] == 0);
+        for (int k = 0; k < D; k++) assert_true(r.dw[h.labels[0] * D + k] == 0);
+        /* c = 0: the target logit is s cos(pi/2 + m), the others 0. */
+        double z = 64 * cos(1.5707963267948966 + 0.5);
+        assert_at_most(fabs(r.loss_rows[0] - (log(exp(z) + C - 1) - z)), 1e-12, "loss of a zero row");
+        test_result_free(&r);
+        test_head_free(&h);
+    }
+    lgt_context_free(context);
+}
+
+static void a_vector_too_short_for_its_gradient_counts_as_zero(void **state) {
+    (void)state;
+    lgt_context *context = test_context(1);
+    test_head h = test_head_random("normalized:s=64", 7, D, C, 33);
+    /* 8 s / FLT_MAX = 1.5e-36 */
+    for (int k = 0; k < D; k++) h.x[k] = 1e-37, h.x[D + k] = 1e-35;
+    test_result f32 = test_head_run(context, &h, LGT_ENGINE_CPU, LGT_F32);
+    test_result f64 = test_head_run(context, &h, LGT_ENGINE_CPU, LGT_F64);
+    assert_int_equal(f32.out.n_zero_rows, 1);
+    assert_int_equal(f64.out.n_zero_rows, 0);
+    assert_true(test_result_finite(&h, &f32));
+    assert_true(f32.dx[0] == 0 && f32.dx[D] != 0 && f64.dx[0] != 0);
+    test_result_free(&f32), test_result_free(&f64);
+    test_head_free(&h), lgt_context_free(context);
+}
+
+static void one_class_costs_nothing(void **state) {
+    (void)state;
+    lgt_context *context = test_context(1);
+    for (int i = 0; test_specs[i]; i++)
+        for (int engine = LGT_ENGINE_CPU; engine <= LGT_ENGINE_REFERENCE; engine++) {
+            test_head h = test_head_random(test_specs[i], 4, D, 1, 34);
+            test_result r = test_head_run(context, &h, (lgt_engine)engine, LGT_F64);
+            assert_true(r.out.loss == 0);
+            for (int k = 0; k < 4 * D; k++) assert_true(r.dx[k] == 0);
+            for (int k = 0; k < D; k++) assert_true(r.dw[k] == 0);
+            assert_int_equal(r.out.n_correct, 4);
+            test_result_free(&r);
+            test_head_free(&h);
+        }
+    lgt_context_free(context);
+}
+
+static void nothing_used_costs_nothing(void **state) {
+    (void)state;
+    lgt_context *context = test_context(2);
+    for (int engine = LGT_ENGINE_CPU; engine <= LGT_ENGINE_REFERENCE; engine++)
+        for (int rows = 0; rows <= 3; rows += 3) {
+            test_head h = test_head_random("softmax", rows, D, C, 35);
+            h.options.ignore_label = -100;
+            for (int i = 0; i < rows; i++) h.labels[i] = -100;
+            test_result r = test_head_run(context, &h, (lgt_engine)engine, LGT_F64);
+            assert_true(r.out.loss == 0 && r.out.weight == 0);
+            assert_int_equal(r.out.n_used, 0);
+            for (int k = 0; k < rows * D; k++) assert_true(r.dx[k] == 0);
+            for (int k = 0; k < C * D; k++) assert_true(r.dw[k] == 0);
+            for (int k = 0; k < C; k++) assert_true(r.db[k] == 0);
+            for (int i = 0; i < rows; i++) assert_true(r.loss_rows[i] == 0);
+            test_result_free(&r);
+            test_head_free(&h);
+        }
+    lgt_context_free(context);
+}
+
+static void weights_of_zero_give_zero_and_not_nan(void **state) {
+    (void)state;
+    lgt_context *context = test_context(1);
+    test_head h = test_head_random("arcface", 3, D, C, 36);
+    double zeros[3] = {0};
+    h.sample_weights = zeros;
+    test_result r = test_head_run(context, &h, LGT_ENGINE_CPU, LGT_F32);
+    assert_true(r.out.loss == 0 && test_result_finite(&h, &r));
+    h.sample_weights = NULL;
+    test_result_free(&r), test_head_free(&h), lgt_context_free(context);
+}
+
+static void logits_beyond_the_type_are_an_error_naming_the_row(void **state) {
+    (void)state;
+    lgt_context *context = test_context(2);
+    const struct {
+        lgt_engine engine;
+        lgt_dtype dtype;
+        double size;
+    } cases[] = {
+        {LGT_ENGINE_CPU, LGT_F32, 1e25}, {LGT_ENGINE_CPU, LGT_F64, 1e160}, {LGT_ENGINE_REFERENCE, LGT_F64, 1e160}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        test_head h = test_head_random("softmax", 3, D, C, 37);
+        test_result r;
+        lgt_error err;
+        for (int k = 0; k < D; k++) h.x[2 * D + k] *= cases[i].size;
+        for (int k = 0; k < C * D; k++) h.w[k] *= cases[i].size;
+        assert_fails(test_head_try(context, &h, cases[i].engine, cases[i].dtype, &r, &err), LGT_ERR_NONFINITE, err,
+                     "logits exceed the range");
+        test_result_free(&r), test_head_free(&h);
+    }
+    lgt_context_free(context);
+}
+
+static void the_loss_does_not_saturate(void **state) {
+    (void)state;
+    /* Opposite to its class at s = 64: other implementations stop at 69.08 or 87.34. */
+    lgt_context *context = test_context(1);
+    test_head h = test_head_random("normalized:s=64", 1, 2, 2, 38);
+    const double x[] = {1, 0}, w[] = {-1, 0, 1, 0};
+    memcpy(h.x, x, sizeof x), memcpy(h.w, w, sizeof w);
+    h.labels[0] = 0;
+    test_result r = test_head_run(context, &h, LGT_ENGINE_CPU, LGT_F32);
+    assert_at_most(fabs(r.out.loss - 128), 1e-5, "loss");
+    h.labels[0] = 1;
+    test_result right = test_head_run(context, &h, LGT_ENGINE_CPU, LGT_F32);
+    assert_at_most(fabs(right.out.loss / exp(-128) - 1), 1e-5, "a small loss keeps its digits");
+    test_result_free(&r), test_result_free(&right), test_head_free(&h), lgt_context_free(context);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_result_is_finite_at_every_corner),
+        cmocka_unit_test(zero_vectors_in_a_cosine_space_feel_no_force_and_are_counted),
+        cmocka_unit_test(a_vector_too_short_for_its_gradient_counts_as_zero),
+        cmocka_unit_test(one_class_costs_nothing),
+        cmocka_unit_test(nothing_used_costs_nothing),
+        cmocka_unit_test(weights_of_zero_give_zero_and_not_nan),
+        cmocka_unit_test(logits_beyond_the_type_are_an_error_naming_the_row),
+        cmocka_unit_test(the_loss_does_not_saturate),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

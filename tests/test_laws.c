@@ -1,0 +1,231 @@
+/* Laws of the gradients (docs/maths.md, section "Laws"), as properties of random problems for every loss. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "heads.h"
+
+/* Sums of about 100 terms of the gradient's size, s = 64 in the exponent. */
+static const double rounding = 1e-12;
+
+static int is_cosine(const test_head *h) {
+    return h->loss.info->space == LGT_SPACE_COS;
+}
+
+static double dot(const double *a, const double *b, int64_t n) {
+    double sum = 0;
+    for (int64_t k = 0; k < n; k++) sum += a[k] * b[k];
+    return sum;
+}
+
+static double norm(const double *a, int64_t n) {
+    return sqrt(dot(a, a, n));
+}
+
+/* Calls law(context, problem, result) for every loss and some problems, on both engines in double. */
+typedef void (*law)(lgt_context *context, test_head *h, lgt_engine engine, const test_result *r);
+
+static void for_every_loss(law check) {
+    lgt_context *context = test_context(2);
+    for (int i = 0; test_specs[i]; i++)
+        for (uint64_t seed = 0; seed < 6; seed++)
+            for (int engine = LGT_ENGINE_CPU; engine <= LGT_ENGINE_REFERENCE; engine++) {
+                test_head h = test_head_random(test_specs[i], 5, 3 + (int64_t)seed * 4, 7 + (int64_t)seed * 20, seed);
+                if (seed == 1) h.options.label_smoothing = 0.1;
+                test_result r = test_head_run(context, &h, (lgt_engine)engine, LGT_F64);
+                check(context, &h, (lgt_engine)engine, &r);
+                test_result_free(&r);
+                test_head_free(&h);
+            }
+    lgt_context_free(context);
+}
+
+static void tangential(lgt_context *context, test_head *h, lgt_engine engine, const test_result *r) {
+    (void)context, (void)engine;
+    if (!is_cosine(h)) return;
+    for (int64_t i = 0; i < h->n_rows; i++) {
+        const double *x = h->x + i * h->dim, *dx = r->dx + i * h->dim;
+        double limit = rounding * norm(x, h->dim) * norm(r->dx, h->n_rows * h->dim);
+        assert_at_most(fabs(dot(x, dx, h->dim)), limit, "<x, dx>");
+    }
+    for (int64_t j = 0; j < h->n_classes; j++) {
+        const double *w = h->w + j * h->dim, *dw = r->dw + j * h->dim;
+        double limit = rounding * norm(w, h->dim) * norm(r->dw, h->n_classes * h->dim);
+        assert_at_most(fabs(dot(w, dw, h->dim)), limit, "<w, dw>");
+    }
+}
+
+static void gradients_of_cosine_heads_are_tangential(void **state) {
+    (void)state;
+    for_every_loss(tangential);
+}
+
+/* In DOT with a bias sum_j dL/dz_j is the sum of db; without one it is seen by shifting. */
+static void balanced(lgt_context *context, test_head *h, lgt_engine engine, const test_result *r) {
+    (void)context, (void)engine;
+    double sum = 0, size = 0;
+    if (!h->bias) return;
+    for (int64_t j = 0; j < h->n_classes; j++) sum += r->db[j], size += fabs(r->db[j]);
+    assert_at_most(fabs(sum), rounding * size, "sum of db");
+}
+
+static void forces_on_logits_add_up_to_zero(void **state) {
+    (void)state;
+    for_every_loss(balanced);
+}
+
+static void shifted(lgt_context *context, test_head *h, lgt_engine engine, const test_result *r) {
+    if (!h->bias) return;
+    for (int64_t j = 0; j < h->n_classes; j++) h->b[j] += 100;
+    test_result moved = test_head_run(context, h, engine, LGT_F64);
+    /* 100 more in the logits costs three digits of the exponent's rounding. */
+    assert_at_most(test_result_error(h, &moved, r), 100 * rounding, "gradients after a shift of all logits");
+    assert_at_most(fabs(moved.out.loss - r->out.loss), 1e-12 * 100, "loss after a shift of all logits");
+    test_result_free(&moved);
+}
+
+static void a_shift_of_all_logits_changes_nothing(void **state) {
+    (void)state;
+    for_every_loss(shifted);
+}
+
+static void scaled(lgt_context *context, test_head *h, lgt_engine engine, const test_result *r) {
+    if (!is_cosine(h)) return;
+    for (int64_t i = 0; i < h->n_rows * h->dim; i++) h->x[i] *= 8;
+    test_result longer = test_head_run(context, h, engine, LGT_F64);
+    assert_true(longer.out.loss == r->out.loss);
+    assert_memory_equal(longer.dw, r->dw, (size_t)(h->n_classes * h->dim) * sizeof(double));
+    for (int64_t i = 0; i < h->n_rows * h->dim; i++) assert_true(longer.dx[i] == r->dx[i] / 8);
+    test_result_free(&longer);
+}
+
+static void cosine_heads_do_not_see_the_length_of_x_and_gradients_shrink_with_it(void **state) {
+    (void)state;
+    for_every_loss(scaled);
+}
+
+/* Reflection at the hyperplane of v, an orthogonal map: a - 2 <a, v> v / |v|^2. */
+static void reflect(double *rows, int64_t n, int64_t dim, const double *v) {
+    for (int64_t i = 0; i < n; i++) {
+        double along = 2 * dot(rows + i * dim, v, dim) / dot(v, v, dim);
+        for (int64_t k = 0; k < dim; k++) rows[i * dim + k] -= along * v[k];
+    }
+}
+
+static void rotated(lgt_context *context, test_head *h, lgt_engine engine, const test_result *r) {
+    double v[64];
+    test_normal(v, h->dim, 5, 5);
+    reflect(h->x, h->n_rows, h->dim, v);
+    reflect(h->w, h->n_classes, h->dim, v);
+    test_result turned = test_head_run(context, h, engine, LGT_F64);
+    reflect(turned.dx, h->n_rows, h->dim, v);
+    reflect(turned.dw, h->n_classes, h->dim, v);
+    assert_at_most(test_result_error(h, &turned, r), 100 * rounding, "gradients of turned inputs, turned back");
+    test_result_free(&turned);
+}
+
+static void gradients_turn_with_their_inputs(void **state) {
+    (void)state;
+    for_every_loss(rotated);
+}
+
+static void permuted(lgt_context *context, test_head *h, lgt_engine engine, const test_result *r) {
+    int64_t c = h->n_classes, d = h->dim;
+    size_t row = (size_t)d * sizeof(double);
+    double *w = malloc((size_t)c * row), *dw = malloc((size_t)c * row);
+    assert_true(w && dw);
+    memcpy(w, h->w, (size_t)c * row);
+    for (int64_t j = 0; j < c; j++) memcpy(h->w + (c - 1 - j) * d, w + j * d, row);
+    for (int64_t i = 0; i < h->n_rows; i++) h->labels[i] = c - 1 - h->labels[i];
+    int bias = h->bias;
+    for (int64_t j = 0; bias && j < c / 2; j++) {
+        double kept = h->b[j];
+        h->b[j] = h->b[c - 1 - j], h->b[c - 1 - j] = kept;
+    }
+    test_result other = test_head_run(context, h, engine, LGT_F64);
+    for (int64_t j = 0; j < c; j++) memcpy(dw + (c - 1 - j) * d, other.dw + j * d, row);
+    assert_at_most(test_relative_error(dw, r->dw, c * d), 100 * rounding, "dw of reversed classes");
+    assert_at_most(test_relative_error(other.dx, r->dx, h->n_rows * d), 100 * rounding, "dx of reversed classes");
+    test_result_free(&other);
+    free(w), free(dw);
+}
+
+static void the_order_of_classes_does_not_matter(void **state) {
+    (void)state;
+    for_every_loss(permuted);
+}
+
+static void bounded(lgt_context *context, test_head *h, lgt_engine engine, const test_result *r) {
+    (void)context, (void)engine;
+    if (strcmp(h->loss.info->name, "softmax") != 0) return;
+    double frobenius = norm(h->w, h->n_classes * h->dim); /* >= the spectral norm */
+    double longest = 0;
+    for (int64_t i = 0; i < h->n_rows; i++) {
+        longest = fmax(longest, norm(h->x + i * h->dim, h->dim));
+        double own = norm(r->dx + i * h->dim, h->dim) * (double)h->n_rows;
+        assert_at_most(own, sqrt(2) * frobenius, "|dL/dx|");
+    }
+    for (int64_t j = 0; j < h->n_classes; j++)
+        assert_at_most(norm(r->dw + j * h->dim, h->dim), longest * (1 + rounding), "|dJ/dw_j|");
+}
+
+static void softmax_gradients_keep_their_bounds(void **state) {
+    (void)state;
+    for_every_loss(bounded);
+}
+
+/* With one row the only force of the target on x is along P_x w_y: dx + the crowd's force, computed here, is its
+ * multiple. */
+static void arcface_attracts_along_the_tangent_to_its_class(void **state) {
+    (void)state;
+    lgt_context *context = test_context(1);
+    for (uint64_t seed = 0; seed < 50; seed++) {
+        test_head h = test_head_random("arcface:s=8,m=0.5", 1, 6, 2, seed);
+        test_result r = test_head_run(context, &h, LGT_ENGINE_REFERENCE, LGT_F64);
+        double x[6], t[6], crowd[6], *wy = h.w + h.labels[0] * 6, *other = h.w + (1 - h.labels[0]) * 6;
+        double nx = norm(h.x, 6), ny = norm(wy, 6), no = norm(other, 6), c = 0, co = 0;
+        for (int k = 0; k < 6; k++) x[k] = h.x[k] / nx, c += x[k] * wy[k] / ny, co += x[k] * other[k] / no;
+        for (int k = 0; k < 6; k++) t[k] = wy[k] / ny - c * x[k], crowd[k] = other[k] / no - co * x[k];
+        double p = -expm1(-r.out.loss); /* the other class's share */
+        for (int k = 0; k < 6; k++) crowd[k] = r.dx[k] - p * 8 / nx * crowd[k];
+        double cosine = dot(crowd, t, 6) / (norm(crowd, 6) * norm(t, 6));
+        assert_at_most(fabs(fabs(cosine) - 1), 1e-12, "attraction off the tangent");
+        test_result_free(&r), test_head_free(&h);
+    }
+    lgt_context_free(context);
+}
+
+static void the_sum_is_the_mean_times_the_weight_and_none_takes_upstream(void **state) {
+    (void)state;
+    lgt_context *context = test_context(2);
+    test_head h = test_head_random("arcface", 9, 5, 20, 77);
+    test_result mean = test_head_run(context, &h, LGT_ENGINE_CPU, LGT_F64);
+    h.options.reduction = LGT_REDUCTION_SUM;
+    test_result sum = test_head_run(context, &h, LGT_ENGINE_CPU, LGT_F64);
+    h.options.reduction = LGT_REDUCTION_NONE;
+    h.upstream = calloc(9, sizeof(double));
+    for (int i = 0; i < 9; i++) h.upstream[i] = 1;
+    test_result none = test_head_run(context, &h, LGT_ENGINE_CPU, LGT_F64);
+    assert_true(test_result_same(&h, &none, &sum));
+    for (int64_t i = 0; i < 9 * 5; i++) mean.dx[i] *= 9;
+    for (int64_t i = 0; i < 20 * 5; i++) mean.dw[i] *= 9;
+    assert_at_most(test_result_error(&h, &mean, &sum), rounding, "9 times the mean's gradients");
+    assert_at_most(fabs(9 * mean.out.loss - sum.out.loss), 1e-11, "9 times the mean");
+    test_result_free(&mean), test_result_free(&sum), test_result_free(&none);
+    test_head_free(&h), lgt_context_free(context);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gradients_of_cosine_heads_are_tangential),
+        cmocka_unit_test(forces_on_logits_add_up_to_zero),
+        cmocka_unit_test(a_shift_of_all_logits_changes_nothing),
+        cmocka_unit_test(cosine_heads_do_not_see_the_length_of_x_and_gradients_shrink_with_it),
+        cmocka_unit_test(gradients_turn_with_their_inputs),
+        cmocka_unit_test(the_order_of_classes_does_not_matter),
+        cmocka_unit_test(softmax_gradients_keep_their_bounds),
+        cmocka_unit_test(arcface_attracts_along_the_tangent_to_its_class),
+        cmocka_unit_test(the_sum_is_the_mean_times_the_weight_and_none_takes_upstream),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

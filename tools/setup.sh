@@ -1,0 +1,30 @@
+#!/bin/sh
+# Installs the Debian packages that a target needs and the machine lacks: setup.sh build|demo|test
+set -eu
+
+build="gcc cmake make libopenblas-dev libjansson-dev zlib1g-dev"
+case "${1:-build}" in
+    build) wanted="$build" ;;
+    demo) wanted="$build dataset-fashion-mnist" ;;
+    test) wanted="$build libcmocka-dev g++ python3" ;;
+    *) echo "setup.sh: \"$1\" is not build, demo or test" >&2; exit 2 ;;
+esac
+
+command -v dpkg-query > /dev/null || exit 0 # not Debian: CMake names what it misses
+missing=""
+for package in $wanted; do
+    dpkg-query -W -f '${Status}' "$package" 2> /dev/null | grep -q '^install ok installed$' || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+as_root=""
+if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo > /dev/null || { echo "please install as root:  apt-get install$missing" >&2; exit 1; }
+    as_root=sudo
+fi
+echo "installing:$missing" >&2
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+# shellcheck disable=SC2086 # a list of words
+{ $as_root apt-get update && DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y --no-install-recommends $missing; } > "$log" 2>&1 ||
+    { cat "$log" >&2; exit 1; }
