@@ -72,10 +72,10 @@ static int exit_code(lgt_status status) {
 int main(int argc, char **argv) {
     lgt_error err = {LGT_OK, ""}, close_err = {LGT_OK, ""};
     occupy_standard_streams();
-    cli_signals_ignore_pipe();
+    cli_signals_ignore_writes();
     lgt_status status = run(argc, argv, &err);
     lgt_status closed = cli_stdout_close(&close_err);
     if (status) cli_say(err.message);
     if (closed) cli_say(close_err.message);
-    return exit_code(status ? status : closed);
+    cli_exit(exit_code(status ? status : closed));
 }

@@ -19,6 +19,7 @@
 void *cli_alloc(int64_t count, size_t size); /* zeroed; count 0 gives a block as well */
 char *cli_copy(const char *text);
 _Noreturn void cli_out_of_memory(void);
+_Noreturn void cli_exit(int code);
 _Noreturn void cli_defect(const char *what);
 
 /* Fills err and returns status. */

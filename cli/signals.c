@@ -12,8 +12,9 @@ static void note(int number) {
     signal(SIGTERM, SIG_DFL);
 }
 
-void cli_signals_ignore_pipe(void) {
+void cli_signals_ignore_writes(void) {
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
 }
 
 void cli_signals_watch(void) {
