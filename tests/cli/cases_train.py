@@ -338,3 +338,36 @@ class TrainRefuses(Training):
         before = open(self.path("run/model.safetensors"), "rb").read()
         self.refuses(2, ["arcfase"], loss="arcfase")
         self.assertEqual(open(self.path("run/model.safetensors"), "rb").read(), before)
+
+
+class Progress(Training):
+    def on_terminal(self, *more):
+        """What the program writes to a standard error that is a terminal."""
+        leader, follower = os.openpty()
+        child = subprocess.Popen([tools.PROGRAM, *map(str, self.small("--epochs", "400", *more))], cwd=self.folder,
+                                 env=self.environment(), stdout=subprocess.DEVNULL, stderr=follower)
+        os.close(follower)
+        written = b""
+        while True:
+            try:
+                part = os.read(leader, 65536)
+            except OSError:  # the other side was closed
+                break
+            if not part:
+                break
+            written += part
+        os.close(leader)
+        self.assertEqual(child.wait(timeout=60), 0)
+        return written.decode()
+
+    def test_a_terminal_gets_one_line_that_is_updated_and_then_cleared(self):
+        text = self.on_terminal()
+        self.assertRegex(text, r"\A(\rstep \d+/5200  loss [\d.]+  accuracy [\d.]+  \d+ samples/s  \d+ s left\x1b\[K)+"
+                               r"\r\x1b\[K\Z")
+
+    def test_quiet_is_silent_and_verbose_tells_every_epoch(self):
+        self.assertEqual(self.on_terminal("-q"), "")
+        self.assertEqual(self.on_terminal("-v").count("epoch "), 400)
+
+    def test_elsewhere_a_short_training_says_nothing(self):
+        self.assertEqual(self.run_program(*self.small()).stderr, "")
