@@ -153,10 +153,6 @@ static void print_value(const char *name, const json_t *value) {
         snprintf(text, sizeof text, "%.6g", json_real_value(value));
         print_line(name, text);
         break;
-    case JSON_TRUE:
-    case JSON_FALSE:
-        print_line(name, json_is_true(value) ? "yes" : "no");
-        break;
     default:
         print_line(name, "-");
     }

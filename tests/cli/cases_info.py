@@ -1,6 +1,7 @@
 """check, losses and info."""
 
 import json
+import os
 
 import tools
 from tools import Case, idx_bytes
@@ -24,6 +25,15 @@ class Check(Case):
         text = self.succeeds("check", "--loss", "cosface:m=0.2", "--problems", 2, "--dtype", "f32")
         self.assertRegex(text, r"(?m)^cosface:m=0\.2 .* passed$")
         self.assertEqual(len(text.splitlines()), 2)
+
+    def test_a_loss_beyond_its_tolerance_exits_with_7(self):
+        # Differences with a step of 6e-6 cannot follow a scale of 1e6: a sound loss, but a check that must fail.
+        done = self.run_program("check", "--loss", "normalized:s=1000000", "--problems", 5, "--json")
+        self.assertEqual((done.returncode, done.stderr), (7, "logitude: 1 of 1 losses are outside their tolerance\n"))
+        report = json.loads(done.stdout)
+        self.assertEqual((report["passed"], report["losses"][0]["passed"]), (False, False))
+        done = self.run_program("check", "--loss", "normalized:s=1000000", "--problems", 5)
+        self.assertRegex(done.stdout, r"(?m)^normalized:s=1000000 .* FAILED$")
 
     def test_a_gradient_that_is_not_exact_has_nothing_to_be_compared_with(self):
         self.fails(2, ["gradient", "exact"], "check", "--loss", "arcface:gradient=detached", "--json")
@@ -97,6 +107,12 @@ class Info(Case):
         self.fails(3, ["cut: "], "info", "cut", "--json")
         self.write("lie", (1 << 40).to_bytes(8, "little") + b"{" + b" " * 20)
         self.fails(3, ["lie: "], "info", "lie")
+
+    def test_a_path_that_is_no_utf8(self):
+        name = b"caf\xe9.npy"
+        with open(self.folder.encode() + b"/" + name, "wb") as file:
+            file.write(tools.npy_bytes([1.0]))
+        self.assertEqual(self.report("info", os.fsdecode(name))["file"], "caf?.npy")
 
     def test_json_is_one_object(self):
         self.assertEqual(json.loads(self.succeeds("info", "--json"))["schema"], "logitude.info/1")

@@ -61,6 +61,7 @@ ERRORS = [
     (["train", "--l2=-1"], "--l2 is '-1', expected a number from 0 to 1000000"),
     (["train", "--z-loss=-1"], "--z-loss is '-1', expected a number of at least 0"),
     (["train", "--label-smoothing=1"], "--label-smoothing is '1', expected a number from 0 to below 1"),
+    (["grad", "--ignore-label", "none"], "--ignore-label is 'none', expected an integer"),
     (["train", "--threads", "1025"], "--threads is '1025', expected an integer from 1 to 1024"),
     (["train", "--optimizer", "adam"], "--optimizer is 'adam', expected one of sgd, adamw; did you mean 'adamw'?"),
     (["train", "--optimizer", "lbfgs"], "--optimizer lbfgs is not supported in this version, expected one of sgd, adamw"),

@@ -77,6 +77,15 @@ class EndToEnd(Training):
                 models.append(file.read())
         self.assertEqual(models[0], models[1])
 
+    def test_without_test_data_there_is_no_test_accuracy(self):
+        args = self.small("-q")
+        where = args.index("--test-data")
+        del args[where:where + 2]
+        self.assertIsNone(self.report(*args)["test_accuracy"])
+        self.assertRegex(self.succeeds(*args), r"(?m)^test accuracy +-$")
+        self.assertNotIn("test_accuracy", self.read("run/metrics.jsonl"))
+        self.assertEqual(list(json.loads(self.read("run/run.json"))["data"]), ["train"])
+
     def test_another_seed_gives_another_model_in_another_folder(self):
         args = self.small()
         del args[args.index("--out"):]
