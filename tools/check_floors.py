@@ -8,7 +8,7 @@ import checklib
 
 FLOORS = {'base': 0, 'math': 1, 'loss': 2, 'kernel': 2, 'engine': 3, 'head': 4, 'analysis': 5, 'align': 5, 'net': 5,
           'data': 5, 'comm': 5, 'train': 6, 'eval': 6, 'report': 7}
-HOMES = {'pthread.h': ('src/base/parallel.c',), 'cblas.h': ('src/net/',),
+HOMES = {'pthreadpool.h': ('src/base/parallel.c', 'src/base/context.c'), 'cblas.h': ('src/net/',),
          'jansson.h': ('src/data/', 'cli/'), 'zlib.h': ('src/data/',), 'mpi.h': ('src/comm/mpi/',)}
 STANDARD = set('assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg '
                'stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar wchar '
@@ -75,14 +75,14 @@ def check(root):
 
 
 GOOD = {'src/base/text.h': '', 'src/eval/a.c': '#include <math.h>\n#include "base/text.h"\n#include "eval/b.h"\n#include "logitude/eval.h"\n',
-        'src/base/parallel.c': '#include <pthread.h>\n', 'src/data/file.c': 'int f = open("x");\n',
+        'src/base/parallel.c': '#include <pthreadpool.h>\n', 'src/data/file.c': 'int f = open("x");\n',
         'src/engine/engine.c': '#include "engine/cpu/cpu.h"\n', 'src/engine/cpu/cpu.c': '#include "engine/engine.h"\n',
         'src/base/quiet.c': '/* printf( */ int a = snprintf(b, 1, "exit(1)"), c = lgt_open(1), d = x->open(1);\n',
         'include/logitude/eval.h': '#include <stdint.h>\n', 'include/logitude/all.h': '#include "eval.h"\n',
         'cli/main.c': '#include "logitude/eval.h"\n#include "own.h"\n#include <jansson.h>\n', 'cli/own.h': ''}
 BAD = [('src/base/up.c', '#include "math/lse.h"\n', 'goes up'), ('src/loss/side.c', '#include "kernel/k.h"\n', 'goes sideways'),
        ('src/engine/cpu/r.c', '#include "engine/reference/r.h"\n', 'sister'), ('src/eval/bare.c', '#include "b.h"\n', 'begin with a room'),
-       ('src/cellar/a.c', '#include "base/text.h"\n', 'no floor'), ('src/eval/pool.c', '#include <pthread.h>\n', 'belongs to'),
+       ('src/cellar/a.c', '#include "base/text.h"\n', 'no floor'), ('src/eval/pool.c', '#include <pthreadpool.h>\n', 'belongs to'),
        ('src/train/blas.c', '#include <cblas.h>\n', 'belongs to'), ('src/eval/json.c', '#include <jansson.h>\n', 'belongs to'),
        ('cli/inside.c', '#include "base/text.h"\n', 'neither'), ('examples/up.c', '#include "../src/base/text.h"\n', 'neither'),
        ('include/logitude/leak.h', '#include "base/text.h"\n', 'public header'),

@@ -14,11 +14,4 @@
 #error "the kernels need vector types: add this compiler's here"
 #endif
 
-/* Tells the processor that a loop only waits. */
-#if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
-#define LGT_PAUSE() __builtin_ia32_pause()
-#else
-#define LGT_PAUSE() ((void)0)
-#endif
-
 #endif

@@ -1,6 +1,7 @@
 /* Contexts: defaults, creation, and what they say of themselves. */
 #include "base/context.h"
 
+#include <pthreadpool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,7 +9,6 @@
 #include "base/cpu_features.h"
 #include "base/error.h"
 #include "base/memory.h"
-#include "base/parallel.h"
 
 enum { MAX_THREADS = 1024 };
 
@@ -62,7 +62,7 @@ lgt_status lgt_context_create(const lgt_context_options *options, lgt_context **
 void lgt_context_free(lgt_context *context) {
     if (!context) return;
     lgt_allocator a = context->allocator;
-    lgt_parallel_stop(context);
+    if (context->pool) pthreadpool_destroy(context->pool);
     a.release(a.user, context);
 }
 

@@ -4,14 +4,14 @@
 
 #include "logitude/context.h"
 
-struct lgt_pool;
+struct pthreadpool;
 
 struct lgt_context {
     lgt_allocator allocator;
     int threads;
     lgt_isa isa;
-    int pool_tried;        /* the pool is made with the first parallel work */
-    struct lgt_pool *pool; /* NULL: run on the caller's thread */
+    int pool_tried;           /* the pool is made with the first parallel work */
+    struct pthreadpool *pool; /* NULL: run on the caller's thread */
 };
 
 #endif

@@ -14,7 +14,4 @@ typedef void (*lgt_task)(void *argument, int64_t index, int worker);
  * Not to be called from inside a task. */
 void lgt_parallel_for(lgt_context *context, int64_t n_tasks, lgt_task task, void *argument);
 
-/* Ends the context's threads; for lgt_context_free. */
-void lgt_parallel_stop(lgt_context *context);
-
 #endif

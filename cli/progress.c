@@ -1,0 +1,49 @@
+/* Shows the progress of a training. */
+#include "progress.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+void cli_progress_start(cli_progress *progress, const cli_args *args) {
+    memset(progress, 0, sizeof *progress);
+    progress->quiet = cli_flag(args, "quiet");
+    progress->verbose = cli_flag(args, "verbose");
+    progress->terminal = isatty(STDERR_FILENO);
+    progress->started = progress->last = now();
+}
+
+void cli_progress_step(cli_progress *progress, const lgt_train_record *record) {
+    double time = now(), interval = progress->terminal ? 0.1 : 10.0;
+    if (progress->quiet || time - progress->last < interval) return;
+    progress->last = time;
+    double left = (time - progress->started) / (double)record->step * (double)(record->n_steps - record->step);
+    fprintf(stderr, "%sstep %lld/%lld  loss %.4f  accuracy %.4f  %.0f samples/s  %.0f s left%s",
+            progress->terminal ? "\r" : "", (long long)record->step, (long long)record->n_steps, record->epoch_loss,
+            record->epoch_accuracy, (double)record->samples / record->seconds, left,
+            progress->terminal ? "\033[K" : "\n");
+    progress->shown = progress->terminal;
+}
+
+void cli_progress_epoch(cli_progress *progress, const lgt_train_record *record, double test_accuracy) {
+    if (!progress->verbose) return;
+    cli_progress_stop(progress);
+    fprintf(stderr, "epoch %lld  loss %.4f  accuracy %.4f", (long long)record->epoch, record->epoch_loss,
+            record->epoch_accuracy);
+    if (!isnan(test_accuracy)) fprintf(stderr, "  test accuracy %.4f", test_accuracy);
+    fprintf(stderr, "\n");
+}
+
+void cli_progress_stop(cli_progress *progress) {
+    if (progress->shown) fprintf(stderr, "\r\033[K");
+    progress->shown = 0;
+}

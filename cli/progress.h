@@ -1,0 +1,21 @@
+/* Progress of a training on standard error: one updating line on a terminal, else a line every ten seconds. */
+#ifndef LGT_CLI_PROGRESS_H
+#define LGT_CLI_PROGRESS_H
+
+#include "logitude/train.h"
+#include "options.h"
+
+typedef struct cli_progress {
+    int quiet, verbose, terminal;
+    int shown; /* a line stands on the terminal and has no newline yet */
+    double started, last;
+} cli_progress;
+
+void cli_progress_start(cli_progress *progress, const cli_args *args);
+void cli_progress_step(cli_progress *progress, const lgt_train_record *record);
+/* One line with -v; test_accuracy NaN where there is none. */
+void cli_progress_epoch(cli_progress *progress, const lgt_train_record *record, double test_accuracy);
+/* Leaves the updating line, so that other messages start on a line of their own. */
+void cli_progress_stop(cli_progress *progress);
+
+#endif

@@ -1,0 +1,155 @@
+/* Writes the files of a training beside its model. */
+#include "run_folder.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "outfile.h"
+#include "output.h"
+
+/* --- The folder --- */
+
+static char *join(const char *folder, const char *name) {
+    size_t size = strlen(folder) + strlen(name) + 2;
+    char *path = cli_alloc((int64_t)size, 1);
+    snprintf(path, size, "%s/%s", folder, name);
+    return path;
+}
+
+lgt_status cli_run_folder_plan(cli_run_folder *out, const char *folder, const char *loss, int64_t seed,
+                               lgt_error *err) {
+    char name[128];
+    snprintf(name, sizeof name, "runs/%s-%lld", loss, (long long)seed);
+    memset(out, 0, sizeof *out);
+    out->folder = cli_copy(folder ? folder : name);
+    out->model = join(out->folder, "model.safetensors");
+    out->metrics = join(out->folder, "metrics.jsonl");
+    out->run = join(out->folder, "run.json");
+    lgt_status status = cli_folder_check(out->folder, err);
+    if (!status) status = cli_member_check(out->model, err);
+    if (!status) status = cli_member_check(out->metrics, err);
+    if (!status) status = cli_member_check(out->run, err);
+    return status;
+}
+
+lgt_status cli_run_folder_create(lgt_context *context, cli_run_folder *run, lgt_error *err) {
+    lgt_status status = lgt_folder_create(run->folder, err);
+    return status ? status : lgt_log_open(context, run->metrics, &run->log, err);
+}
+
+void cli_run_folder_free(cli_run_folder *run) {
+    free(run->run);
+    free(run->metrics);
+    free(run->model);
+    free(run->folder);
+}
+
+/* --- metrics.jsonl --- */
+
+static lgt_status write_line(cli_run_folder *run, json_t *object, lgt_error *err) {
+    char *text = cli_json_text(object, 0);
+    lgt_status status = lgt_log_line(run->log, text, err);
+    free(text);
+    json_decref(object);
+    return status;
+}
+
+static json_t *start_line(const char *kind, const lgt_train_record *record) {
+    json_t *object = json_object();
+    cli_put_text(object, "kind", kind);
+    cli_put_integer(object, "step", record->step);
+    cli_put_integer(object, "epoch", record->epoch);
+    return object;
+}
+
+lgt_status cli_metrics_step(cli_run_folder *run, const lgt_train_record *record, lgt_error *err) {
+    json_t *object = start_line("step", record);
+    cli_put_real(object, "loss", record->loss);
+    cli_put_real(object, "lr", record->lr);
+    if (!isnan(record->schedule)) cli_put_real(object, "schedule", record->schedule);
+    cli_put_real(object, "seconds", record->seconds);
+    cli_put_integer(object, "samples", record->samples);
+    return write_line(run, object, err);
+}
+
+lgt_status cli_metrics_epoch(cli_run_folder *run, const lgt_train_record *record, double test_accuracy,
+                             lgt_error *err) {
+    json_t *object = start_line("epoch", record);
+    cli_put_real(object, "loss", record->epoch_loss);
+    cli_put_real(object, "accuracy", record->epoch_accuracy);
+    if (!isnan(test_accuracy)) cli_put_real(object, "test_accuracy", test_accuracy);
+    cli_put_real(object, "seconds", record->seconds);
+    cli_put_integer(object, "samples", record->samples);
+    return write_line(run, object, err);
+}
+
+lgt_status cli_metrics_failure(cli_run_folder *run, const lgt_error *failure, lgt_error *err) {
+    json_t *object = json_object();
+    cli_put_text(object, "kind", "failure");
+    cli_put_text(object, "status", lgt_status_name(failure->status));
+    cli_put_text(object, "message", failure->message);
+    return write_line(run, object, err);
+}
+
+/* --- run.json --- */
+
+json_t *cli_describe_dataset(const char *spec, const lgt_dataset *data) {
+    char fingerprint[24];
+    json_t *object = json_object(), *shape = json_array();
+    snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, data->fingerprint);
+    for (int i = 0; i < data->n_dims; i++) cli_append(shape, json_integer(data->shape[i]));
+    cli_put_text(object, "spec", spec);
+    cli_put_integer(object, "rows", data->n_rows);
+    cli_put_integer(object, "dim", data->dim);
+    cli_put(object, "sample_shape", shape);
+    cli_put_integer(object, "classes", data->n_labels);
+    cli_put_text(object, "fingerprint", fingerprint);
+    return object;
+}
+
+/* Every option of the verb as it was in force, by its long name. */
+static json_t *describe_options(const cli_args *args) {
+    json_t *object = json_object();
+    for (int i = 0; cli_option_at(args->verb, i); i++) {
+        const cli_option *option = cli_option_at(args->verb, i);
+        const cli_value *value = &args->values[i];
+        if (strcmp(option->name, "help") == 0) continue;
+        if (option->kind == CLI_FLAG)
+            cli_put(object, option->name, json_boolean(value->integer));
+        else if (!value->text)
+            cli_put(object, option->name, json_null());
+        else if (option->kind == CLI_INTEGER)
+            cli_put_integer(object, option->name, value->integer);
+        else if (option->kind == CLI_REAL)
+            cli_put_real(object, option->name, value->real);
+        else
+            cli_put_text(object, option->name, value->text);
+    }
+    return object;
+}
+
+lgt_status cli_run_write(lgt_context *context, const cli_args *args, const cli_run_folder *run, const lgt_loss *loss,
+                         json_t *data, json_t *results, lgt_error *err) {
+    char spec[256];
+    json_t *object = cli_report("run");
+    lgt_loss_format(loss, spec, sizeof spec);
+    cli_put_text(object, "version", lgt_version());
+    cli_put_text(object, "verb", args->verb->name);
+    cli_put(object, "config", describe_options(args));
+    cli_put_text(object, "loss", spec);
+    cli_put_text(object, "isa", lgt_isa_name(lgt_context_isa(context)));
+    cli_put_integer(object, "threads", lgt_context_threads(context));
+    cli_put_text(object, "blas", lgt_blas_name());
+    cli_put(object, "data", data);
+    cli_put(object, "results", results);
+    char *text = cli_json_text(object, 1);
+    size_t length = strlen(text);
+    text[length] = '\n'; /* in the place of its end */
+    lgt_status status = lgt_file_write(context, run->run, text, length + 1, err);
+    free(text);
+    json_decref(object);
+    return status;
+}

@@ -1,0 +1,67 @@
+/* What verbs share: the context, datasets, and a model applied to a dataset. */
+#ifndef LGT_CLI_SESSION_H
+#define LGT_CLI_SESSION_H
+
+#include "logitude/logitude.h"
+#include "options.h"
+
+/* Entries of option tables. */
+#define CLI_OPTION_MODEL                                                                                               \
+    {                                                                                                                  \
+        .name = "model", .kind = CLI_PATH, .metavar = "FILE", .marks = CLI_REQUIRED, .group = "Input",                 \
+        .help = "model.safetensors that train wrote"                                                                   \
+    }
+#define CLI_OPTION_DATA(text)                                                                                          \
+    {                                                                                                                  \
+        .name = "data", .kind = CLI_TEXT, .metavar = "D", .marks = CLI_REQUIRED, .group = "Input",                     \
+        .help = text ": fashion-mnist, a folder, or FEATURES[,LABELS] (.npy, IDX or CSV)"                              \
+    }
+#define CLI_OPTION_LABEL_COLUMN(text)                                                                                  \
+    {                                                                                                                  \
+        .name = "label-column", .kind = CLI_TEXT, .metavar = "NAME", .group = "Input",                                 \
+        .help = "CSV: name or number (from 1) of the label column (default: " text ")"                                 \
+    }
+
+/* A context by --threads ($LOGITUDE_NUM_THREADS) and --max-isa. */
+lgt_status cli_context_open(const cli_args *args, lgt_context **out, lgt_error *err);
+
+lgt_status cli_dataset_open(lgt_context *context, const cli_args *args, const char *spec, lgt_split split,
+                            int labels_required, lgt_dataset **out, lgt_error *err);
+
+/* Fails with DATA unless both take samples of the same dimension. */
+lgt_status cli_same_dim(const char *spec, const lgt_dataset *data, const char *other, int64_t dim, lgt_error *err);
+
+/* lgt_dataset_relabel, naming the dataset in the message. */
+lgt_status cli_relabel(lgt_context *context, lgt_dataset *data, const char *spec, char *const *names, int64_t n_names,
+                       lgt_error *err);
+
+/* --model and --data: the model and its embeddings of the data. */
+typedef struct cli_subject {
+    lgt_context *context;
+    lgt_model *model;
+    lgt_dataset *data;
+    float *z; /* (n_rows, dim) */
+    int64_t dim;
+} cli_subject;
+
+lgt_status cli_subject_open(const cli_args *args, int labels_required, cli_subject *out, lgt_error *err);
+void cli_subject_close(cli_subject *subject);
+lgt_view cli_subject_view(const cli_subject *subject);
+
+/* The k most likely classes of every row, by the model's head; labels may be NULL with want_labels 0. */
+typedef struct cli_ranking {
+    int64_t k;
+    int64_t *classes;     /* (n_rows, k) */
+    double *logits, *lse; /* (n_rows, k), (n_rows) */
+    double *label_logits; /* (n_rows), or NULL */
+} cli_ranking;
+
+lgt_status cli_rank(lgt_context *context, lgt_model *model, lgt_view z, const int64_t *labels, int64_t k,
+                    cli_ranking *out, lgt_error *err);
+void cli_ranking_free(cli_ranking *ranking);
+
+/* Classification of embeddings z; labels are indices of the model's classes. */
+lgt_status cli_classify(lgt_context *context, lgt_model *model, lgt_view z, const int64_t *labels,
+                        lgt_classification *out, lgt_error *err);
+
+#endif

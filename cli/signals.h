@@ -1,0 +1,15 @@
+/* Signals: an interruption is noted, to be asked for between two steps of work. */
+#ifndef LGT_CLI_SIGNALS_H
+#define LGT_CLI_SIGNALS_H
+
+/* Writing to a reader that has left, or beyond the limit of file sizes, becomes an error of the write instead of the
+ * death of the process. */
+void cli_signals_ignore_writes(void);
+
+/* From now on the first SIGINT or SIGTERM is only noted; the second ends the process at once. */
+void cli_signals_watch(void);
+
+/* The signal noted, or 0. */
+int cli_signal_caught(void);
+
+#endif

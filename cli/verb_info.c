@@ -1,0 +1,180 @@
+/* logitude info: the build and the machine, or the contents of a file. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "logitude/logitude.h"
+#include "output.h"
+#include "session.h"
+#include "verbs.h"
+
+/* --- The build --- */
+
+static void describe_build(lgt_context *context, json_t *report) {
+    cli_put_text(report, "version", lgt_version());
+    cli_put_text(report, "isa", lgt_isa_name(lgt_context_isa(context)));
+    cli_put_integer(report, "threads", lgt_context_threads(context));
+    cli_put_text(report, "blas", lgt_blas_name());
+    cli_put_integer(report, "losses", lgt_loss_count());
+#if defined(__clang__)
+    cli_put_text(report, "compiler", __VERSION__);
+#elif defined(__GNUC__)
+    cli_put_text(report, "compiler", "GCC " __VERSION__);
+#endif
+    cli_put_text(report, "jansson", JANSSON_VERSION);
+}
+
+/* --- A file --- */
+
+static double element(const lgt_array *array, int64_t index) {
+    switch (array->dtype) {
+    case LGT_F64:
+        return ((const double *)array->data)[index];
+    case LGT_U8:
+        return ((const uint8_t *)array->data)[index];
+    case LGT_I32:
+        return ((const int32_t *)array->data)[index];
+    case LGT_I64:
+        return (double)((const int64_t *)array->data)[index];
+    default:
+        return (double)((const float *)array->data)[index];
+    }
+}
+
+/* Least, largest and mean of the elements that are numbers; infinities count as numbers. */
+static void describe_elements(const lgt_array *array, json_t *object) {
+    double low = INFINITY, high = -INFINITY, sum = 0.0;
+    int64_t n_nan = 0;
+    for (int64_t i = 0; i < array->count; i++) {
+        double value = element(array, i);
+        if (isnan(value)) {
+            n_nan++;
+            continue;
+        }
+        low = value < low ? value : low;
+        high = value > high ? value : high;
+        sum += value;
+    }
+    int64_t n_numbers = array->count - n_nan;
+    cli_put_real(object, "min", n_numbers ? low : NAN);
+    cli_put_real(object, "max", n_numbers ? high : NAN);
+    cli_put_real(object, "mean", n_numbers ? sum / (double)n_numbers : NAN);
+    cli_put_integer(object, "nan", n_nan);
+}
+
+static lgt_status describe_array(lgt_context *context, lgt_array *array, json_t *object, lgt_error *err) {
+    json_t *shape = json_array();
+    for (int i = 0; i < array->n_dims; i++) cli_append(shape, json_integer(array->shape[i]));
+    cli_put(object, "shape", shape);
+    cli_put_text(object, "dtype", lgt_dtype_name(array->dtype));
+    lgt_status status = LGT_OK;
+    if (array->dtype == LGT_F16) status = lgt_array_convert(context, array, LGT_F32, err);
+    if (!status) describe_elements(array, object);
+    return status;
+}
+
+static lgt_status describe_tensors(lgt_context *context, const char *path, json_t *report, lgt_error *err) {
+    lgt_tensors tensors = {NULL, 0, NULL, 0};
+    json_t *metadata = json_object(), *list = json_array();
+    lgt_status status = lgt_tensors_read(context, path, &tensors, err);
+    cli_put_text(report, "format", "safetensors");
+    for (int64_t i = 0; i < tensors.n_metadata && !status; i++)
+        cli_put_text(metadata, tensors.metadata[i].key, tensors.metadata[i].value);
+    for (int64_t i = 0; i < tensors.n_tensors && !status; i++) {
+        json_t *object = json_object();
+        cli_put_text(object, "name", tensors.tensors[i].name);
+        status = describe_array(context, &tensors.tensors[i].array, object, err);
+        cli_append(list, object);
+    }
+    cli_put(report, "metadata", metadata);
+    cli_put(report, "tensors", list);
+    lgt_tensors_free(context, &tensors);
+    return status;
+}
+
+/* A safetensors header is 8 bytes of length, then a JSON object; .npy and IDX begin otherwise. What can be said about
+ * a file that cannot be read is left to the reader of arrays. */
+static int is_safetensors(const char *path) {
+    char head[9] = "";
+    FILE *file = fopen(path, "rb");
+    size_t length = file ? fread(head, 1, sizeof head, file) : 0;
+    if (file) fclose(file);
+    return length == sizeof head && head[8] == '{';
+}
+
+static lgt_status describe_file(lgt_context *context, const char *path, json_t *report, lgt_error *err) {
+    cli_put_text(report, "file", path);
+    if (is_safetensors(path)) return describe_tensors(context, path, report, err);
+    lgt_array array = {.data = NULL};
+    lgt_status status = lgt_array_read(context, path, &array, err);
+    cli_put_text(report, "format", "array");
+    if (!status) status = describe_array(context, &array, report, err);
+    lgt_array_free(context, &array);
+    return status;
+}
+
+/* --- Text --- */
+
+static void print_shape(const json_t *shape) {
+    char text[160] = "(";
+    size_t used = 1;
+    for (size_t i = 0; i < json_array_size(shape) && used < sizeof text; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%lld", i ? ", " : "",
+                                 (long long)json_integer_value(json_array_get(shape, i)));
+    printf("%s)", text);
+}
+
+static void print_array(const json_t *object) {
+    print_shape(json_object_get(object, "shape"));
+    printf(" %s", json_string_value(json_object_get(object, "dtype")));
+    if (json_is_real(json_object_get(object, "mean")))
+        printf("  min %.6g  max %.6g  mean %.6g", json_real_value(json_object_get(object, "min")),
+               json_real_value(json_object_get(object, "max")), json_real_value(json_object_get(object, "mean")));
+    printf("  nan %lld\n", (long long)json_integer_value(json_object_get(object, "nan")));
+}
+
+static void print_file(const json_t *report) {
+    size_t index = 0;
+    const json_t *tensor = NULL, *tensors = json_object_get(report, "tensors");
+    printf("%s: ", json_string_value(json_object_get(report, "file")));
+    if (!tensors) {
+        print_array(report);
+        return;
+    }
+    printf("safetensors, %zu tensors\n", json_array_size(tensors));
+    cli_print_lines(json_object_get(report, "metadata"));
+    json_array_foreach(tensors, index, tensor) {
+        printf("%-20s  ", json_string_value(json_object_get(tensor, "name")));
+        print_array(tensor);
+    }
+}
+
+static lgt_status run(const cli_args *args, lgt_error *err) {
+    lgt_context *context = NULL;
+    json_t *report = cli_report("info");
+    lgt_status status = cli_context_open(args, &context, err);
+    if (!status && args->word)
+        status = describe_file(context, args->word, report, err);
+    else if (!status)
+        describe_build(context, report);
+    if (!status && args->word && !cli_flag(args, "json"))
+        print_file(report);
+    else if (!status)
+        cli_report_print(args, json_incref(report));
+    json_decref(report);
+    lgt_context_free(context);
+    return status;
+}
+
+const cli_verb cli_verb_info = {
+    .name = "info",
+    .summary = "tells about the build, or about an array or model file",
+    .usage = "[FILE] [options]",
+    .notes = "FILE is .npy, IDX or .safetensors, told by content.",
+    .examples = "  logitude info\n"
+                "  logitude info features.npy\n"
+                "  logitude info runs/arcface-0/model.safetensors --json",
+    .max_words = 1,
+    .run = run,
+};

@@ -1,0 +1,13 @@
+/* The verbs of the program: one file, one option table each. */
+#ifndef LGT_CLI_VERBS_H
+#define LGT_CLI_VERBS_H
+
+#include "options.h"
+
+extern const cli_verb cli_verb_train, cli_verb_eval, cli_verb_predict, cli_verb_embed, cli_verb_grad, cli_verb_check,
+    cli_verb_losses, cli_verb_info;
+
+/* In the order of the help, ended by NULL. */
+extern const cli_verb *const cli_verbs[];
+
+#endif

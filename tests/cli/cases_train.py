@@ -1,0 +1,382 @@
+"""train, then eval, predict and embed on what it made; interruption, divergence, and everything train refuses."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import time
+
+import tools
+from tools import Case, clusters, idx_bytes, read_npy
+
+
+class Training(Case):
+    """Four separable clusters, trained in well under a second."""
+
+    def write_data(self, name="train", n_rows=200, seed=1, classes=4):
+        rows, labels = clusters(n_rows, 6, classes, seed)
+        self.write_npy(name + "-x.npy", rows, "f4")
+        self.write_npy(name + "-y.npy", labels, "i8")
+        return "%s-x.npy,%s-y.npy" % (name, name)
+
+    def small(self, *more, loss="arcface:s=16,m=0.2", out="run"):
+        return ["train", "--data", self.write_data(), "--test-data", self.write_data("test", 80, 2), "--loss", loss,
+                "--encoder", "mlp:16", "--dim", "5", "--epochs", "6", "--batch", "16", "--lr", "0.01", "--log-every",
+                "10", "--out", out, *more]
+
+
+class EndToEnd(Training):
+    def test_training_writes_its_files_and_reports_accuracy_and_speed(self):
+        report = self.report(*self.small())
+        self.assertEqual(list(report), [
+            "schema", "status", "loss", "objective", "train_loss", "train_accuracy", "test_accuracy", "test_nll",
+            "epochs", "steps", "seconds", "samples_per_second", "model", "metrics", "run"])
+        self.assertGreaterEqual(report["test_accuracy"], 0.95)
+        self.assertEqual((report["status"], report["epochs"], report["steps"]), ("finished", 6, 6 * 13))
+        self.assertEqual(report["model"], "run/model.safetensors")
+        self.assertEqual(sorted(os.listdir(self.path("run"))), ["metrics.jsonl", "model.safetensors", "run.json"])
+        self.check_metrics(report)
+        self.check_run(report)
+
+    def check_metrics(self, report):
+        lines = [json.loads(line) for line in self.read("run/metrics.jsonl").splitlines()]
+        epochs = [line for line in lines if line["kind"] == "epoch"]
+        steps = [line for line in lines if line["kind"] == "step"]
+        self.assertEqual([line["epoch"] for line in epochs], [1, 2, 3, 4, 5, 6])
+        self.assertEqual([line["step"] for line in steps], list(range(10, 79, 10)))
+        self.assertEqual(epochs[-1]["test_accuracy"], report["test_accuracy"])
+        self.assertEqual(epochs[-1]["samples"], 6 * 200)
+        self.assertLess(epochs[-1]["loss"], epochs[0]["loss"])
+        self.assertEqual(set(steps[0]), {"kind", "step", "epoch", "loss", "lr", "seconds", "samples"})
+
+    def check_run(self, report):
+        run = json.loads(self.read("run/run.json"))
+        self.assertEqual(run["schema"], "logitude.run/1")
+        self.assertEqual(run["results"], report)
+        self.assertEqual((run["config"]["epochs"], run["config"]["lr"], run["config"]["optimizer"]), (6, 0.01, "adamw"))
+        self.assertEqual(run["loss"], report["loss"])
+        self.assertTrue({"version", "isa", "threads", "blas"} <= set(run))
+        train, test = run["data"]["train"], run["data"]["test"]
+        self.assertEqual((train["rows"], train["dim"], train["classes"], test["rows"]), (200, 6, 4, 80))
+        self.assertRegex(train["fingerprint"], r"\A[0-9a-f]{16}\Z")
+        self.assertNotEqual(train["fingerprint"], test["fingerprint"])
+
+    def test_text_names_accuracy_speed_and_paths(self):
+        text = self.succeeds(*self.small("-q"))
+        for line in (r"test accuracy +[01]\.?\d*", r"samples per second +\S+", r"model +run/model\.safetensors",
+                     r"metrics +run/metrics\.jsonl"):
+            self.assertRegex(text, r"(?m)^%s$" % line)
+
+    def test_training_on_any_number_of_threads_gives_the_same_model(self):
+        models = []
+        for threads in (1, 3):
+            self.report(*self.small("--threads", threads))
+            with open(self.path("run/model.safetensors"), "rb") as file:
+                models.append(file.read())
+        self.assertEqual(models[0], models[1])
+
+    def test_without_test_data_there_is_no_test_accuracy(self):
+        args = self.small("-q")
+        where = args.index("--test-data")
+        del args[where:where + 2]
+        self.assertIsNone(self.report(*args)["test_accuracy"])
+        self.assertRegex(self.succeeds(*args), r"(?m)^test accuracy +-$")
+        self.assertNotIn("test_accuracy", self.read("run/metrics.jsonl"))
+        self.assertEqual(list(json.loads(self.read("run/run.json"))["data"]), ["train"])
+
+    def test_another_seed_gives_another_model_in_another_folder(self):
+        args = self.small()
+        del args[args.index("--out"):]
+        paths = [self.report(*args, "--seed", seed)["model"] for seed in (0, 7)]
+        self.assertEqual(paths, ["runs/arcface-0/model.safetensors", "runs/arcface-7/model.safetensors"])
+        contents = [open(self.path(path), "rb").read() for path in paths]
+        self.assertNotEqual(contents[0], contents[1])
+
+    def test_the_l2_term_is_in_the_objective_alone(self):
+        report = self.report(*self.small("--l2", "0.01", loss="softmax"))
+        self.assertGreater(report["objective"], report["train_loss"])
+        report = self.report(*self.small(loss="softmax"))
+        self.assertEqual(report["objective"], report["train_loss"])
+
+    def test_a_head_alone_takes_the_dimension_of_the_data(self):
+        args = self.small()
+        where = args.index("--encoder")
+        report = self.report(*args[:where], "--encoder", "none", *args[where + 4:], "--lr", "0.1")
+        self.assertGreaterEqual(report["test_accuracy"], 0.95)
+        self.report("embed", "--model", report["model"], "--data", "test-x.npy", "--out", "z.npy")
+        self.assertEqual(read_npy(self.path("z.npy"))[:2], ("f4", (80, 6)))
+
+    def test_every_option_of_training_is_taken(self):
+        report = self.report(*self.small(
+            "--optimizer", "sgd", "--momentum", "0.5", "--weight-decay", "0", "--schedule", "step", "--warmup", "5",
+            "--standardize", "feature", "--label-smoothing", "0.1", "--z-loss", "0.001", "--no-bias", "--dtype", "f32",
+            loss="lsoftmax:m=2,lambda=geometric/10/0.9/1"))
+        self.assertEqual(report["status"], "finished")
+        lines = [json.loads(line) for line in self.read("run/metrics.jsonl").splitlines()]
+        self.assertIn("schedule", lines[0])
+
+    def test_fashion_mnist_in_a_folder_is_tested_on_its_test_half(self):
+        os.mkdir(self.path("data"))
+        for half, n_rows, seed in (("train", 60, 1), ("t10k", 20, 2)):
+            rows, labels = clusters(n_rows, 9, 3, seed, 0.1)
+            pixels = [max(0, min(255, int(128 + 40 * value))) for row in rows for value in row]
+            self.write("data/%s-images-idx3-ubyte" % half, idx_bytes(pixels, (n_rows, 3, 3)))
+            self.write("data/%s-labels-idx1-ubyte" % half, idx_bytes(labels, (n_rows,)))
+        env = {"LOGITUDE_DATA": "data"}
+        report = self.report("train", "--data", "fashion-mnist", "--loss", "softmax", "--encoder", "linear", "--dim", "4",
+                             "--epochs", "30", "--batch", "20", "--lr", "0.05", "--out", "run", env=env)
+        self.assertGreaterEqual(report["test_accuracy"], 0.9)
+        self.assertEqual(json.loads(self.read("run/run.json"))["data"]["train"]["sample_shape"], [3, 3])
+        model = ["--model", "run/model.safetensors", "--data"]
+        self.assertEqual(self.report("eval", *model, "fashion-mnist", env=env)["rows"], 20)
+        self.assertEqual(self.report("eval", *model, "fashion-mnist:train", env=env)["rows"], 60)
+        self.assertEqual(self.report("eval", *model, "fashion-mnist", env=env)["accuracy"], report["test_accuracy"])
+
+
+class Models(Training):
+    """eval, predict, embed and info of one trained model."""
+
+    def setUp(self):
+        super().setUp()
+        self.trained = self.report(*self.small())
+        self.model = ["--model", "run/model.safetensors", "--data"]
+
+    def test_eval_reports_the_keys_of_its_protocol(self):
+        keys = {"classification": ["accuracy", "nll", "ece"],
+                "verification": ["genuine_pairs", "impostor_pairs", "auc", "eer", "tar_at_far"],
+                "retrieval": ["queries", "lone_queries", "recall_at", "map_at_r"]}
+        keys["all"] = keys["classification"] + keys["verification"] + keys["retrieval"]
+        for protocol, wanted in keys.items():
+            report = self.report("eval", *self.model, "test-x.npy,test-y.npy", "--protocol", protocol)
+            self.assertEqual(list(report), ["schema", "model", "data", "rows"] + wanted)
+        self.assertEqual(report["accuracy"], self.trained["test_accuracy"])
+        self.assertEqual(report["nll"], self.trained["test_nll"])
+        self.assertEqual(list(report["tar_at_far"]), ["0.01", "0.001"])
+        self.assertEqual(list(report["recall_at"]), ["1", "5"])
+        self.assertEqual(report["genuine_pairs"] + report["impostor_pairs"], 80 * 79 // 2)
+        self.assertGreater(report["auc"], 0.95)
+        text = self.succeeds("eval", *self.model, "test-x.npy,test-y.npy", "--protocol", "all")
+        self.assertRegex(text, r"(?m)^tar at far 0\.001 +\S+$")
+
+    def test_labels_that_the_model_does_not_know_stop_classification_alone(self):
+        spec = self.write_data("more", 30, 5, 5)
+        self.fails(3, ["more-x.npy,more-y.npy: row 4 ", "'4'"], "eval", *self.model, spec)
+        for protocol in ("verification", "retrieval"):
+            self.report("eval", *self.model, spec, "--protocol", protocol)
+        done = self.run_program("eval", *self.model, spec, "--protocol", "all", "--json")
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("no classification", done.stderr)
+        report = json.loads(done.stdout)
+        self.assertNotIn("accuracy", report)
+        self.assertTrue({"auc", "map_at_r"} <= set(report))
+
+    def test_predict_agrees_between_csv_npy_and_json(self):
+        args = ["predict", *self.model, "test-x.npy", "--top", 3]
+        text = self.succeeds(*args)
+        rows = list(csv.DictReader(io.StringIO(text)))
+        self.assertEqual(list(rows[0]), ["row", "label_1", "probability_1", "label_2", "probability_2", "label_3",
+                                         "probability_3"])
+        self.assertEqual([int(row["row"]) for row in rows], list(range(80)))
+        self.assertEqual(self.report(*args, "--out", "p.csv")["out"], "p.csv")
+        self.assertEqual(self.read("p.csv"), text)
+        self.assertEqual(self.report(*args, "--out", "p.npy")["top"], 3)
+        dtype, shape, classes = read_npy(self.path("p.npy"))
+        self.assertEqual((dtype, shape), ("i8", (80, 3)))
+        self.assertEqual(classes[::3], [int(row["label_1"]) for row in rows])
+        report = self.report(*args)
+        self.assertEqual(report["predictions"][7]["labels"], [rows[7]["label_%d" % k] for k in (1, 2, 3)])
+        truth = tools.clusters(80, 6, 4, 2)[1]
+        right = sum(int(row["label_1"]) == y for row, y in zip(rows, truth))
+        self.assertAlmostEqual(right / 80, self.trained["test_accuracy"])
+        for row in rows:
+            p = [float(row["probability_%d" % k]) for k in (1, 2, 3)]
+            self.assertEqual(p, sorted(p, reverse=True))
+            self.assertLessEqual(sum(p), 1 + 1e-6)
+
+    def test_probabilities_of_all_classes_sum_to_one(self):
+        for row in csv.reader(self.succeeds("predict", *self.model, "test-x.npy", "--top", 4).splitlines()[1:]):
+            self.assertAlmostEqual(sum(map(float, row[2::2])), 1.0, 6)
+
+    def test_embed_agrees_between_csv_npy_and_json(self):
+        args = ["embed", *self.model, "test-x.npy"]
+        rows = list(csv.reader(io.StringIO(self.succeeds(*args))))
+        self.assertEqual(rows[0], ["e0", "e1", "e2", "e3", "e4"])
+        self.assertEqual(self.report(*args, "--out", "z.npy")["dim"], 5)
+        dtype, shape, values = read_npy(self.path("z.npy"))
+        self.assertEqual((dtype, shape), ("f4", (80, 5)))
+        # %.9g holds every float32 exactly
+        self.assertEqual([float("%.9g" % value) for value in values], [float(v) for row in rows[1:] for v in row])
+        self.assertEqual(self.report(*args)["embeddings"][3], values[15:20])
+
+    def test_info_shows_the_tensors_and_metadata_of_a_model(self):
+        report = self.report("info", "run/model.safetensors")
+        tensors = {tensor["name"]: tensor["shape"] for tensor in report["tensors"]}
+        self.assertEqual(tensors["head.weight"], [4, 5])
+        self.assertEqual(tensors["encoder.0.weight"], [16, 6])
+        self.assertTrue(report["metadata"]["loss"].startswith("arcface:"))
+        self.assertRegex(self.succeeds("info", "run/model.safetensors"), r"(?m)^head\.weight +\(4, 5\) f32 ")
+
+    def test_outputs_that_cannot_be_are_refused_before_the_work(self):
+        for verb in ("predict", "embed"):
+            args = [verb, *self.model, "test-x.npy", "--out"]
+            self.fails(2, "--out is 'z.txt', expected a name that ends in .npy or .csv, or -", *args, "z.txt")
+            self.fails(2, "--out - and --json both want standard output, expected one of them", *args, "-", "--json")
+            self.fails(5, ["no/z.npy: cannot write there: "], *args, "no/z.npy")
+            self.fails(5, ["test-x.npy/z.csv: cannot write there: "], *args, "test-x.npy/z.csv")
+            os.makedirs(self.path("d.npy"), exist_ok=True)
+            self.fails(5, "d.npy: cannot write there: it is a folder", *args, "d.npy")
+
+    def test_models_and_data_that_do_not_fit(self):
+        self.fails(2, "--top is 5, expected at most 4, the classes of run/model.safetensors", "predict", *self.model,
+                   "test-x.npy", "--top", 5)
+        self.write_npy("wide.npy", [[0.0] * 7] * 3)
+        self.fails(3, "wide.npy: 7 features a row, expected 6 as in run/model.safetensors", "embed", *self.model,
+                   "wide.npy")
+        self.fails(3, ["test-x.npy"], "eval", *self.model, "test-x.npy")
+        self.fails(5, ["gone.npy"], "embed", *self.model, "gone.npy")
+        self.fails(5, ["gone.safetensors"], "embed", "--model", "gone.safetensors", "--data", "test-x.npy")
+
+    def test_a_model_that_was_cut_or_is_none(self):
+        whole = open(self.path("run/model.safetensors"), "rb").read()
+        for name, content in (("cut.safetensors", whole[:-4]), ("head.safetensors", whole[:100]), ("empty", b""),
+                              ("text", b"hello, world\n"), ("x", tools.npy_bytes([1.0]))):
+            self.write(name, content)
+            self.fails(3, [name + ": "], "eval", "--model", name, "--data", "test-x.npy,test-y.npy")
+
+    def test_a_csv_with_labels_of_text(self):
+        rows, labels = clusters(60, 6, 3, 9)
+        lines = ["a,b,c,d,e,f,kind"]
+        lines += [",".join("%.6f" % v for v in row) + ',"%s"' % ("x,y", 'q""t', "plain")[y]
+                  for row, y in zip(rows, labels)]
+        self.write("t.csv", "\n".join(lines) + "\n")
+        report = self.report("train", "--data", "t.csv", "--label-column", "kind", "--test-data", "t.csv", "--loss",
+                             "softmax", "--encoder", "none", "--epochs", 20, "--batch", 10, "--lr", 0.05, "--out", "csv")
+        self.assertEqual(report["test_accuracy"], 1.0)
+        text = self.succeeds("predict", "--model", report["model"], "--data", "t.csv", "--label-column", "kind")
+        found = [row["label_1"] for row in csv.DictReader(io.StringIO(text))]
+        self.assertEqual(found, [("x,y", 'q"t', "plain")[y] for y in labels])
+
+
+class Interrupted(Training):
+    def interrupt(self, number, out):
+        metrics = out + "/metrics.jsonl"
+        args = [str(a) for a in self.small("--epochs", "1000000", "-q", out=out)]
+        child = subprocess.Popen([tools.PROGRAM, *args], cwd=self.folder, env=self.environment(), text=True,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and child.poll() is None:
+            if os.path.exists(self.path(metrics)) and self.read(metrics).count("\n") >= 3:
+                break
+            time.sleep(0.02)
+        child.send_signal(number)
+        printed, err = child.communicate(timeout=60)
+        return child.returncode, printed, err
+
+    def test_a_signal_ends_the_training_after_its_step_with_a_model(self):
+        for number, out in ((signal.SIGINT, "int"), (signal.SIGTERM, "term")):
+            code, printed, err = self.interrupt(number, out)
+            self.assertEqual((code, printed), (128 + number, ""))
+            self.assertRegex(err, r"\Alogitude: interrupted after step \d+ of 13000000; the model as it stands is "
+                                  r"%s/model\.safetensors\n\Z" % out)
+            results = json.loads(self.read(out + "/run.json"))["results"]
+            self.assertEqual((results["status"], results["objective"]), ("interrupted", None))
+            report = self.report("eval", "--model", out + "/model.safetensors", "--data", "test-x.npy,test-y.npy")
+            self.assertEqual(report["rows"], 80)
+            self.assertEqual(sorted(os.listdir(self.path(out))), ["metrics.jsonl", "model.safetensors", "run.json"])
+
+
+class Diverged(Training):
+    def test_numbers_that_are_not_finite_end_the_training_without_a_model(self):
+        args = self.small("-q", "--optimizer", "sgd", "--lr", "1e6", "--standardize", "none", "--encoder", "none",
+                          loss="softmax")
+        self.write_npy("train-x.npy", [[1e20 * (i % 7 - k) for k in range(6)] for i in range(200)], "f4")
+        done = self.fails(4, ["step ", "row"], *args)
+        self.assertEqual(sorted(os.listdir(self.path("run"))), ["metrics.jsonl", "run.json"])
+        last = json.loads(self.read("run/metrics.jsonl").splitlines()[-1])
+        self.assertEqual((last["kind"], last["status"]), ("failure", "nonfinite"))
+        self.assertEqual("logitude: %s\n" % last["message"], done.stderr)
+        results = json.loads(self.read("run/run.json"))["results"]
+        self.assertEqual((results["status"], results["failure"], results["model"]), ("failed", last["message"], None))
+
+
+class TrainRefuses(Training):
+    """Found before anything is written."""
+
+    def refuses(self, code, message, *more, **changes):
+        args = self.small(*more, **changes)
+        before = self.names()
+        self.fails(code, message, *args)
+        self.assertEqual(self.names(), before)
+
+    def test_losses_encoders_and_values(self):
+        self.refuses(2, ["arcfase", "arcface"], loss="arcfase")
+        self.refuses(2, ["arcface", "margin"], loss="arcface:margin=1")
+        self.refuses(2, ["cosface", "m", "3"], loss="cosface:m=3")
+        self.refuses(2, ["mlp"], "--encoder", "cnn:3")
+        self.refuses(2, "--momentum is '1', expected a number from 0 to below 1", "--momentum", "1")
+
+    def test_data_that_are_missing_wrong_or_do_not_fit(self):
+        self.refuses(5, ["gone"], "--data", "gone")
+        self.refuses(3, ["train-x.npy"], "--data", "train-x.npy")
+        self.refuses(3, ["train-x.npy", "test-y.npy", "200", "80"], "--data", "train-x.npy,test-y.npy")
+        self.write_npy("nan.npy", [[0.0] * 6] * 150 + [[float("nan")] + [0.0] * 5] + [[0.0] * 6] * 49)
+        self.refuses(3, ["nan.npy: row 150, column 0"], "--data", "nan.npy,train-y.npy")
+        self.write_npy("wide.npy", [[0.0] * 7] * 80)
+        self.refuses(3, "wide.npy,test-y.npy: 7 features a row, expected 6 as in train-x.npy,train-y.npy", "--test-data",
+                     "wide.npy,test-y.npy")
+        self.write_npy("other.npy", [9] * 80, "i8")
+        self.refuses(3, ["test-x.npy,other.npy: row 0 ", "'9'"], "--test-data", "test-x.npy,other.npy")
+        self.write_npy("one.npy", [3] * 200, "i8")
+        self.refuses(3, ["class"], "--data", "train-x.npy,one.npy", "--test-data", "train-x.npy,one.npy")
+
+    def test_a_csv_with_a_bad_line(self):
+        self.write("bad.csv", "a,b,y\n1,2,0\n1,two,1\n")
+        self.refuses(3, ["bad.csv:3"], "--data", "bad.csv", "--test-data", "bad.csv")
+
+    def test_output_folders_that_cannot_be(self):
+        self.write("file", "")
+        self.refuses(5, ["file/run: cannot write there: "], out="file/run")
+        self.refuses(5, "file: cannot write there: file is not a folder", out="file")
+        os.makedirs(self.path("taken/model.safetensors"))
+        self.refuses(5, "taken/model.safetensors: cannot write there: it is a folder", out="taken")
+
+    def test_a_former_run_survives_a_refusal(self):
+        self.report(*self.small())
+        before = open(self.path("run/model.safetensors"), "rb").read()
+        self.refuses(2, ["arcfase"], loss="arcfase")
+        self.assertEqual(open(self.path("run/model.safetensors"), "rb").read(), before)
+
+
+class Progress(Training):
+    def on_terminal(self, *more):
+        """What the program writes to a standard error that is a terminal."""
+        leader, follower = os.openpty()
+        child = subprocess.Popen([tools.PROGRAM, *map(str, self.small("--epochs", "400", *more))], cwd=self.folder,
+                                 env=self.environment(), stdout=subprocess.DEVNULL, stderr=follower)
+        os.close(follower)
+        written = b""
+        while True:
+            try:
+                part = os.read(leader, 65536)
+            except OSError:  # the other side was closed
+                break
+            if not part:
+                break
+            written += part
+        os.close(leader)
+        self.assertEqual(child.wait(timeout=60), 0)
+        return written.decode()
+
+    def test_a_terminal_gets_one_line_that_is_updated_and_then_cleared(self):
+        text = self.on_terminal()
+        self.assertRegex(text, r"\A(\rstep \d+/5200  loss [\d.]+  accuracy [\d.]+  \d+ samples/s  \d+ s left\x1b\[K)+"
+                               r"\r\x1b\[K\Z")
+
+    def test_quiet_is_silent_and_verbose_tells_every_epoch(self):
+        self.assertEqual(self.on_terminal("-q"), "")
+        self.assertEqual(self.on_terminal("-v").count("epoch "), 400)
+
+    def test_elsewhere_a_short_training_says_nothing(self):
+        self.assertEqual(self.run_program(*self.small()).stderr, "")
