@@ -284,7 +284,7 @@ static void initial_weights_have_he_moments_and_biases_are_zero(void **state) {
     lgt_encoder_layer(encoder, 0, &first, &bias);
     for (int l = 0; l < 3; l++) {
         lgt_encoder_layer(encoder, l, &weight, &bias);
-        check_moments(weight.data, weight.rows * weight.cols, (l < 2 ? 2.0 : 1.0) / (double)weight.cols);
+        check_moments(weight.data, weight.rows * weight.cols, (l > 0 ? 2.0 : 1.0) / (double)weight.cols);
         assert_int_equal(bias.cols, weight.rows);
         for (int64_t k = 0; k < bias.cols; k++) assert_true(((const float *)bias.data)[k] == 0);
         if (l > 0) assert_memory_not_equal(weight.data, first.data, 100 * sizeof(float)); /* one stream a layer */

@@ -33,7 +33,8 @@ static void separable_clusters_are_learnt_by_every_kind_of_head(void **state) {
                 assert_ok(lgt_trainer_objective(t, &before, &objective, &err), err);
                 lgt_train_record r = test_train(t);
                 assert_ok(lgt_trainer_objective(t, &after, &objective, &err), err);
-                assert_at_most(1 - r.epoch_accuracy, 0.01, "share of training rows told wrong");
+                /* counted before each update of the last epoch: a few of 200 rows may be on their way */
+                assert_at_most(1 - r.epoch_accuracy, 0.02, "share of training rows told wrong");
                 assert_at_most(after, 0.5 * before, "loss after training");
                 lgt_trainer_free(t);
             }

@@ -27,7 +27,7 @@ LGT_API void lgt_blas_single_threaded(void);
 LGT_API const char *lgt_blas_name(void);
 
 /* spec: "none" (out_dim must equal in_dim, or be 0), "linear", or "mlp:WIDTH[,WIDTH...]" (hidden widths). Weights are
- * drawn by He initialisation, N(0, 2/in) under a ReLU and N(0, 1/in) in the last layer, from (seed, layer) alone;
+ * drawn by He initialisation, N(0, 2/in) behind a ReLU and N(0, 1/in) in the first layer, from (seed, layer) alone;
  * biases are 0. Errors: USAGE (spec or dims), MEMORY. */
 LGT_API lgt_status lgt_encoder_create(lgt_context *context, const char *spec, int64_t in_dim, int64_t out_dim,
                                       uint64_t seed, lgt_encoder **out, lgt_error *err);

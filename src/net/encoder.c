@@ -135,7 +135,7 @@ static void draw_range(void *argument, int64_t index, int worker) {
 static void initialise(lgt_encoder *e, uint64_t seed) {
     for (int l = 0; l < e->n_layers; l++) {
         const lgt_layer *layer = &e->layers[l];
-        double gain = l < e->n_layers - 1 ? 2 : 1;
+        double gain = l > 0 ? 2 : 1; /* half of a ReLU's outputs are 0; the first layer's inputs come from none */
         draw d = {e->params + layer->weight,
                   layer->in * layer->out,
                   sqrt(gain / (double)layer->in),

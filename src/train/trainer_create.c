@@ -29,12 +29,16 @@ static lgt_status check_dataset(const lgt_dataset *d, lgt_error *err) {
     return LGT_OK;
 }
 
-/* W is drawn from N(0, 1/dim): rows of about unit length, as He initialisation gives the layer before. */
+/* Rows of W start with about this length, drawn from N(0, length^2 / dim). In a cosine space only directions matter,
+ * and a short row turns faster: from 1 down to 0.2 the AUC on unseen Omniglot characters rises by 0.03. Much shorter
+ * ones are thrown far out by the first steps of SGD, whose gradients grow as 1/|w|. */
+static const double head_length = 0.2;
+
 static lgt_status create_head(lgt_trainer *t, lgt_error *err) {
     lgt_model *m = &t->model;
     int64_t dim = lgt_model_dim(m), n_weights = 0;
     lgt_rng rng = {t->options.seed, head_stream};
-    double deviation = 1 / sqrt((double)dim);
+    double deviation = head_length / sqrt((double)dim);
     if (!lgt_count_mul(m->n_classes, dim, &n_weights))
         return lgt_fail(err, LGT_ERR_MEMORY, "a head of %lld classes and dim %lld overflows", (long long)m->n_classes,
                         (long long)dim);
