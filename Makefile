@@ -6,6 +6,7 @@
 
 PREFIX ?= /usr/local
 JOBS   ?= $(shell nproc)
+TESTS  := OFF
 
 .PHONY: all setup build demo test sanitize install format clean
 
@@ -15,7 +16,7 @@ setup:
 	@tools/setup.sh build
 
 build: setup
-	@cmake --preset release > /dev/null
+	@cmake --preset release -DLOGITUDE_BUILD_TESTS=$(TESTS) > /dev/null
 	@cmake --build --preset release -j $(JOBS)
 
 demo: build
@@ -24,7 +25,7 @@ demo: build
 
 test:
 	@tools/setup.sh test
-	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory build TESTS=ON
 	@ctest --test-dir build --output-on-failure -j $(JOBS)
 
 # The same tests under the address and undefined-behaviour sanitizers.
