@@ -16,18 +16,13 @@ static const char *const dtypes_later[] = {"bf16x3", "bf16", NULL};
 static const char *const reductions[] = {"mean", "sum", NULL};
 
 static const cli_option options[] = {
-    {.name = "loss",
-     .kind = CLI_TEXT,
-     .metavar = "SPEC",
-     .marks = CLI_REQUIRED,
-     .group = "Input",
-     .help = "the loss: NAME[:key=value,...], see 'logitude losses'"},
+    CLI_OPTION_LOSS("Input"),
     {.name = "features",
      .kind = CLI_PATH,
      .metavar = "X",
      .marks = CLI_REQUIRED,
      .group = "Input",
-     .help = "features (N, D), .npy or IDX of any number type"},
+     .help = "features (N, D), .npy (f2, f4, f8, u1, i4, i8) or IDX"},
     {.name = "weights",
      .kind = CLI_PATH,
      .metavar = "W",
@@ -73,23 +68,8 @@ static const cli_option options[] = {
      .words = reductions,
      .group = "Computation",
      .help = "mean (weighted) or sum over the rows"},
-    {.name = "label-smoothing",
-     .kind = CLI_REAL,
-     .metavar = "E",
-     .marks = CLI_BELOW,
-     .default_text = "0",
-     .least = 0,
-     .greatest = 1,
-     .group = "Computation",
-     .help = "share of the target spread over all classes"},
-    {.name = "z-loss",
-     .kind = CLI_REAL,
-     .metavar = "ZETA",
-     .default_text = "0",
-     .least = 0,
-     .greatest = INFINITY,
-     .group = "Computation",
-     .help = "adds ZETA lse^2 to the loss of every row"},
+    CLI_OPTION_LABEL_SMOOTHING("Computation"),
+    CLI_OPTION_Z_LOSS("Computation"),
     {.name = "ignore-label",
      .kind = CLI_INTEGER,
      .metavar = "L",
@@ -135,11 +115,7 @@ static lgt_status read_array(problem *p, const char *path, lgt_dtype dtype, int 
     format_shape(out, shape, sizeof shape);
     if (out->n_dims != n_dims) return cli_fail(err, LGT_ERR_DATA, "%s: shape %s, expected %s", path, shape, what);
     status = lgt_array_convert(p->context, out, dtype, err);
-    if (status && strncmp(err->message, path, strlen(path)) != 0) {
-        lgt_error inner = *err;
-        return cli_fail(err, status, "%s: %.400s", path, inner.message);
-    }
-    return status;
+    return status ? cli_fail_in(err, status, path) : LGT_OK;
 }
 
 static lgt_status check_length(const char *path, const lgt_array *array, int axis, int64_t wanted, const char *why,

@@ -1,5 +1,6 @@
 """grad: parity with plain formulas, what it writes, and everything it refuses."""
 
+import os
 import random
 
 import formulas
@@ -159,6 +160,8 @@ class GradRefuses(Case):
         self.refuses(3, "low.npy: row 1: found label -1, expected 0 to 1", labels="low.npy")
         self.write_npy("half.npy", [0.0, 1.0, 0.5])
         self.refuses(3, ["half.npy: ", "row 2", "0.5"], labels="half.npy")
+        os.rename(self.path("half.npy"), self.path("row"))
+        self.refuses(3, "row: row 2 is 0.5, expected an integer", labels="row")
 
     def test_values_that_are_not_finite(self):
         nan, inf = float("nan"), float("inf")
