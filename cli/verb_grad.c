@@ -2,7 +2,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "logitude/logitude.h"
 #include "outfile.h"
@@ -227,12 +226,21 @@ static lgt_status compute(problem *p, lgt_error *err) {
 
 /* --- Output --- */
 
+static lgt_status check_folder(const char *folder, lgt_error *err) {
+    static const char *const names[] = {"loss.npy", "loss_rows.npy", "dx.npy", "dw.npy", "db.npy"};
+    lgt_status status = cli_folder_check(folder, err);
+    for (size_t i = 0; i < sizeof names / sizeof *names && !status; i++) {
+        char *path = cli_path_join(folder, names[i]);
+        status = cli_member_check(path, err);
+        free(path);
+    }
+    return status;
+}
+
 static lgt_status write_array(problem *p, const char *folder, const char *name, lgt_dtype dtype, int n_dims,
                               int64_t rows, int64_t columns, const void *data, json_t *files, lgt_error *err) {
     int64_t shape[2] = {rows, columns};
-    size_t size = strlen(folder) + strlen(name) + 2;
-    char *path = cli_alloc((int64_t)size, 1);
-    snprintf(path, size, "%s/%s", folder, name);
+    char *path = cli_path_join(folder, name);
     lgt_status status = lgt_npy_write(p->context, path, dtype, n_dims, shape, data, err);
     if (!status) cli_append(files, cli_string(path));
     free(path);
@@ -290,7 +298,7 @@ static lgt_status run(const cli_args *args, lgt_error *err) {
     if (!status && cli_text(args, "bias") && !p.loss.info->has_bias)
         status = cli_fail(err, LGT_ERR_USAGE, "--bias is %s, expected none: %s has no bias", cli_text(args, "bias"),
                           p.loss.info->name);
-    if (!status && folder) status = cli_folder_check(folder, err);
+    if (!status && folder) status = check_folder(folder, err);
     if (!status) status = cli_context_open(args, &p.context, err);
     if (!status) status = read_inputs(args, &p, err);
     if (!status) status = create_plan(args, &p, err);

@@ -153,6 +153,10 @@ class GradRefuses(Case):
         self.fails(code, message, "grad", *(part for key, value in options.items() for part in ("--" + key, value)))
         self.assertEqual(self.names(), before)
 
+    def test_a_folder_in_the_place_of_a_result(self):
+        os.makedirs(self.path("g/dw.npy"))
+        self.refuses(5, "g/dw.npy: cannot write there: it is a folder")
+
     def test_labels_out_of_range(self):
         self.write_npy("big.npy", [0, 1, 2], "i8")
         self.refuses(3, "big.npy: row 2: found label 2, expected 0 to 1", labels="big.npy")
