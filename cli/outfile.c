@@ -43,6 +43,13 @@ static char *copy_path(const char *path) {
     return copy;
 }
 
+char *cli_path_join(const char *folder, const char *name) {
+    size_t size = strlen(folder) + strlen(name) + 2;
+    char *path = cli_alloc((int64_t)size, 1);
+    snprintf(path, size, "%s/%s", folder, name);
+    return path;
+}
+
 lgt_status cli_member_check(const char *path, lgt_error *err) {
     struct stat about;
     if (stat(path, &about) == 0 && S_ISDIR(about.st_mode))

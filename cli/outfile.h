@@ -22,6 +22,9 @@ lgt_status cli_out_csv(lgt_context *context, const cli_args *args, cli_format fo
 /* A field, quoted where RFC 4180 asks for it. */
 void cli_csv_field(FILE *out, const char *text);
 
+/* FOLDER/NAME, to be freed. */
+char *cli_path_join(const char *folder, const char *name);
+
 /* Fail with IO unless the file, or the folder with its parents, could be made. */
 lgt_status cli_file_check(const char *path, lgt_error *err);
 lgt_status cli_folder_check(const char *path, lgt_error *err);

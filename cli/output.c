@@ -54,6 +54,11 @@ lgt_status cli_fail(lgt_error *err, lgt_status status, const char *format, ...) 
     return status;
 }
 
+lgt_status cli_fail_in(lgt_error *err, lgt_status status, const char *place) {
+    lgt_error inner = *err;
+    return cli_fail(err, status, "%.200s: %.300s", place, inner.message);
+}
+
 void cli_say(const char *text) {
     char line[1024];
     snprintf(line, sizeof line, "%s", text);
@@ -62,22 +67,24 @@ void cli_say(const char *text) {
     fprintf(stderr, "logitude: %s\n", line);
 }
 
-void cli_note(const cli_args *args, const char *format, ...) {
+static void say_list(const char *format, va_list list) {
     char text[1024];
+    vsnprintf(text, sizeof text, format, list);
+    cli_say(text);
+}
+
+void cli_note(const cli_args *args, const char *format, ...) {
     va_list list;
     va_start(list, format);
-    vsnprintf(text, sizeof text, format, list);
+    if (!cli_flag(args, "quiet")) say_list(format, list);
     va_end(list);
-    if (!cli_flag(args, "quiet")) cli_say(text);
 }
 
 void cli_detail(const cli_args *args, const char *format, ...) {
-    char text[1024];
     va_list list;
     va_start(list, format);
-    vsnprintf(text, sizeof text, format, list);
+    if (cli_flag(args, "verbose")) say_list(format, list);
     va_end(list);
-    if (cli_flag(args, "verbose")) cli_say(text);
 }
 
 /* --- JSON --- */

@@ -25,6 +25,9 @@ _Noreturn void cli_defect(const char *what);
 /* Fills err and returns status. */
 lgt_status cli_fail(lgt_error *err, lgt_status status, const char *format, ...) CLI_PRINTF(3, 4);
 
+/* Puts "place: " before the message that err holds, and gives it another status. */
+lgt_status cli_fail_in(lgt_error *err, lgt_status status, const char *place);
+
 /* "logitude: text" on standard error, control characters replaced; a note is silent with -q, a detail without -v. */
 void cli_say(const char *text);
 void cli_note(const cli_args *args, const char *format, ...) CLI_PRINTF(2, 3);

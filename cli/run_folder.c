@@ -12,22 +12,15 @@
 
 /* --- The folder --- */
 
-static char *join(const char *folder, const char *name) {
-    size_t size = strlen(folder) + strlen(name) + 2;
-    char *path = cli_alloc((int64_t)size, 1);
-    snprintf(path, size, "%s/%s", folder, name);
-    return path;
-}
-
 lgt_status cli_run_folder_plan(cli_run_folder *out, const char *folder, const char *loss, int64_t seed,
                                lgt_error *err) {
     char name[128];
     snprintf(name, sizeof name, "runs/%s-%lld", loss, (long long)seed);
     memset(out, 0, sizeof *out);
     out->folder = cli_copy(folder ? folder : name);
-    out->model = join(out->folder, "model.safetensors");
-    out->metrics = join(out->folder, "metrics.jsonl");
-    out->run = join(out->folder, "run.json");
+    out->model = cli_path_join(out->folder, "model.safetensors");
+    out->metrics = cli_path_join(out->folder, "metrics.jsonl");
+    out->run = cli_path_join(out->folder, "run.json");
     lgt_status status = cli_folder_check(out->folder, err);
     if (!status) status = cli_member_check(out->model, err);
     if (!status) status = cli_member_check(out->metrics, err);

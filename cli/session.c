@@ -1,6 +1,7 @@
 /* Opens what verbs work on. The only file that reads the environment. */
 #include "session.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,12 +61,25 @@ lgt_status cli_same_dim(const char *spec, const lgt_dataset *data, const char *o
 
 lgt_status cli_relabel(lgt_context *context, lgt_dataset *data, const char *spec, char *const *names, int64_t n_names,
                        lgt_error *err) {
-    lgt_error inner;
-    lgt_status status = lgt_dataset_relabel(context, data, names, n_names, &inner);
-    return status ? cli_fail(err, status, "%s: %.400s", spec, inner.message) : LGT_OK;
+    lgt_status status = lgt_dataset_relabel(context, data, names, n_names, err);
+    return status ? cli_fail_in(err, status, spec) : LGT_OK;
 }
 
 /* --- A model applied to data --- */
+
+lgt_status cli_embed(lgt_model *model, const char *spec, const lgt_dataset *data, float *z, lgt_error *err) {
+    int64_t dim = lgt_model_dim(model);
+    lgt_status status = lgt_model_embed(model, lgt_view_of(data->x, data->n_rows, data->dim, LGT_F32),
+                                        lgt_mut_of(z, data->n_rows, dim, LGT_F32), err);
+    for (int64_t i = 0; i < data->n_rows * dim && !status; i++)
+        if (!isfinite(z[i]))
+            status =
+                cli_fail(err, LGT_ERR_NONFINITE,
+                         "%s: row %lld: its embedding is not finite: the row is far from what the model was trained "
+                         "on, or the training diverged",
+                         spec, (long long)(i / dim));
+    return status;
+}
 
 lgt_status cli_subject_open(const cli_args *args, int labels_required, cli_subject *out, lgt_error *err) {
     const char *model = cli_text(args, "model"), *spec = cli_text(args, "data");
@@ -76,10 +90,8 @@ lgt_status cli_subject_open(const cli_args *args, int labels_required, cli_subje
     if (!status) status = cli_same_dim(spec, out->data, model, lgt_model_in_dim(out->model), err);
     if (status) return status;
     out->dim = lgt_model_dim(out->model);
-    int64_t n_rows = out->data->n_rows;
-    out->z = cli_alloc(n_rows, (size_t)out->dim * sizeof *out->z);
-    return lgt_model_embed(out->model, lgt_view_of(out->data->x, n_rows, out->data->dim, LGT_F32),
-                           lgt_mut_of(out->z, n_rows, out->dim, LGT_F32), err);
+    out->z = cli_alloc(out->data->n_rows, (size_t)out->dim * sizeof *out->z);
+    return cli_embed(out->model, spec, out->data, out->z, err);
 }
 
 void cli_subject_close(cli_subject *subject) {

@@ -22,6 +22,22 @@
         .help = "CSV: name or number (from 1) of the label column (default: " text ")"                                 \
     }
 
+#define CLI_OPTION_LOSS(place)                                                                                         \
+    {                                                                                                                  \
+        .name = "loss", .kind = CLI_TEXT, .metavar = "SPEC", .marks = CLI_REQUIRED, .group = place,                    \
+        .help = "the loss: NAME[:key=value,...], see 'logitude losses'"                                                \
+    }
+#define CLI_OPTION_LABEL_SMOOTHING(place)                                                                              \
+    {                                                                                                                  \
+        .name = "label-smoothing", .kind = CLI_REAL, .metavar = "E", .marks = CLI_BELOW, .default_text = "0",          \
+        .least = 0, .greatest = 1, .group = place, .help = "share of the target spread over all classes"               \
+    }
+#define CLI_OPTION_Z_LOSS(place)                                                                                       \
+    {                                                                                                                  \
+        .name = "z-loss", .kind = CLI_REAL, .metavar = "ZETA", .default_text = "0", .least = 0, .greatest = 1e6,       \
+        .group = place, .help = "adds ZETA lse^2 to the loss of every row"                                             \
+    }
+
 /* A context by --threads ($LOGITUDE_NUM_THREADS) and --max-isa. */
 lgt_status cli_context_open(const cli_args *args, lgt_context **out, lgt_error *err);
 
@@ -34,6 +50,9 @@ lgt_status cli_same_dim(const char *spec, const lgt_dataset *data, const char *o
 /* lgt_dataset_relabel, naming the dataset in the message. */
 lgt_status cli_relabel(lgt_context *context, lgt_dataset *data, const char *spec, char *const *names, int64_t n_names,
                        lgt_error *err);
+
+/* z (n_rows, dim) = the embeddings of the data. Fails with NONFINITE, naming dataset and row. */
+lgt_status cli_embed(lgt_model *model, const char *spec, const lgt_dataset *data, float *z, lgt_error *err);
 
 /* --model and --data: the model and its embeddings of the data. */
 typedef struct cli_subject {

@@ -2,7 +2,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "logitude/logitude.h"
 #include "outfile.h"
@@ -16,18 +15,13 @@ static const char *const dtypes_later[] = {"bf16x3", "bf16", NULL};
 static const char *const reductions[] = {"mean", "sum", NULL};
 
 static const cli_option options[] = {
-    {.name = "loss",
-     .kind = CLI_TEXT,
-     .metavar = "SPEC",
-     .marks = CLI_REQUIRED,
-     .group = "Input",
-     .help = "the loss: NAME[:key=value,...], see 'logitude losses'"},
+    CLI_OPTION_LOSS("Input"),
     {.name = "features",
      .kind = CLI_PATH,
      .metavar = "X",
      .marks = CLI_REQUIRED,
      .group = "Input",
-     .help = "features (N, D), .npy or IDX of any number type"},
+     .help = "features (N, D), .npy (f2, f4, f8, u1, i4, i8) or IDX"},
     {.name = "weights",
      .kind = CLI_PATH,
      .metavar = "W",
@@ -73,23 +67,8 @@ static const cli_option options[] = {
      .words = reductions,
      .group = "Computation",
      .help = "mean (weighted) or sum over the rows"},
-    {.name = "label-smoothing",
-     .kind = CLI_REAL,
-     .metavar = "E",
-     .marks = CLI_BELOW,
-     .default_text = "0",
-     .least = 0,
-     .greatest = 1,
-     .group = "Computation",
-     .help = "share of the target spread over all classes"},
-    {.name = "z-loss",
-     .kind = CLI_REAL,
-     .metavar = "ZETA",
-     .default_text = "0",
-     .least = 0,
-     .greatest = INFINITY,
-     .group = "Computation",
-     .help = "adds ZETA lse^2 to the loss of every row"},
+    CLI_OPTION_LABEL_SMOOTHING("Computation"),
+    CLI_OPTION_Z_LOSS("Computation"),
     {.name = "ignore-label",
      .kind = CLI_INTEGER,
      .metavar = "L",
@@ -135,11 +114,7 @@ static lgt_status read_array(problem *p, const char *path, lgt_dtype dtype, int 
     format_shape(out, shape, sizeof shape);
     if (out->n_dims != n_dims) return cli_fail(err, LGT_ERR_DATA, "%s: shape %s, expected %s", path, shape, what);
     status = lgt_array_convert(p->context, out, dtype, err);
-    if (status && strncmp(err->message, path, strlen(path)) != 0) {
-        lgt_error inner = *err;
-        return cli_fail(err, status, "%s: %.400s", path, inner.message);
-    }
-    return status;
+    return status ? cli_fail_in(err, status, path) : LGT_OK;
 }
 
 static lgt_status check_length(const char *path, const lgt_array *array, int axis, int64_t wanted, const char *why,
@@ -251,12 +226,21 @@ static lgt_status compute(problem *p, lgt_error *err) {
 
 /* --- Output --- */
 
+static lgt_status check_folder(const char *folder, lgt_error *err) {
+    static const char *const names[] = {"loss.npy", "loss_rows.npy", "dx.npy", "dw.npy", "db.npy"};
+    lgt_status status = cli_folder_check(folder, err);
+    for (size_t i = 0; i < sizeof names / sizeof *names && !status; i++) {
+        char *path = cli_path_join(folder, names[i]);
+        status = cli_member_check(path, err);
+        free(path);
+    }
+    return status;
+}
+
 static lgt_status write_array(problem *p, const char *folder, const char *name, lgt_dtype dtype, int n_dims,
                               int64_t rows, int64_t columns, const void *data, json_t *files, lgt_error *err) {
     int64_t shape[2] = {rows, columns};
-    size_t size = strlen(folder) + strlen(name) + 2;
-    char *path = cli_alloc((int64_t)size, 1);
-    snprintf(path, size, "%s/%s", folder, name);
+    char *path = cli_path_join(folder, name);
     lgt_status status = lgt_npy_write(p->context, path, dtype, n_dims, shape, data, err);
     if (!status) cli_append(files, cli_string(path));
     free(path);
@@ -314,7 +298,7 @@ static lgt_status run(const cli_args *args, lgt_error *err) {
     if (!status && cli_text(args, "bias") && !p.loss.info->has_bias)
         status = cli_fail(err, LGT_ERR_USAGE, "--bias is %s, expected none: %s has no bias", cli_text(args, "bias"),
                           p.loss.info->name);
-    if (!status && folder) status = cli_folder_check(folder, err);
+    if (!status && folder) status = check_folder(folder, err);
     if (!status) status = cli_context_open(args, &p.context, err);
     if (!status) status = read_inputs(args, &p, err);
     if (!status) status = create_plan(args, &p, err);

@@ -1,8 +1,8 @@
 /* logitude info: the build and the machine, or the contents of a file. */
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include <unistd.h>
 
 #include "logitude/logitude.h"
 #include "output.h"
@@ -94,13 +94,14 @@ static lgt_status describe_tensors(lgt_context *context, const char *path, json_
 }
 
 /* A safetensors header is 8 bytes of length, then a JSON object; .npy and IDX begin otherwise. What can be said about
- * a file that cannot be read is left to the reader of arrays. */
+ * a file that cannot be read is left to the reader of arrays. Without O_NONBLOCK a named pipe would wait for a writer.
+ */
 static int is_safetensors(const char *path) {
     char head[9] = "";
-    FILE *file = fopen(path, "rb");
-    size_t length = file ? fread(head, 1, sizeof head, file) : 0;
-    if (file) fclose(file);
-    return length == sizeof head && head[8] == '{';
+    int fd = open(path, O_RDONLY | O_NONBLOCK);
+    ssize_t length = fd < 0 ? 0 : read(fd, head, sizeof head);
+    if (fd >= 0) close(fd);
+    return length == (ssize_t)sizeof head && head[8] == '{';
 }
 
 static lgt_status describe_file(lgt_context *context, const char *path, json_t *report, lgt_error *err) {

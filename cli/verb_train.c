@@ -36,12 +36,7 @@ static const cli_option options[] = {
      .words = standardizes,
      .group = "Input",
      .help = "mean 0 and deviation 1 over all training features, or over each; stored in the model"},
-    {.name = "loss",
-     .kind = CLI_TEXT,
-     .metavar = "SPEC",
-     .marks = CLI_REQUIRED,
-     .group = "Model",
-     .help = "the loss: NAME[:key=value,...], see 'logitude losses'"},
+    CLI_OPTION_LOSS("Model"),
     {.name = "encoder",
      .kind = CLI_TEXT,
      .metavar = "E",
@@ -131,23 +126,8 @@ static const cli_option options[] = {
      .unit = "steps",
      .group = "Training",
      .help = "steps of a linear rise of the learning rate"},
-    {.name = "label-smoothing",
-     .kind = CLI_REAL,
-     .metavar = "E",
-     .marks = CLI_BELOW,
-     .default_text = "0",
-     .least = 0,
-     .greatest = 1,
-     .group = "Training",
-     .help = "share of the target spread over all classes"},
-    {.name = "z-loss",
-     .kind = CLI_REAL,
-     .metavar = "ZETA",
-     .default_text = "0",
-     .least = 0,
-     .greatest = INFINITY,
-     .group = "Training",
-     .help = "adds ZETA lse^2 to the loss of every row"},
+    CLI_OPTION_LABEL_SMOOTHING("Training"),
+    CLI_OPTION_Z_LOSS("Training"),
     {.name = "dtype",
      .kind = CLI_CHOICE,
      .metavar = "TYPE",
@@ -201,8 +181,7 @@ static lgt_status read_options(training *run, lgt_error *err) {
     lgt_train_options *o = &run->options;
     lgt_train_options_init(o);
     o->encoder = cli_text(args, "encoder");
-    o->dim =
-        strcmp(o->encoder, "none") == 0 && cli_source_of(args, "dim") == CLI_DEFAULT ? 0 : cli_integer(args, "dim");
+    o->dim = cli_integer(args, "dim");
     o->epochs = cli_integer(args, "epochs");
     o->batch = cli_integer(args, "batch");
     o->optimizer = cli_choice(args, "optimizer") == 0 ? LGT_OPTIMIZER_SGD : LGT_OPTIMIZER_ADAMW;
@@ -254,8 +233,7 @@ static lgt_status test(training *run, lgt_error *err) {
     lgt_model *model = lgt_trainer_model(run->trainer);
     int64_t n_rows = run->test->n_rows, dim = lgt_model_dim(model);
     lgt_classification result;
-    lgt_status status = lgt_model_embed(model, lgt_view_of(run->test->x, n_rows, run->test->dim, LGT_F32),
-                                        lgt_mut_of(run->z, n_rows, dim, LGT_F32), err);
+    lgt_status status = cli_embed(model, run->test_spec, run->test, run->z, err);
     if (!status)
         status = cli_classify(run->context, model, lgt_view_of(run->z, n_rows, dim, LGT_F32), run->test->labels,
                               &result, err);
@@ -279,7 +257,12 @@ static lgt_status step(training *run, lgt_error *err) {
     return status;
 }
 
-/* Steps until the last one, a failure or a signal. */
+static int is_finished(const training *run) {
+    return run->record.step > 0 && run->record.step == run->record.n_steps;
+}
+
+/* Steps until the last one, a failure or a signal; then measures a training that went to its end and saves the model.
+ */
 static lgt_status train(training *run, lgt_error *err) {
     lgt_status status = LGT_OK;
     cli_signals_watch();
@@ -287,14 +270,12 @@ static lgt_status train(training *run, lgt_error *err) {
     do status = step(run, err);
     while (!status && run->record.step < run->record.n_steps && !cli_signal_caught());
     cli_progress_stop(&run->progress);
-    return status;
+    if (!status && is_finished(run))
+        status = lgt_trainer_objective(run->trainer, &run->train_loss, &run->objective, err);
+    return status ? status : lgt_model_save(lgt_trainer_model(run->trainer), run->folder.model, err);
 }
 
 /* --- After --- */
-
-static int is_finished(const training *run) {
-    return run->record.step > 0 && run->record.step == run->record.n_steps;
-}
 
 /* What --json prints and run.json keeps. `failure` NULL: the model was written. */
 static json_t *describe_results(const training *run, const lgt_error *failure) {
@@ -342,12 +323,8 @@ static lgt_status close_log(training *run, lgt_error *err) {
     return lgt_log_close(log, err);
 }
 
-/* The model first: whatever happens to the measurements, the training is not lost. */
 static lgt_status finish(training *run, lgt_error *err) {
-    lgt_status status = lgt_model_save(lgt_trainer_model(run->trainer), run->folder.model, err);
-    if (!status) status = close_log(run, err);
-    if (!status && is_finished(run))
-        status = lgt_trainer_objective(run->trainer, &run->train_loss, &run->objective, err);
+    lgt_status status = close_log(run, err);
     if (status) return status;
     json_t *results = describe_results(run, NULL);
     status = write_run(run, json_incref(results), err);

@@ -65,6 +65,8 @@ static const struct {
     {"0,1,label\n1,2,0\n3,4,1\n", &with_labels, "1 2 =0|3 4 =1|"},
     {"a,b,cat\n1,2,cat\n3,4,dog\n", &with_labels, "1 2 =cat|3 4 =dog|"},
     {"\"a\nb\",y\n1,0\n", &with_labels, "1 =0|"},
+    {"a,b,y\n1,2,none\n3,4,1\n", &with_labels, "1 2 =none|3 4 =1|"}, /* a second header there is none */
+    {"a,b,y\n1,2,none\n3,4,1\n", &by_name, "1 2 =none|3 4 =1|"},
     /* labels */
     {"1,cat\n2,dog\n3,cat\n", &with_labels, "1 =cat|2 =dog|3 =cat|"},
     {"1,\"a, \"\"b\"\"\"\n2,\"c\nd\"\n", &with_labels, "1 =a, \"b\"|2 =c\nd|"},

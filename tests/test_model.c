@@ -180,6 +180,7 @@ static const damage damages[] = {
     {TEXT, "label_names", "[\"a\",\"b\",3]", {0}, "label_names: entry 2 of a list is no text"},
     {TEXT, "label_names", "[\"a\",", {0}, "no JSON list of 3 texts"},
     {TEXT, "label_names", "{}", {0}, "no JSON list of 3 texts"},
+    {TEXT, "label_names", "[\"b\",\"a\",\"b\"]", {0}, "label_names: 'b' is given twice"},
     {SHAPE, "encoder.0.weight", NULL, {12, 9}, "encoder.0.weight is (12, 9), expected (9, 12)"},
     {SHAPE, "encoder.0.weight", NULL, {108, 0}, "encoder.0.weight is f32 with 1 dimensions, expected f32 with 2"},
     {SHAPE, "head.weight", NULL, {5, 3}, "head.weight is (5, 3) but metadata classes is 3"},

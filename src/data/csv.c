@@ -27,7 +27,7 @@ typedef struct reading {
     char *texts; /* the labels, each ended by NUL */
     size_t texts_length, texts_room;
     int64_t n_words, fraction_line; /* labels that are no number | line of the first that is no integer */
-    int first_is_word;
+    int header, first_is_word;      /* the first record names columns | the first label is no number */
 } reading;
 
 static lgt_status fail(const reading *r, lgt_status status, const char *what, lgt_error *err) {
@@ -89,9 +89,8 @@ static lgt_status find_name(reading *r, const char *name, lgt_error *err) {
 }
 
 /* Settles label column and header from the first record. */
-static lgt_status begin_table(reading *r, lgt_csv_labels kind, const char *name, int *header, lgt_error *err) {
+static lgt_status begin_table(reading *r, lgt_csv_labels kind, const char *name, lgt_error *err) {
     int64_t number = 0;
-    *header = 0;
     r->label_column = kind == LGT_CSV_LAST ? r->n_columns - 1 : NO_COLUMN;
     if (kind == LGT_CSV_NAMED && lgt_text_int64(name, strlen(name), &number)) {
         if (number < 1 || number > r->n_columns)
@@ -101,10 +100,10 @@ static lgt_status begin_table(reading *r, lgt_csv_labels kind, const char *name,
     } else if (kind == LGT_CSV_NAMED) {
         lgt_status status = find_name(r, name, err);
         if (status) return status;
-        *header = 1;
+        r->header = 1;
     }
     r->n_features = r->n_columns - (r->label_column != NO_COLUMN);
-    *header = *header || looks_like_header(r);
+    r->header = r->header || looks_like_header(r);
     return LGT_OK;
 }
 
@@ -164,13 +163,12 @@ static lgt_status add_row(reading *r, int64_t n_cells, lgt_error *err) {
 }
 
 static lgt_status read_rows(reading *r, lgt_csv_labels kind, const char *name, lgt_error *err) {
-    int header = 0;
     int64_t n_cells = 0;
     lgt_status status = lgt_csv_next(r->reader, &r->n_columns, err);
     if (status) return status;
     if (r->n_columns == 0) return lgt_fail(err, LGT_ERR_DATA, "%s: is empty, expected rows of numbers", r->path);
-    status = begin_table(r, kind, name, &header, err);
-    if (!status && !header) status = add_row(r, r->n_columns, err);
+    status = begin_table(r, kind, name, err);
+    if (!status && !r->header) status = add_row(r, r->n_columns, err);
     while (!status) {
         status = lgt_csv_next(r->reader, &n_cells, err);
         if (status || n_cells == 0) break;
@@ -182,7 +180,7 @@ static lgt_status read_rows(reading *r, lgt_csv_labels kind, const char *name, l
 
 /* A word above a column of numbers was the header of a table whose other columns are named by numbers or absent. */
 static void drop_late_header(reading *r) {
-    if (!r->first_is_word || r->n_words != 1 || r->n_rows < 2) return;
+    if (r->header || !r->first_is_word || r->n_words != 1 || r->n_rows < 2) return;
     size_t first = strlen(r->texts) + 1;
     r->n_words = 0;
     r->n_rows--;

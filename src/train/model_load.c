@@ -1,6 +1,7 @@
 /* Models as files: reading, and refusing whatever does not hang together. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -72,6 +73,25 @@ static lgt_status read_shape(loader *l, lgt_error *err) {
     return LGT_OK;
 }
 
+static int compare_texts(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static lgt_status check_distinct(const loader *l, lgt_error *err) {
+    const lgt_model *m = l->model;
+    char **sorted = NULL;
+    lgt_status status = LGT_NEW(m->context, &sorted, m->n_classes, err);
+    if (status) return status;
+    memcpy(sorted, m->label_names, (size_t)m->n_classes * sizeof *sorted);
+    qsort(sorted, (size_t)m->n_classes, sizeof *sorted, compare_texts);
+    for (int64_t j = 1; j < m->n_classes && !status; j++)
+        if (strcmp(sorted[j - 1], sorted[j]) == 0)
+            status =
+                lgt_fail(err, LGT_ERR_DATA, "%s: metadata label_names: '%.100s' is given twice", l->path, sorted[j]);
+    lgt_release(m->context, sorted);
+    return status;
+}
+
 static lgt_status read_labels(loader *l, lgt_error *err) {
     lgt_model *m = l->model;
     const char *text = lgt_tensors_metadata(l->tensors, "label_names");
@@ -79,7 +99,7 @@ static lgt_status read_labels(loader *l, lgt_error *err) {
     lgt_status status = LGT_NEW_ZERO(m->context, &m->label_names, m->n_classes, err);
     if (status) return status;
     status = lgt_text_list_parse(m->context, text, m->n_classes, m->label_names, err);
-    if (!status) return LGT_OK;
+    if (!status) return check_distinct(l, err);
     lgt_release(m->context, m->label_names);
     m->label_names = NULL;
     return lgt_fail_within(err, status, "%s: metadata label_names: ", l->path);

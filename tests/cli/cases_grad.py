@@ -1,5 +1,6 @@
 """grad: parity with plain formulas, what it writes, and everything it refuses."""
 
+import os
 import random
 
 import formulas
@@ -152,6 +153,10 @@ class GradRefuses(Case):
         self.fails(code, message, "grad", *(part for key, value in options.items() for part in ("--" + key, value)))
         self.assertEqual(self.names(), before)
 
+    def test_a_folder_in_the_place_of_a_result(self):
+        os.makedirs(self.path("g/dw.npy"))
+        self.refuses(5, "g/dw.npy: cannot write there: it is a folder")
+
     def test_labels_out_of_range(self):
         self.write_npy("big.npy", [0, 1, 2], "i8")
         self.refuses(3, "big.npy: row 2: found label 2, expected 0 to 1", labels="big.npy")
@@ -159,6 +164,8 @@ class GradRefuses(Case):
         self.refuses(3, "low.npy: row 1: found label -1, expected 0 to 1", labels="low.npy")
         self.write_npy("half.npy", [0.0, 1.0, 0.5])
         self.refuses(3, ["half.npy: ", "row 2", "0.5"], labels="half.npy")
+        os.rename(self.path("half.npy"), self.path("row"))
+        self.refuses(3, "row: row 2 is 0.5, expected an integer", labels="row")
 
     def test_values_that_are_not_finite(self):
         nan, inf = float("nan"), float("inf")

@@ -195,6 +195,12 @@ class Models(Training):
             self.assertEqual(p, sorted(p, reverse=True))
             self.assertLessEqual(sum(p), 1 + 1e-6)
 
+    def test_embeddings_that_are_not_finite_are_never_written(self):
+        self.write_npy("far.npy", [[1.0] * 6, [3e38, -3e38] * 3], "f4")
+        for args in (["embed", *self.model, "far.npy", "--out", "z.npy"], ["predict", *self.model, "far.npy"]):
+            self.fails(4, ["far.npy: row 1: its embedding is not finite"], *args)
+        self.assertNotIn("z.npy", self.names())
+
     def test_probabilities_of_all_classes_sum_to_one(self):
         for row in csv.reader(self.succeeds("predict", *self.model, "test-x.npy", "--top", 4).splitlines()[1:]):
             self.assertAlmostEqual(sum(map(float, row[2::2])), 1.0, 6)
@@ -299,6 +305,16 @@ class Diverged(Training):
         self.assertEqual("logitude: %s\n" % last["message"], done.stderr)
         results = json.loads(self.read("run/run.json"))["results"]
         self.assertEqual((results["status"], results["failure"], results["model"]), ("failed", last["message"], None))
+
+    def test_so_do_those_of_the_last_step_which_only_a_measurement_meets(self):
+        deep = ["--optimizer", "sgd", "--lr", "1e6", "--encoder", "mlp:" + ",".join(["8"] * 10), "--epochs", "1",
+                "--batch", "200", "--schedule", "constant", "--loss", "softmax", "--data", self.write_data()]
+        data = "train-x.npy,train-y.npy"
+        for test, place in ([], "after step 1: "), (["--test-data", data], data + ": row "):
+            self.fails(4, [place], "train", *deep, *test, "--out", "run")
+            self.assertEqual(sorted(os.listdir(self.path("run"))), ["metrics.jsonl", "run.json"])
+            results = json.loads(self.read("run/run.json"))["results"]
+            self.assertEqual((results["status"], results["steps"], results["model"]), ("failed", 1, None))
 
 
 class TrainRefuses(Training):
