@@ -50,7 +50,7 @@ def check_tracked(root):
 
 
 GOOD = {'src/math/a.c': '/* acos(c), sqrt(1 - c * c) */ double a = atan2(1, 2), b = sqrt(2 - c);\n',
-        'tests/t.c': 'double a = acos(0.5);\n', 'tools/t.sh': 'mktemp /tmp/x.XXXXXX  # ../work/home/\n'}
+        'tests/t.c': 'double a = acos(0.5);\n', 'tools/t.sh': 'mktemp /tmp/x.XXXXXX  # ../house/home/\n'}
 BAD = [('docs/a.md', 'see /' + 'root/x\n', 'a path'), ('tools/a.sh', 'cd /' + 'home/me\n', 'a path'),
        ('src/base/a.c', '\n/* TODO' + ' */\n', ':2: unfinished'), ('README.md', 'FIXME' + ': x\n', 'unfinished'),
        ('src/math/b.c', 'double a = acosf (x);\n', 'arc cosine'), ('src/math/c.c', 'double a = sqrt( 1.0 - x * x);\n', 'a sine')]
