@@ -18,6 +18,8 @@ const char *const test_specs[] = {
     "arcface:s=30,m=1.2,tail=easy",
     "arcface:m=0.5,gradient=detached",
     "arcface:m=0.5,gradient=unit",
+    "combined",
+    "combined:s=30,m1=1.3,m2=0.9,m3=0.1",
     "lsoftmax",
     "lsoftmax:m=1,lambda=0",
     "lsoftmax:m=2,lambda=0",
@@ -25,6 +27,8 @@ const char *const test_specs[] = {
     "lsoftmax:m=4,lambda=power/1000/2.5e-5/35/0",
     "lsoftmax:m=4,lambda=0,gradient=detached",
     "lsoftmax:m=4,lambda=0,gradient=unit",
+    "sphereface-r",
+    "sphereface-r:s=16,m=3.3",
     NULL,
 };
 

@@ -135,6 +135,8 @@ static void a_margin_of_nothing_equals_the_plain_head_to_the_bit(void **state) {
     static const char *const pairs[][2] = {{"arcface:s=16,m=0", "normalized:s=16"},
                                            {"arcface:s=16,m=0,tail=fold", "normalized:s=16"},
                                            {"cosface:s=16,m=0", "normalized:s=16"},
+                                           {"combined:s=16,m2=0", "normalized:s=16"},
+                                           {"sphereface-r:s=16,m=1", "normalized:s=16"},
                                            {"lsoftmax:m=1,lambda=0", "softmax"},
                                            {"lsoftmax:m=1", "softmax"}};
     (void)state;

@@ -64,6 +64,13 @@ static int make_cases(void **state) {
             add_case("arcface", settings, tails[t], margins[i], 0);
         }
     }
+    add_case("combined", ":s=64,m1=1,m2=0,m3=0", "", 0, 0);
+    add_case("combined", ":s=64,m1=1,m2=0.5,m3=0", "", 0.5, 0);
+    add_case("combined", ":s=64,m1=1.3,m2=0.9,m3=0.1", "", 0.9, 0);
+    add_case("combined", ":s=64,m1=0.9,m2=0.4,m3=0.15", "", 0.4, 0);
+    add_case("sphereface-r", ":s=30,m=1", "", 1, 0);
+    add_case("sphereface-r", ":s=30,m=1.7", "", 1.7, 0);
+    add_case("sphereface-r", ":s=30,m=3.3", "", 3.3, 0);
     for (int lambda = 0; lambda <= 5; lambda += 5) {
         for (int i = 0; i < 9; i++) {
             lgt_text_format(settings, sizeof settings, ":m=%d,lambda=%d", multiples[i], lambda);
@@ -79,6 +86,10 @@ static int is(const char *a, const char *b) {
 
 static int multiplies(const loss_case *c) {
     return is(c->name, "lsoftmax");
+}
+
+static int folds(const loss_case *c) {
+    return is(c->name, "combined") || is(c->name, "sphereface-r");
 }
 
 /* The size of a logit, by which errors are measured. */
@@ -104,10 +115,20 @@ static double target_slope(const loss_case *c, const lgt_pair *pair) {
     return bend_of(c, pair).d_theta - size_of(c, pair) * pair->sine;
 }
 
+/* The angle whose folded cosine is the target. */
+static double folded_angle(const loss_case *c, double theta) {
+    if (is(c->name, "sphereface-r")) return c->m * theta;
+    return lgt_loss_value(&c->loss, "m1") * theta + lgt_loss_value(&c->loss, "m2");
+}
+
 /* Where the bend has a kink in the first or second derivative: none of the differences may cross one. */
 static int near_kink(const loss_case *c, double theta, double reach) {
     if (is(c->name, "arcface") && is(c->tail, "easy")) return fabs(theta - LGT_PI / 2) < reach;
     if (is(c->name, "arcface")) return fabs(theta - (LGT_PI - c->m)) < reach;
+    if (folds(c)) {
+        double phi = folded_angle(c, theta) / LGT_PI, m = folded_angle(c, 1) - folded_angle(c, 0);
+        return fabs(phi - round(phi)) * LGT_PI / m < reach;
+    }
     if (!multiplies(c)) return 0;
     double turns = c->m * theta / LGT_PI;
     return fabs(turns - round(turns)) * LGT_PI / c->m < reach;
@@ -119,6 +140,12 @@ static int near_kink(const loss_case *c, double theta, double reach) {
 static long double defined_target(const loss_case *c, const lgt_pair *pair) {
     long double theta = pair->theta, cosine = cosl(theta), m = c->m, s = c->s, phi = theta + m;
     if (is(c->name, "cosface")) return s * (cosine - m);
+    if (folds(c)) {
+        long double turned = folded_angle(c, pair->theta), k = floorl(turned / long_pi),
+                    sign = fmodl(k, 2) == 0 ? 1 : -1;
+        long double lowered = is(c->name, "combined") ? lgt_loss_value(&c->loss, "m3") : 0;
+        return s * (sign * cosl(turned) - 2 * k - lowered);
+    }
     if (multiplies(c)) {
         long double k = fminl(floorl(m * theta / long_pi), m - 1), sign = fmodl(k, 2) == 0 ? 1 : -1;
         long double psi = sign * cosl(m * theta) - 2 * k;
@@ -152,7 +179,7 @@ static void without_a_margin_the_bend_vanishes_exactly(void **state) {
     (void)state;
     for (int i = 0; i < n_cases; i++) {
         const loss_case *c = &cases[i];
-        if (c->m != (multiplies(c) ? 1 : 0)) continue;
+        if (c->m != (multiplies(c) || is(c->name, "sphereface-r") ? 1 : 0)) continue;
         seen++;
         for (int step = 0; step <= 360; step++) {
             lgt_pair pair = pair_at(LGT_PI * step / 360, 0.7, 3);

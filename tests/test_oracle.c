@@ -51,6 +51,13 @@ static number arcface(const test_head *h, number c, number sine) {
     }
 }
 
+/* (-1)^k cos(phi) - 2k for phi = m theta + a. theta's imaginary part is its derivative's: d theta = -dc / sine. */
+static number folded(number c, number sine, double m, double a) {
+    number theta = atan2(creal(sine), creal(c)) - I * cimag(c) / creal(sine), phi = m * theta + a;
+    double k = floor(creal(phi) / acos(-1));
+    return ((int)k % 2 ? -1 : 1) * ccos(phi) - 2 * k;
+}
+
 static number lsoftmax(const test_head *h, number r, number q, number c, number sine) {
     int m = (int)value_of(h, "m");
     double theta = atan2(creal(sine), creal(c)), k = floor(m * theta / acos(-1));
@@ -67,6 +74,9 @@ static number target_logit(const test_head *h, number dot, number r, number q, n
     if (strcmp(name, "normalized") == 0) return value_of(h, "s") * c;
     if (strcmp(name, "cosface") == 0) return value_of(h, "s") * (c - value_of(h, "m"));
     if (strcmp(name, "arcface") == 0) return arcface(h, c, sine);
+    if (strcmp(name, "combined") == 0)
+        return value_of(h, "s") * (folded(c, sine, value_of(h, "m1"), value_of(h, "m2")) - value_of(h, "m3"));
+    if (strcmp(name, "sphereface-r") == 0) return value_of(h, "s") * folded(c, sine, value_of(h, "m"), 0);
     if (strcmp(name, "lsoftmax") == 0) return lsoftmax(h, r, q, c, sine);
     fail_msg("the oracle does not know the loss %s: add it", name);
     return 0;

@@ -29,10 +29,9 @@ def arcface(c, m, tail):
     return torch.where(torch.acos(c) + m > math.pi, TAILS[tail](c, m, wide), wide)
 
 
-def psi(c, m):
-    k = torch.floor(m * torch.acos(c.detach()) / math.pi).clamp(max=m - 1)
-    sign = 1 - 2 * torch.remainder(k, 2)
-    return sign * torch.cos(m * torch.acos(c)) - 2 * k
+def fold(phi):
+    k = torch.floor(phi.detach() / math.pi)
+    return (1 - 2 * torch.remainder(k, 2)) * torch.cos(phi) - 2 * k
 
 
 def logits(name, p, x, w, b, y):
@@ -44,7 +43,9 @@ def logits(name, p, x, w, b, y):
     c, plain = c[rows, y], z[rows, y]
     target = {"softmax": lambda: plain, "normalized": lambda: plain, "cosface": lambda: p["s"] * (c - p["m"]),
               "arcface": lambda: p["s"] * arcface(c, p["m"], p["tail"]),
-              "lsoftmax": lambda: r * q[y] * (psi(c, p["m"]) + p["lambda"] * c) / (1 + p["lambda"])}[name]()
+              "combined": lambda: p["s"] * (fold(p["m1"] * torch.acos(c) + p["m2"]) - p["m3"]),
+              "sphereface-r": lambda: p["s"] * fold(p["m"] * torch.acos(c)),
+              "lsoftmax": lambda: r * q[y] * (fold(p["m"] * torch.acos(c)) + p["lambda"] * c) / (1 + p["lambda"])}[name]()
     z = z.clone()
     z[rows, y] = target
     return z
@@ -52,7 +53,8 @@ def logits(name, p, x, w, b, y):
 
 CASES = [("softmax", {}), ("normalized", {"s": 16}), ("cosface", {"s": 64, "m": 0.35}), ("lsoftmax", {"m": 1, "lambda": 0}),
          ("lsoftmax", {"m": 2, "lambda": 0}), ("lsoftmax", {"m": 3, "lambda": 1}), ("lsoftmax", {"m": 4, "lambda": 5}),
-         ("arcface", {"s": 64, "m": 0.5, "tail": "continuous"})]
+         ("arcface", {"s": 64, "m": 0.5, "tail": "continuous"}), ("sphereface-r", {"s": 30, "m": 1.7}),
+         ("combined", {"s": 64, "m1": 1.2, "m2": 0.4, "m3": 0.1})]
 CASES += [("arcface", {"s": 30, "m": 1.9, "tail": tail}) for tail in [*TAILS, "easy"]]
 
 
@@ -113,7 +115,7 @@ def stays_finite(folder):
     for name, (x, classes) in corners.items():
         labels = np.zeros_like(y) if len(classes) == 1 else y
         for loss in ("softmax", "normalized", "cosface", "arcface", "arcface:gradient=detached", "arcface:gradient=unit",
-                     "lsoftmax", "lsoftmax:m=4,lambda=0"):
+                     "combined", "sphereface-r", "lsoftmax", "lsoftmax:m=4,lambda=0"):
             for engine in ("reference", "cpu"):
                 for ignored in ((), ("--ignore-label", "0")):
                     found = run(folder, loss, {"x": x, "w": classes, "y": labels}, "f64", engine, *ignored)

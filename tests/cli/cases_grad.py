@@ -12,6 +12,8 @@ LOSSES = {
     "cosface": [("cosface:s=10,m=0.35", {"s": 10.0, "m": 0.35})],
     "arcface": [("arcface:s=12,m=0.5,tail=" + tail, {"s": 12.0, "m": 0.5, "tail": tail})
                 for tail in ("continuous", "cosface", "fold", "none", "clip", "easy")],
+    "combined": [("combined:s=12,m1=1.2,m2=0.4,m3=0.15", {"s": 12.0, "m1": 1.2, "m2": 0.4, "m3": 0.15})],
+    "sphereface-r": [("sphereface-r:s=9,m=2.6", {"s": 9.0, "m": 2.6})],
     "lsoftmax": [("lsoftmax:m=1", {"m": 1, "lambda": 0.0}),
                  ("lsoftmax:m=3,lambda=2", {"m": 3, "lambda": 2.0}),
                  ("lsoftmax:m=4,lambda=geometric/6/0.9/1", {"m": 4, "lambda": 6.0}),

@@ -17,6 +17,12 @@ def psi(theta, m):
     return (-1) ** k * math.cos(m * theta) - 2 * k
 
 
+def fold(phi):
+    """(-1)^k cos(phi) - 2k, k = floor(phi / pi)"""
+    k = math.floor(phi / math.pi)
+    return (-1) ** k * math.cos(phi) - 2 * k
+
+
 def arcface_target(c, s, m, tail):
     theta = math.acos(c)
     if tail == "easy":
@@ -44,6 +50,10 @@ def logits(name, params, x, w, b, y):
         z[y] = s * (c[y] - params["m"])
     elif name == "arcface":
         z[y] = arcface_target(c[y], s, params["m"], params["tail"])
+    elif name == "combined":
+        z[y] = s * (fold(params["m1"] * math.acos(c[y]) + params["m2"]) - params["m3"])
+    elif name == "sphereface-r":
+        z[y] = s * fold(params["m"] * math.acos(c[y]))
     elif name != "normalized":
         raise KeyError(name)
     return z

@@ -1,0 +1,35 @@
+/* Combined margins: the target angle is multiplied, widened, and its cosine lowered, z_y = s (F(m1 theta + m2) - m3),
+ * with the cosine folded past pi so that it never rises (Eq. 26). */
+#include "loss/definition.h"
+#include "math/fold.h"
+#include "math/sphere.h"
+
+enum { S, M1, M2, M3 };
+
+static const lgt_param_info params[] = {
+    LGT_PARAM_SCALE("64"),
+    {"m1", LGT_PARAM_REAL, "1", 0.5, 64, NULL, "factor of the target angle"},
+    {"m2", LGT_PARAM_ANGLE, "0.5", 0, LGT_PI, NULL, "margin, added to the target angle"},
+    {"m3", LGT_PARAM_REAL, "0", 0, 2, NULL, "margin, subtracted from the target cosine"},
+    LGT_PARAM_GRADIENT,
+};
+
+static void bend(const double *p, double scheduled, const lgt_pair *pair, lgt_bend *out) {
+    lgt_fold plain = lgt_fold_at(pair->theta), bent = lgt_fold_at(p[M1] * pair->theta + p[M2]);
+    (void)scheduled;
+    out->value = p[S] * (bent.value - plain.value - p[M3]);
+    out->d_theta = p[S] * (p[M1] * bent.slope - plain.slope);
+    out->d_theta_theta = p[S] * (p[M1] * p[M1] * bent.curvature - plain.curvature);
+}
+
+const lgt_loss_definition lgt_loss_combined = {
+    .info = {.name = "combined",
+             .title = "Combined margins",
+             .equation = "z_y = s (F(m1 theta + m2) - m3), F(phi) = (-1)^k cos(phi) - 2k, k = floor(phi/pi)",
+             .citation =
+                 "Deng, Guo, Xue, Zafeiriou, ArcFace: additive angular margin loss for deep face recognition, 2019",
+             .space = LGT_SPACE_COS,
+             .params = params,
+             .n_params = LGT_COUNT(params)},
+    .bend = bend,
+};
