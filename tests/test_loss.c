@@ -188,7 +188,7 @@ static void without_a_margin_the_bend_vanishes_exactly(void **state) {
             assert_true(b.d_theta_theta == 0 && b.d_theta_r == 0 && b.d_theta_q == 0 && b.d_r_q == 0);
         }
     }
-    assert_int_equal(seen, 2 + 1 + 6 + 2);
+    assert_int_equal(seen, 2 + 1 + 6 + 1 + 1 + 2);
 }
 
 /* cos(theta + m) - cos(theta) subtracts all digits away at m = 1e-9; the bend may not. */
