@@ -18,8 +18,8 @@ typedef struct lgt_gradcheck {
 } lgt_gradcheck;
 
 /* Checks a loss with gradient=exact on n_problems random problems (sizes, labels, weights, smoothing and z-loss all
- * drawn from seed): reference gradients against central differences with step 6e-6 (the cube root of the double's
- * epsilon, times the scale of the entry), then `engine` in `dtype` against the reference.
+ * drawn from seed): reference gradients against five-point central differences with a step of 2e-4 of the
+ * entry's scale, then `engine` in `dtype` against the reference.
  * Errors: USAGE (a loss whose gradient mode is not exact has nothing to be compared with), MEMORY. */
 LGT_API lgt_status lgt_gradcheck_run(lgt_context *context, const lgt_loss *loss, lgt_engine engine, lgt_dtype dtype,
                                      int64_t n_problems, uint64_t seed, lgt_gradcheck *out, lgt_error *err);

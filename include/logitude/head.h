@@ -27,7 +27,7 @@ LGT_API void lgt_head_free(lgt_head *head);
 
 typedef enum lgt_engine {
     LGT_ENGINE_CPU = 0,      /* streams over class tiles, threads, float32 or float64; never holds N x C */
-    LGT_ENGINE_REFERENCE = 1 /* plain loops in double: the oracle; O(C) memory, one thread */
+    LGT_ENGINE_REFERENCE = 1 /* plain loops in double: the oracle; C x D doubles, one thread */
 } lgt_engine;
 
 typedef enum lgt_reduction {

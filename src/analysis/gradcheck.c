@@ -8,9 +8,10 @@
 #include "logitude/analysis.h"
 
 /* Five-point central differences leave h^4 f'''''/30 and eps f / h: with h = 2e-4 of an entry's scale both stay below
- * 1e-9 of the gradient for s up to 64 and m up to 64; scales beyond that shrink h. */
+ * 1e-8 of the gradient for s from 1 to 64; scales beyond that shrink h. */
 static const double relative_step = 2e-4, usual_scale = 64;
-/* Ten times the largest error met over 10,000 problems a loss. */
+/* Over 10,000 problems a loss, with default parameters, the largest errors met are 4e-9, 1.2e-13 and 4.5e-6; other
+ * parameters come to twice that. */
 static const double difference_tolerance = 1e-8, f64_tolerance = 1e-11, f32_tolerance = 2e-5;
 /* A difference may straddle a kink or jump of the loss or of its slope; moving the features this far leaves it behind,
  * and leaves a wrong formula wrong. Several tries, since the next kink of an L-Softmax of large m is near. */

@@ -1,4 +1,4 @@
-/* The only home of compiler extensions. Each has a plain fallback or is needed everywhere. */
+/* The only home of compiler extensions: those of gcc and clang. */
 #ifndef LGT_BASE_COMPILER_H
 #define LGT_BASE_COMPILER_H
 

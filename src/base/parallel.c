@@ -37,8 +37,8 @@ void lgt_parallel_for(lgt_context *context, int64_t n_tasks, lgt_task task, void
     int64_t workers = lgt_min64(context->threads, n_tasks);
     struct pthreadpool *pool = workers > 1 ? pool_of(context) : NULL;
     atomic_init(&l.next, 0);
-    /* Workers sleep between loops: spinning ones keep a busy machine from the thread they wait for (ten times slower).
-     */
+    /* Workers sleep between loops: on a busy machine spinning ones take the processor from the thread they wait for,
+     * and a training step takes two to five times as long. */
     if (pool)
         pthreadpool_parallelize_1d(pool, drain, &l, (size_t)workers, PTHREADPOOL_FLAG_YIELD_WORKERS);
     else

@@ -3,7 +3,7 @@
  * For each panel of rows: prepare (directions, targets) -> forward over class tiles (crowd sums) -> combine (loss and
  * force weights of each row) -> backward over class tiles (dw finished, dx in parts) -> finish dx. Logits exist one
  * tile at a time and are computed twice. The including file defines T, DTYPE, KERNELS (the kernel set's type),
- * KERNELS_OF and FN(name). */
+ * KERNELS_OF, LGT_PRODUCT_MOST (the largest product of norms) and FN(name). */
 
 #include "engine/cpu/tile_template.h"
 
