@@ -98,7 +98,7 @@ static double size_of(const loss_case *c, const lgt_pair *pair) {
 }
 
 static lgt_pair pair_at(double theta, double r, double q) {
-    return (lgt_pair){cos(theta), sin(theta), theta, r, q};
+    return (lgt_pair){cos(theta), sin(theta), theta, r, q, r};
 }
 
 static lgt_bend bend_of(const loss_case *c, const lgt_pair *pair) {

@@ -12,8 +12,9 @@ extern "C" {
 typedef struct lgt_gradcheck {
     int64_t n_problems;
     double dx, dw, db; /* analytic gradient against central differences of the loss; db is 0 without a bias */
-    double engine_dx, engine_dw, engine_db; /* the checked engine against the reference engine */
-    double tolerance, engine_tolerance;     /* what counts as passing, for the differences and for the engines */
+    double hvp;        /* analytic Hessian-vector product against central differences of the gradient */
+    double engine_dx, engine_dw, engine_db, engine_hvp; /* the checked engine against the reference engine */
+    double tolerance, engine_tolerance; /* what counts as passing, for the differences and for the engines */
     int passed;
 } lgt_gradcheck;
 

@@ -1,8 +1,9 @@
 /* Heads and plans: loss and gradients of a classification head over N samples and C classes.
  *
- * Notation (docs/maths.md): x (N, D) features, w (C, D) one class per row, b (C) bias, y (N) labels in [0, C).
- * L_i is the loss of row i in nats (Eq. 6), a_i = sample_weight_i * class_weight_{y_i} its weight,
- * J = sum a_i L_i / sum a_i over the rows that are used (mean) or sum a_i L_i (sum). */
+ * Notation (docs/maths.md): x (N, D) features, w (C, D) one class per row (a loss with k centres a class: (C k, D)), b
+ * (C) bias, y (N) labels in [0, C). L_i is the loss of row i in nats (Eq. 6), a_i = sample_weight_i *
+ * class_weight_{y_i} its weight (with soft targets sample_weight_i * sum_j t_ij class_weight_j), J = sum a_i L_i / sum
+ * a_i over the rows that are used (mean) or sum a_i L_i (sum). */
 #ifndef LOGITUDE_HEAD_H
 #define LOGITUDE_HEAD_H
 
@@ -49,6 +50,7 @@ typedef struct lgt_plan_options {
     double z_loss;          /* zeta >= 0: adds zeta lse^2 to every L_i (Eq. 11) */
     int64_t ignore_label;   /* rows with this label count for nothing; default LGT_NO_IGNORE */
     int loss_only;          /* 1: the plan never computes gradients, and reserves no memory for them */
+    int second_order;       /* 1: the plan serves lgt_plan_hvp, and reserves memory for it */
 } lgt_plan_options;
 
 LGT_API void lgt_plan_options_init(lgt_plan_options *options);
@@ -72,6 +74,13 @@ typedef struct lgt_head_inputs {
     const double *class_weights;  /* (C) finite and >= 0, or NULL: all 1 */
     const double *upstream;       /* (N) finite; reduction NONE only, where it is needed for gradients */
     int64_t step;                 /* global step, for schedules of the loss */
+    lgt_view soft_targets; /* (N, C) rows of probabilities in the plan's type, or data NULL; softmax and normalized
+                              only. Labels are then optional: they name ignored rows and count n_correct */
+    const double *class_margins; /* (C) in place of the loss's margin for rows of the class, or NULL (Eq. 33) */
+    const double *class_scales;  /* (C) in place of the scale s for the logits of the class, or NULL (Eq. 34) */
+    const double *qualities;     /* (N) what an adaptive margin reads, or NULL: |x_i| (Eq. 28) */
+    const double *state;         /* what the last run left in out->state, or NULL: the loss's own parameters */
+    int frozen;                  /* 1: the state is used as it is, not moved by this batch (evaluation) */
 } lgt_head_inputs;
 
 /* What a run writes. Arrays that are NULL are not wanted. */
@@ -90,6 +99,7 @@ typedef struct lgt_head_outputs {
     int64_t n_correct;      /* used rows whose label is top1 */
     int64_t n_zero_rows;    /* cosine spaces: rows of x that are zero or too short to have a direction (Eq. 14) */
     int64_t n_zero_classes; /* the same for rows of w */
+    double state[LGT_LOSS_MAX_STATE]; /* of the loss, moved by this batch first: what this run used (Eq. 28, 30) */
 } lgt_head_outputs;
 
 /* Loss and gradients in one pass over the classes: 2 N C D flops for the loss alone, 8 N C D with gradients; reads w
@@ -97,6 +107,25 @@ typedef struct lgt_head_outputs {
  * Errors: USAGE (shapes, types), DATA (a label out of range, NaN or infinity in the inputs, naming a bad row),
  * NONFINITE (logits beyond the type's range, naming the row). After an error the outputs are unspecified. */
 LGT_API lgt_status lgt_plan_run(lgt_plan *plan, const lgt_head_inputs *in, lgt_head_outputs *out, lgt_error *err);
+
+/* A direction in which J is differentiated twice; data NULL stands for zeros. */
+typedef struct lgt_direction {
+    lgt_view x, w, b; /* as the inputs of these names */
+} lgt_direction;
+
+/* A Hessian-vector product; arrays that are NULL are not wanted. */
+typedef struct lgt_hvp {
+    lgt_mut x, w, b; /* as dx, dw, db */
+    int accumulate;
+} lgt_hvp;
+
+/* The Hessian of J over (X, W, b) times a direction (Eq. 35 to 38): exact, the loss's own curvature and that of the
+ * sphere included, streamed like the gradient. What a loss counts as a constant (qualities, state, the choice of the
+ * nearest centre and of hard negatives) is constant here. 20 N C D flops. Allocates nothing.
+ * Errors: as lgt_plan_run, and USAGE (a plan without second_order), UNSUPPORTED (gradient=detached and unit: these
+ * gradients are no gradient of a function, and have no Hessian). */
+LGT_API lgt_status lgt_plan_hvp(lgt_plan *plan, const lgt_head_inputs *in, const lgt_direction *along, lgt_hvp *out,
+                                lgt_error *err);
 
 /* What prediction returns; arrays that are NULL are not wanted. */
 typedef struct lgt_predictions {

@@ -14,7 +14,8 @@ extern "C" {
 /* How the plain logit u_j of a class is made (Eq. 2). */
 typedef enum lgt_space {
     LGT_SPACE_DOT = 0, /* u_j = <w_j, x> + b_j */
-    LGT_SPACE_COS = 1  /* u_j = s <w_j, x> / (|w_j| |x|) */
+    LGT_SPACE_COS = 1, /* u_j = s <w_j, x> / (|w_j| |x|) */
+    LGT_SPACE_COSW = 2 /* u_j = <w_j, x> / |w_j| */
 } lgt_space;
 
 typedef enum lgt_param_kind {
@@ -25,6 +26,14 @@ typedef enum lgt_param_kind {
     LGT_PARAM_SCHEDULE = 4 /* a function of the global step (Eq. 16, 17) */
 } lgt_param_kind;
 
+/* What else may stand in a parameter's place during a run. */
+typedef enum lgt_param_role {
+    LGT_ROLE_FIXED = 0,
+    LGT_ROLE_SCALE = 1,  /* the scale of the cosines: class_scales replace it */
+    LGT_ROLE_MARGIN = 2, /* the margin: class_margins replace it */
+    LGT_ROLE_STATE = 3   /* carried from step to step; the parameter is what the first step starts from */
+} lgt_param_role;
+
 /* One parameter of a loss, as data for help, documentation and checks. */
 typedef struct lgt_param_info {
     const char *key;
@@ -33,6 +42,7 @@ typedef struct lgt_param_info {
     double low, high;         /* REAL, INTEGER: the least and the largest value allowed; ANGLE: 0 and pi, pi excluded */
     const char *const *words; /* CHOICE: the words, ended by NULL */
     const char *help;
+    lgt_param_role role;
 } lgt_param_info;
 
 typedef struct lgt_loss_info {
@@ -51,7 +61,9 @@ LGT_API int lgt_loss_count(void);
 LGT_API const lgt_loss_info *lgt_loss_at(int index);
 
 /* Most parameters that one loss has. */
-#define LGT_LOSS_MAX_PARAMS 8
+#define LGT_LOSS_MAX_PARAMS 12
+/* Most parameters of the role STATE that one loss has. */
+#define LGT_LOSS_MAX_STATE 2
 
 /* A schedule of lambda, a pure function of the global step t >= 0, so that a resumed run continues exactly:
  * CONSTANT a; GEOMETRIC max(c, a b^t) (Eq. 16); POWER max(d, a (1 + b t)^-c) (Eq. 17). */
@@ -77,7 +89,7 @@ typedef struct lgt_loss {
 
 /* Reads `NAME[:key=value,...]`, for example "arcface:s=64,m=0.5,tail=continuous,gradient=exact" or
  * "lsoftmax:m=4,lambda=geometric/1000/0.99/5". Errors: USAGE (unknown name or key, with the nearest one; a value out of
- * bounds, with the bounds; a key given twice). */
+ * bounds, with the bounds; a key given twice; parameters that together break the loss, with the reason). */
 LGT_API lgt_status lgt_loss_parse(const char *spec, lgt_loss *out, lgt_error *err);
 
 /* Writes the full specification, every parameter included; it parses back to the same loss. Returns its length, or
@@ -87,25 +99,47 @@ LGT_API size_t lgt_loss_format(const lgt_loss *loss, char *out, size_t size);
 /* The value of the parameter named key; NaN when the loss has none of that name. */
 LGT_API double lgt_loss_value(const lgt_loss *loss, const char *key);
 
-/* The head that predicts: the same plain logits without a margin ("softmax" or "normalized" with the same s). */
+/* The index of the first parameter of a role, or -1. Those of the role STATE follow one another. */
+LGT_API int lgt_loss_param_of(const lgt_loss_info *info, lgt_param_role role);
+/* How many parameters are carried from step to step. */
+LGT_API int lgt_loss_n_state(const lgt_loss_info *info);
+
+/* Rows of w that a class has: 1, or the parameter k of a loss with sub-centres (class j has rows j k to j k + k - 1).
+ */
+LGT_API int64_t lgt_loss_centres(const lgt_loss *loss);
+
+/* The head that predicts: the same plain logits without a margin. */
 LGT_API lgt_loss lgt_loss_plain(const lgt_loss *loss);
 
 /* Where a sample stands relative to its class: c = cos(theta), sine = sin(theta), both kept because neither can be had
- * from the other without loss; r = |x|, q = |w_y|. */
+ * from the other without loss; r = |x|, q = |w_y|; quality: what a margin that adapts to the sample reads, |x| unless
+ * the caller knows better, and a constant to every derivative. */
 typedef struct lgt_pair {
-    double c, sine, theta, r, q;
+    double c, sine, theta, r, q, quality;
 } lgt_pair;
 
-/* How a loss bends the target logit: z_y = u_y + value(theta, r, q), with first derivatives (Eq. 5) and second ones.
- * theta in radians. All fields are finite when r, q and r q are below 1e300. */
+/* How a loss bends the target logit: z_y = u_y + value(theta, r, q), with first derivatives (Eq. 5) and second ones;
+ * and what it adds to the row's loss for the feature's norm, L = lse - z_y + penalty(r). theta in radians. All fields
+ * are finite when r, q and r q are below 1e300. */
 typedef struct lgt_bend {
     double value;
     double d_theta, d_r, d_q;
-    double d_theta_theta, d_theta_r, d_theta_q, d_r_q; /* no loss is curved in r or q alone */
+    double d_theta_theta, d_theta_r, d_theta_q, d_r_r, d_r_q; /* no loss is curved in q alone */
+    double penalty, penalty_r, penalty_r_r;
 } lgt_bend;
 
 /* The bend of the loss at a pair and a global step: a pure scalar function, about 50 flops. */
 LGT_API void lgt_loss_bend(const lgt_loss *loss, const lgt_pair *pair, int64_t step, lgt_bend *out);
+
+/* How a loss bends the other logits of the row (COS only): z_j = s c_j (linear + square c_j) where c_j > above. */
+typedef struct lgt_crowd_bend {
+    double above, linear, square;
+} lgt_crowd_bend;
+
+/* Whether the loss bends other logits than the target's. */
+LGT_API int lgt_loss_bends_crowd(const lgt_loss *loss);
+/* That bend for a row at `pair`; above = 2 where there is none. */
+LGT_API void lgt_loss_crowd(const lgt_loss *loss, const lgt_pair *pair, int64_t step, lgt_crowd_bend *out);
 
 #ifdef __cplusplus
 }

@@ -79,7 +79,7 @@ lgt_target lgt_target_measure(const lgt_problem *problem, const lgt_ray *x, cons
     if (is_angular(problem)) {
         if (x->norm > 0 && w->norm > 0) angle = lgt_angle_between(x->unit, w->unit, problem->dim, NULL, NULL);
         if (cosine) target.plain = problem->scale * angle.c;
-        lgt_pair pair = {angle.c, angle.sine, angle.theta, x->norm, w->norm};
+        lgt_pair pair = {angle.c, angle.sine, angle.theta, x->norm, w->norm, x->norm};
         lgt_loss_bend(&problem->loss, &pair, step, &bend);
         target.z = target.plain + bend.value;
         if (problem->gradient == LGT_GRADIENT_DETACHED) bend = (lgt_bend){0};

@@ -8,9 +8,9 @@ enum { S, M1, M2, M3 };
 
 static const lgt_param_info params[] = {
     LGT_PARAM_SCALE("64"),
-    {"m1", LGT_PARAM_REAL, "1", 0.5, 64, NULL, "factor of the target angle"},
-    {"m2", LGT_PARAM_ANGLE, "0.5", 0, LGT_PI, NULL, "margin, added to the target angle"},
-    {"m3", LGT_PARAM_REAL, "0", 0, 2, NULL, "margin, subtracted from the target cosine"},
+    {"m1", LGT_PARAM_REAL, "1", 0.5, 64, NULL, "factor of the target angle", LGT_ROLE_FIXED},
+    {"m2", LGT_PARAM_ANGLE, "0.5", 0, LGT_PI, NULL, "margin, added to the target angle", LGT_ROLE_MARGIN},
+    {"m3", LGT_PARAM_REAL, "0", 0, 2, NULL, "margin, subtracted from the target cosine", LGT_ROLE_FIXED},
     LGT_PARAM_GRADIENT,
 };
 

@@ -5,7 +5,7 @@ enum { S, M };
 
 static const lgt_param_info params[] = {
     LGT_PARAM_SCALE("64"),
-    {"m", LGT_PARAM_REAL, "0.35", 0, 2, NULL, "margin, subtracted from the target cosine"},
+    {"m", LGT_PARAM_REAL, "0.35", 0, 2, NULL, "margin, subtracted from the target cosine", LGT_ROLE_MARGIN},
     LGT_PARAM_GRADIENT,
 };
 

@@ -4,11 +4,24 @@
 
 #include "logitude/loss.h"
 
+/* Of the used rows of a batch: how many, mean and sum of squared deviations of their qualities, mean target cosine. */
+typedef struct lgt_batch_moments {
+    int64_t n;
+    double quality_mean, quality_square, cosine_mean;
+} lgt_batch_moments;
+
 typedef struct lgt_loss_definition {
     lgt_loss_info info; /* first: a lgt_loss points here */
     /* Eq. 5 for the parameter values p (in the order of info.params) and the schedule's value now; *out arrives as
      * zeros. NULL: the target logit is plain. */
     void (*bend)(const double *p, double scheduled, const lgt_pair *pair, lgt_bend *out);
+    /* The same for the logits of the other classes. NULL: they are plain. */
+    void (*crowd)(const double *p, double scheduled, const lgt_pair *pair, lgt_crowd_bend *out);
+    /* Whether values that are each within their bounds go together; USAGE with the reason. NULL: they always do. */
+    lgt_status (*check)(const double *p, lgt_error *err);
+    /* What a batch tells the state: p's STATE parameters move by the batch's qualities and target cosines (n used
+     * rows each). NULL: no state. */
+    void (*move)(double *p, const lgt_batch_moments *batch);
 } lgt_loss_definition;
 
 /* How the target's gradient is taken; the last parameter of every loss (docs/maths.md, section "Gradient modes"). */
@@ -16,12 +29,26 @@ enum { LGT_GRADIENT_EXACT, LGT_GRADIENT_DETACHED, LGT_GRADIENT_UNIT };
 extern const char *const lgt_gradient_words[];
 
 #define LGT_PARAM_SCALE(text)                                                                                          \
-    { "s", LGT_PARAM_REAL, text, 1e-6, 1e6, NULL, "scale of the cosines: logits lie in [-s, s]" }
+    { "s", LGT_PARAM_REAL, text, 1e-6, 1e6, NULL, "scale of the cosines: logits lie in [-s, s]", LGT_ROLE_SCALE }
 #define LGT_PARAM_GRADIENT                                                                                             \
     {                                                                                                                  \
         "gradient", LGT_PARAM_CHOICE, "exact", 0, 0, lgt_gradient_words,                                               \
             "exact: the derivative of this loss; detached: the margin counts as a constant; unit: coefficients of "    \
-            "w and x scaled to norm 1"                                                                                 \
+            "w and x scaled to norm 1",                                                                                \
+            LGT_ROLE_FIXED                                                                                             \
+    }
+/* The weight of the plain logit. */
+#define LGT_PARAM_LAMBDA(text)                                                                                         \
+    {                                                                                                                  \
+        "lambda", LGT_PARAM_SCHEDULE, text, 0, 0, NULL,                                                                \
+            "weight of the plain logit: a constant, geometric/START/SCALE/MIN or power/BASE/GAMMA/POWER/MIN",          \
+            LGT_ROLE_FIXED                                                                                             \
+    }
+/* How far a batch moves the state. */
+#define LGT_PARAM_EMA                                                                                                  \
+    {                                                                                                                  \
+        "ema", LGT_PARAM_REAL, "0.01", 0, 1, NULL, "share of a batch's own statistic in the moving average; 0: fixed", \
+            LGT_ROLE_FIXED                                                                                             \
     }
 #define LGT_COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
 

@@ -35,10 +35,36 @@ double lgt_loss_value(const lgt_loss *loss, const char *key) {
     return NAN;
 }
 
+int lgt_loss_param_of(const lgt_loss_info *info, lgt_param_role role) {
+    for (int i = 0; i < info->n_params; i++)
+        if (info->params[i].role == role) return i;
+    return -1;
+}
+
+int lgt_loss_n_state(const lgt_loss_info *info) {
+    int n = 0;
+    for (int i = 0; i < info->n_params; i++) n += info->params[i].role == LGT_ROLE_STATE;
+    return n;
+}
+
+int64_t lgt_loss_centres(const lgt_loss *loss) {
+    double k = lgt_loss_value(loss, "k");
+    return isnan(k) ? 1 : (int64_t)k;
+}
+
+/* Sub-centres keep their number; a margin of nothing leaves every space's own plain logits. */
 lgt_loss lgt_loss_plain(const lgt_loss *loss) {
-    lgt_loss plain = {.info = loss->info->space == LGT_SPACE_COS ? &lgt_loss_normalized.info : &lgt_loss_softmax.info};
-    double s = lgt_loss_value(loss, "s");
-    if (loss->info->space == LGT_SPACE_COS) plain.values[0] = s;
+    static const lgt_loss_definition *const plain_of[] = {&lgt_loss_softmax, &lgt_loss_normalized,
+                                                          &lgt_loss_sphereface};
+    lgt_loss plain = {.info = &plain_of[loss->info->space]->info};
+    if (lgt_loss_centres(loss) > 1) {
+        plain = *loss;
+        plain.values[lgt_loss_param_of(loss->info, LGT_ROLE_MARGIN)] = 0;
+    } else if (loss->info->space == LGT_SPACE_COS) {
+        plain.values[0] = lgt_loss_value(loss, "s");
+    } else if (loss->info->space == LGT_SPACE_COSW) {
+        plain.values[0] = 1;
+    }
     return plain;
 }
 
@@ -46,4 +72,14 @@ void lgt_loss_bend(const lgt_loss *loss, const lgt_pair *pair, int64_t step, lgt
     const lgt_loss_definition *definition = lgt_loss_definition_of(loss);
     *out = (lgt_bend){0};
     if (definition->bend) definition->bend(loss->values, lgt_schedule_at(&loss->schedule, step), pair, out);
+}
+
+int lgt_loss_bends_crowd(const lgt_loss *loss) {
+    return lgt_loss_definition_of(loss)->crowd != NULL;
+}
+
+void lgt_loss_crowd(const lgt_loss *loss, const lgt_pair *pair, int64_t step, lgt_crowd_bend *out) {
+    const lgt_loss_definition *definition = lgt_loss_definition_of(loss);
+    *out = (lgt_crowd_bend){2, 1, 0};
+    if (definition->crowd) definition->crowd(loss->values, lgt_schedule_at(&loss->schedule, step), pair, out);
 }

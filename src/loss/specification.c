@@ -195,6 +195,8 @@ lgt_status lgt_loss_parse(const char *spec, lgt_loss *out, lgt_error *err) {
         span pair = span_split(rest, ',', &rest);
         status = read_pair(&loss, pair, &seen, err);
     }
+    const lgt_loss_definition *definition = lgt_loss_definition_of(&loss);
+    if (!status && definition->check) status = definition->check(loss.values, err);
     if (status) return status;
     *out = loss;
     return lgt_succeed(err);

@@ -6,7 +6,7 @@ enum { S, M };
 
 static const lgt_param_info params[] = {
     LGT_PARAM_SCALE("30"),
-    {"m", LGT_PARAM_REAL, "1.7", 1, 64, NULL, "multiple of the target angle"},
+    {"m", LGT_PARAM_REAL, "1.7", 1, 64, NULL, "multiple of the target angle", LGT_ROLE_MARGIN},
     LGT_PARAM_GRADIENT,
 };
 
