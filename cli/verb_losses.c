@@ -9,7 +9,7 @@
 #include "output.h"
 #include "verbs.h"
 
-static const char *const kinds[] = {"real", "integer", "angle", "choice", "schedule"};
+static const char *const kinds[] = {"real", "integer", "angle", "choice", "schedule", "warmup"};
 
 static int has_bounds(const lgt_param_info *param) {
     return param->kind == LGT_PARAM_REAL || param->kind == LGT_PARAM_INTEGER || param->kind == LGT_PARAM_ANGLE;
@@ -53,6 +53,7 @@ static void print_param(const lgt_param_info *param) {
     for (int i = 0; param->kind == LGT_PARAM_CHOICE && param->words[i] && used < sizeof range; i++)
         used += (size_t)snprintf(range + used, sizeof range - used, "%s%s", i ? "|" : "", param->words[i]);
     if (param->kind == LGT_PARAM_SCHEDULE) snprintf(range, sizeof range, "constant or a schedule");
+    if (param->kind == LGT_PARAM_WARMUP) snprintf(range, sizeof range, "none or a schedule");
     printf("  %-10s %-9s default %-28s %s\n%*s", param->key, kinds[param->kind], param->default_text, range, left, "");
     cli_print_wrapped(param->help, left, left);
 }

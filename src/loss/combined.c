@@ -11,15 +11,16 @@ static const lgt_param_info params[] = {
     {"m1", LGT_PARAM_REAL, "1", 0.5, 64, NULL, "factor of the target angle", LGT_ROLE_FIXED},
     {"m2", LGT_PARAM_ANGLE, "0.5", 0, LGT_PI, NULL, "margin, added to the target angle", LGT_ROLE_MARGIN},
     {"m3", LGT_PARAM_REAL, "0", 0, 2, NULL, "margin, subtracted from the target cosine", LGT_ROLE_FIXED},
+    LGT_PARAM_WARM_UP,
     LGT_PARAM_GRADIENT,
 };
 
-static void bend(const double *p, double scheduled, const lgt_pair *pair, lgt_bend *out) {
-    lgt_fold plain = lgt_fold_at(pair->theta), bent = lgt_fold_at(p[M1] * pair->theta + p[M2]);
-    (void)scheduled;
-    out->value = p[S] * (bent.value - plain.value - p[M3]);
-    out->d_theta = p[S] * (p[M1] * bent.slope - plain.slope);
-    out->d_theta_theta = p[S] * (p[M1] * p[M1] * bent.curvature - plain.curvature);
+static void bend(const double *p, double warm, const lgt_pair *pair, lgt_bend *out) {
+    double m1 = 1 + warm * (p[M1] - 1);
+    lgt_fold plain = lgt_fold_at(pair->theta), bent = lgt_fold_at(m1 * pair->theta + warm * p[M2]);
+    out->value = p[S] * (bent.value - plain.value - warm * p[M3]);
+    out->d_theta = p[S] * (m1 * bent.slope - plain.slope);
+    out->d_theta_theta = p[S] * (m1 * m1 * bent.curvature - plain.curvature);
 }
 
 const lgt_loss_definition lgt_loss_combined = {
