@@ -79,10 +79,10 @@ static start start_at(const lgt_loss *loss, int64_t step, int64_t dim, double sp
 static double dead_share(const lgt_loss *loss, int64_t n_steps, int64_t dim) {
     int64_t n = n_steps < MOST_SAMPLES ? n_steps : MOST_SAMPLES;
     int moves = loss->schedule.kind != LGT_SCHEDULE_CONSTANT, dead = 0;
-    if (!moves) return start_at(loss, 0, dim, 0.05).force < dead_force;
+    if (!moves) return start_at(loss, 0, dim, 0.1).force < dead_force;
     for (int64_t i = 0; i < n; i++) {
         int64_t step = (int64_t)(((double)i + 0.5) / (double)n * (double)n_steps);
-        dead += start_at(loss, step, dim, 0.05).force < dead_force;
+        dead += start_at(loss, step, dim, 0.1).force < dead_force;
     }
     return (double)dead / (double)n;
 }
