@@ -19,6 +19,7 @@ OPTIONS = {
     "grad": ["loss", "features", "weights", "labels", "bias", "sample-weights", "class-weights", "dtype", "engine",
              "reduction", "label-smoothing", "z-loss", "ignore-label", "out"],
     "check": ["loss", "engine", "dtype", "problems", "seed"],
+    "lint": ["loss", "step", "norm", "strict", "curve", "steps", "dim", "target", "classes", "probability"],
     "losses": [],
     "info": [],
 }
