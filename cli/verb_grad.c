@@ -16,6 +16,7 @@ static const char *const reductions[] = {"mean", "sum", NULL};
 
 static const cli_option options[] = {
     CLI_OPTION_LOSS("Input"),
+    CLI_OPTION_LIKE("Input"),
     {.name = "features",
      .kind = CLI_PATH,
      .metavar = "X",
@@ -294,7 +295,7 @@ static lgt_status run(const cli_args *args, lgt_error *err) {
     problem p = {.dtype = cli_choice(args, "dtype") == 0 ? LGT_F64 : LGT_F32, .ignore_label = LGT_NO_IGNORE};
     json_t *files = json_array();
     if (cli_text(args, "ignore-label")) p.ignore_label = cli_integer(args, "ignore-label");
-    lgt_status status = lgt_loss_parse(cli_text(args, "loss"), &p.loss, err);
+    lgt_status status = cli_loss_open(args, &p.loss, err);
     if (!status && cli_text(args, "bias") && !p.loss.info->has_bias)
         status = cli_fail(err, LGT_ERR_USAGE, "--bias is %s, expected none: %s has no bias", cli_text(args, "bias"),
                           p.loss.info->name);
@@ -320,6 +321,7 @@ const cli_verb cli_verb_grad = {
              "dw.npy (C, D) and, with a bias, db.npy (C). Nothing is written when anything is wrong.\n"
              "Schedules of a loss are at step 0.",
     .examples = "  logitude grad --loss arcface:s=64,m=0.5 --features x.npy --weights w.npy --labels y.npy --out g\n"
+                "  logitude grad --loss arcface --like insightface --features x.npy --weights w.npy --labels y.npy\n"
                 "  logitude grad --loss softmax --features x.npy --weights w.npy --labels y.npy --bias b.npy --json",
     .run = run,
 };
