@@ -21,7 +21,7 @@ class Check(Case):
         for loss in self.report("losses")["losses"]:
             words = [p["words"] for p in loss["parameters"] if p["key"] == "tail"] or [[]]
             margins = [p for p in loss["parameters"] if p["role"] == "margin"]
-            wide = ["%s=%g," % (p["key"], min(2, p["high"])) for p in margins if words[0]]
+            wide = ["%s=%.3g," % (p["key"], min(2, 0.95 * p["high"])) for p in margins if words[0]]
             specs = [checked["spec"] for checked in report["losses"] if checked["name"] == loss["name"]]
             self.assertEqual(len(specs), 1 + len(words[0]))
             for word, spec in zip(words[0], specs[1:]):
