@@ -18,8 +18,16 @@ class Check(Case):
             self.assertEqual(list(loss), ["name", "spec", "problems", "dx", "dw", "db", "engine_dx", "engine_dw",
                                           "engine_db", "tolerance", "engine_tolerance", "passed"])
             self.assertLessEqual(loss["dx"], loss["tolerance"])
-        tails = [loss["spec"] for loss in report["losses"] if "m=2,tail=" in loss["spec"]]
-        self.assertEqual(len(tails), 6)
+        for loss in self.report("losses")["losses"]:
+            words = [p["words"] for p in loss["parameters"] if p["key"] == "tail"] or [[]]
+            margins = [p for p in loss["parameters"] if p["role"] == "margin"]
+            wide = ["%s=%.3g," % (p["key"], min(2, 0.95 * p["high"])) for p in margins if words[0]]
+            specs = [checked["spec"] for checked in report["losses"] if checked["name"] == loss["name"]]
+            self.assertEqual(len(specs), 1 + len(words[0]))
+            for word, spec in zip(words[0], specs[1:]):
+                self.assertIn(",tail=%s," % word, spec)
+                for margin in wide:
+                    self.assertIn(margin, spec)
 
     def test_one_loss_prints_a_table_with_its_verdict(self):
         text = self.succeeds("check", "--loss", "cosface:m=0.2", "--problems", 2, "--dtype", "f32")
@@ -48,10 +56,12 @@ class Check(Case):
 class Losses(Case):
     def test_each_loss_is_described_whole(self):
         for loss in self.report("losses")["losses"]:
-            self.assertEqual(list(loss), ["name", "title", "space", "bias", "equation", "citation", "parameters"])
-            self.assertIn(loss["space"], ("dot", "cos"))
+            self.assertEqual(list(loss), ["name", "title", "space", "bias", "equation", "citation", "parameters",
+                                          "presets"])
+            self.assertIn(loss["space"], ("dot", "cos", "cosw"))
             for param in loss["parameters"]:
-                self.assertTrue({"key", "kind", "default", "help"} <= set(param), loss["name"])
+                self.assertTrue({"key", "kind", "default", "help", "role"} <= set(param), loss["name"])
+                self.assertIn(param["role"], ("fixed", "scale", "margin", "state"))
                 self.assertEqual("words" in param, param["kind"] == "choice")
                 self.assertEqual("low" in param, param["kind"] in ("real", "integer", "angle"))
 
