@@ -220,7 +220,7 @@ static void the_attraction_of_arcface_carries_one_minus_p(void **state) {
 }
 
 /* --- 3. Conflict: "the SMALLEST angle between u and a neighbour at most 90 degrees" printed as sufficient for
- * <u, sum alpha_a P t_a> >= 0. It takes the LARGEST, or the sum itself (Eq. 88, 89). --- */
+ * <u, sum alpha_a P t_a> >= 0. It takes the LARGEST, or the sum itself (Eq. 81, 82). --- */
 
 enum { NEIGHBOURS = 5, TRIALS = 20000 };
 
@@ -388,7 +388,7 @@ static void beyond_pi_the_bare_margin_repels(void **state) {
     assert_true(measured_alpha("fold", 2.9, &change) > 0.99 && change < 0);
 }
 
-/* --- 8. -P_x dL_pga/dx = sum_a alpha_a P_x t_a printed, and called the weighted mean of the neighbours (Eq. 87). ---
+/* --- 8. -P_x dL_pga/dx = sum_a alpha_a P_x t_a printed, and called the weighted mean of the neighbours (Eq. 80). ---
  */
 
 typedef struct alignment {
