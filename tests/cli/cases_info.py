@@ -1,6 +1,7 @@
 """check, losses and info."""
 
 import json
+import math
 import os
 
 import tools
