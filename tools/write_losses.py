@@ -24,6 +24,7 @@ Every parameter is a key of a specification, `NAME:key=value,...`. Angles are ra
 
 The curves show, over the angle to the true class, the target logit z and its force -dz/dtheta, per unit of (1 - p)/|x|, of the
 loss with its defaults (dashed: the plain head without a margin). Norms are 1 unless stated, and schedules have ended.
+`logitude losses NAME --json` gives the numbers.
 '''
 SPACES = {'dot': 'dot products, `z_j = <w_j, x>`', 'cos': 'cosines, `z_j = s cos(theta_j)`',
           'cosw': 'unit classes and free features, `z_j = |x| cos(theta_j)`'}
