@@ -5,6 +5,7 @@
 
 #include "help.h"
 #include "logitude/logitude.h"
+#include "loss_curve.h"
 #include "nearest.h"
 #include "output.h"
 #include "verbs.h"
@@ -180,6 +181,7 @@ static lgt_status run(const cli_args *args, lgt_error *err) {
         losses = json_array();
         for (int i = 0; i < lgt_loss_count(); i++)
             if (!wanted || wanted == lgt_loss_at(i)) cli_append(losses, describe_loss(lgt_loss_at(i)));
+        if (wanted) cli_put_curve(json_array_get(losses, 0), wanted);
         cli_put(report, "losses", losses);
         cli_report_print(args, report);
     } else if (wanted) {

@@ -1,6 +1,7 @@
 """check, losses and info."""
 
 import json
+import math
 import os
 
 import tools
@@ -75,6 +76,17 @@ class Losses(Case):
         for part in ("equation", "source", "tail", "continuous|cosface", "default 0.5"):
             self.assertIn(part, text)
         self.assertEqual([loss["name"] for loss in self.report("losses", "arcface")["losses"]], ["arcface"])
+
+    def test_one_loss_has_a_curve(self):
+        curves = {name: self.report("losses", name)["losses"][0]["curve"] for name in ("arcface", "lsoftmax", "magface")}
+        for curve in curves.values():
+            self.assertEqual({len(curve[key]) for key in ("theta", "logit", "force")}, {181})
+            # The force is the logit's slope: central differences at 30 degrees, good to (pi/180)^2 m^2 / 6 at m = 4.
+            slope = (curve["logit"][29] - curve["logit"][31]) / (curve["theta"][31] - curve["theta"][29])
+            self.assertLess(abs(slope / curve["force"][30] - 1), 1e-3)
+        self.assertAlmostEqual(curves["arcface"]["logit"][60], 64 * math.cos(math.pi / 3 + 0.5), 12)
+        self.assertAlmostEqual(curves["magface"]["logit"][60], 64 * math.cos(math.pi / 3 + 0.625), 12)  # |x| = 60
+        self.assertEqual(curves["lsoftmax"]["logit"][90], -3 / 6)  # lambda has fallen to 5
 
     def test_the_list_has_one_line_a_loss(self):
         lines = self.succeeds("losses").splitlines()
