@@ -7,6 +7,7 @@
 #include "lint_plan.h"
 #include "logitude/logitude.h"
 #include "output.h"
+#include "session.h"
 #include "verbs.h"
 
 static const cli_option options[] = {
@@ -15,6 +16,7 @@ static const cli_option options[] = {
      .metavar = "SPEC",
      .group = "Loss",
      .help = "the loss, instead of the word: NAME[:key=value,...], see 'logitude losses'"},
+    CLI_OPTION_LIKE("Loss"),
     {.name = "step",
      .kind = CLI_INTEGER,
      .metavar = "T",
@@ -219,7 +221,7 @@ static int is_given(const cli_args *args, const char *name) {
 
 static lgt_status read_loss(const cli_args *args, lgt_loss *loss, lgt_error *err) {
     static const char *const plans[] = {"dim", "target", "classes", "probability"};
-    const char *spec = cli_text(args, "loss");
+    const char *spec = cli_text(args, "loss"), *system = cli_text(args, "like");
     if (!spec == !args->word)
         return cli_fail(err, LGT_ERR_USAGE, "lint needs one SPEC, as a word or by --loss; found %s",
                         spec ? "both" : "none");
@@ -228,7 +230,8 @@ static lgt_status read_loss(const cli_args *args, lgt_loss *loss, lgt_error *err
             return cli_fail(err, LGT_ERR_USAGE, "--%s belongs to a plan: give --steps N as well", plans[i]);
     if (is_given(args, "curve") && !cli_flag(args, "json"))
         return cli_fail(err, LGT_ERR_USAGE, "--curve is part of the JSON object: give --json as well");
-    return lgt_loss_parse(spec ? spec : args->word, loss, err);
+    if (!spec) spec = args->word;
+    return system ? lgt_loss_parse_like(spec, system, loss, err) : lgt_loss_parse(spec, loss, err);
 }
 
 static lgt_status fill(json_t *report, const cli_args *args, const lgt_loss *loss, lgt_lint *lint, lgt_error *err) {

@@ -11,8 +11,9 @@
  * 1e-8 of the gradient for s from 1 to 64; scales beyond that shrink h. A direction moves every entry at once: half. */
 static const double entry_step = 2e-4, direction_step = 1e-4, usual_scale = 64;
 static const double difference_tolerance = 1e-8, f64_tolerance = 1e-11, f32_tolerance = 2e-5;
-/* A difference may straddle a kink or jump of the loss or of its slope; moving the features this far leaves it behind,
- * and leaves a wrong formula wrong. Several tries, since the next kink of an L-Softmax of large m is near. */
+/* A difference may straddle a kink or jump of the loss or of its slope; moving features and weights this far leaves it
+ * behind, and leaves a wrong formula wrong. (Weights too: in two dimensions a kink between two classes turns with x.)
+ * Several tries, since the next kink of an L-Softmax of large m is near. */
 static const double move = 1e-2;
 enum { TRIES = 6 };
 /* Derivatives are of the size of the logits' scale over the norm; rounding is told from them down to a tenth of that.
@@ -159,6 +160,7 @@ static lgt_status check_problem(problem *p, lgt_engine engine, lgt_dtype dtype, 
     lgt_status status = compare_differences(p, scale, found, err);
     for (int t = 1; !status && t < TRIES && worst_difference(found) > difference_tolerance; t++) {
         for (int64_t i = 0; i < p->n_x; i++) p->at.x[i] *= 1 + move * (double)(i % p->dim + 1);
+        for (int64_t i = 0; i < p->n_w; i++) p->at.w[i] *= 1 + move * (double)(i % 7);
         status = compare_differences(p, scale, found, err);
     }
     return status ? status : compare_engines(p, engine, dtype, scale, found, err);
