@@ -49,8 +49,8 @@ static lgt_status descend(lgt_plan *plan, lgt_error *err) {
     double slope = dot(g, g, CLASSES * DIM), curvature = dot(g, hg, CLASSES * DIM), step = slope / curvature;
     for (int i = 0; i < CLASSES * DIM; i++) w[i] -= step * g[i];
     if ((status = lgt_plan_run(plan, &in, &second, err))) return status;
-    printf("curvature along the gradient %.4g, step %.4g: loss %.4f -> %.4f (predicted %.4f)\n", curvature / slope,
-           step, first.loss, second.loss, first.loss - step * slope / 2);
+    printf("curvature along the gradient %.4g, so a step of %.4g: loss %.4f -> %.4f\n", curvature / slope, step,
+           first.loss, second.loss);
     return LGT_OK;
 }
 
