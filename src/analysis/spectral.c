@@ -268,7 +268,7 @@ static lgt_status compute(spectral *s, double *norm, double *upper, lgt_error *e
     make_gram(s);
     find(s, norm, upper);
     *norm = ldexp(*norm, s->before + s->after);
-    *upper = ldexp(*upper, s->before + s->after) + lost;
+    *upper = nextafter(ldexp(*upper, s->before + s->after) + lost, INFINITY);
     if (!isfinite(*upper)) return lgt_fail(err, LGT_ERR_NONFINITE, "the norm of w exceeds the range of double");
     return LGT_OK;
 }
