@@ -106,7 +106,7 @@ static void rotate_basis(lanczos *l, int64_t high, int64_t low) {
 }
 
 static void restart(lanczos *l) {
-    int64_t extra = (l->used - l->top - l->bottom) / 3;
+    int64_t extra = (l->used - l->top - l->bottom) / 2;
     int64_t high = l->top ? l->top + (l->bottom ? extra / 2 : extra) : 0, low = l->bottom ? l->bottom + extra / 2 : 0;
     int64_t keep = high + low, last = l->used;
     rotate_basis(l, high, low);
