@@ -68,9 +68,10 @@ typedef struct lgt_spectrum {
 } lgt_spectrum;
 
 /* Extremal eigenpairs of the Hessian by `by`, by Lanczos' method (Eq. 126). Never forms the Hessian or an N x C matrix:
- * memory is m + 3 vectors, m = min(size, 2 (top + bottom) + 40). A value that occurs several times may be listed fewer
- * times. The same bits for any number of threads. Errors: those of lgt_plan_hvp; USAGE (a float32 plan, options out of
- * range), MEMORY. */
+ * memory is m + 3 vectors, m = min(size, 2 (top + bottom) + 40). Values that have
+ * converged are kept and the search goes on across them until it finds nothing farther out, so that copies of an
+ * eigenvalue are listed as often as they occur. The same bits for any number of threads. Errors: those of lgt_plan_hvp;
+ * USAGE (a float32 plan, options out of range), MEMORY. */
 LGT_API lgt_status lgt_plan_spectrum(lgt_context *context, lgt_plan *plan, const lgt_head_inputs *in, int by,
                                      const lgt_spectrum_options *options, lgt_spectrum *out, lgt_error *err);
 

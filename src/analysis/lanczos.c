@@ -105,23 +105,36 @@ static void rotate_basis(lanczos *l, int64_t high, int64_t low) {
     }
 }
 
-static void restart(lanczos *l) {
-    int64_t extra = (l->used - l->top - l->bottom) / 2;
-    int64_t high = l->top ? l->top + (l->bottom ? extra / 2 : extra) : 0, low = l->bottom ? l->bottom + extra / 2 : 0;
-    int64_t keep = high + low, last = l->used;
+/* Keeps `high` largest and `low` smallest pairs, and goes on with the present residual vector or with a fresh one. */
+static void restart(lanczos *l, int64_t high, int64_t low, int fresh) {
+    int64_t keep = high + low;
+    double *next = l->basis + keep * l->n;
     rotate_basis(l, high, low);
-    memmove(l->basis + keep * l->n, l->basis + last * l->n, (size_t)l->n * sizeof *l->basis);
     memset(l->t, 0, (size_t)(l->m * l->m) * sizeof *l->t);
     for (int64_t k = 0; k < keep; k++) l->t[k * l->m + k] = l->values[pair_of(l, k, high, low)];
+    if (fresh)
+        draw(l, keep);
+    else {
+        memmove(next, l->basis + l->used * l->n, (size_t)l->n * sizeof *next);
+        orthogonalise(l, next, keep, NULL);
+        lgt_unit(next, l->n, next);
+    }
     l->used = keep;
-    orthogonalise(l, l->basis + keep * l->n, keep, NULL);
-    lgt_unit(l->basis + keep * l->n, l->n, l->basis + keep * l->n);
+}
+
+static void restart_thick(lanczos *l) {
+    int64_t extra = (l->used - l->top - l->bottom) / 2, half = extra / 2;
+    if (!l->top || !l->bottom) half = extra;
+    restart(l, l->top ? l->top + half : 0, l->bottom ? l->bottom + half : 0, 0);
+}
+
+static double largest_of(const lanczos *l) {
+    return fmax(fabs(l->values[0]), fabs(l->values[l->used - 1]));
 }
 
 /* Whether every wanted pair's residual, |last component| beta, is within the limit. */
 static int has_converged(const lanczos *l, double tolerance) {
-    double largest = fmax(fabs(l->values[0]), fabs(l->values[l->used - 1]));
-    if (l->complete) return 1;
+    double largest = largest_of(l);
     for (int64_t k = 0; k < l->top + l->bottom; k++) {
         double last = l->ritz[pair_of(l, k, l->top, l->bottom) * l->used + l->used - 1];
         if (fabs(last) * l->beta > tolerance * largest) return 0;
@@ -132,7 +145,7 @@ static int has_converged(const lanczos *l, double tolerance) {
 /* The wanted vectors' Rayleigh quotients and residuals, by one more product each. */
 static lgt_status report(lanczos *l, double tolerance, lgt_spectrum *out, lgt_error *err) {
     int64_t count = l->top + l->bottom;
-    double largest = fmax(fabs(l->values[0]), fabs(l->values[l->used - 1]));
+    double largest = largest_of(l);
     double *product = l->basis + l->m * l->n;
     rotate_basis(l, l->top, l->bottom);
     out->converged = 1;
@@ -152,8 +165,19 @@ static lgt_status report(lanczos *l, double tolerance, lgt_spectrum *out, lgt_er
     return LGT_OK;
 }
 
+/* How far out the wanted values lie; no step brings them back. */
+static double reach_of(const lanczos *l) {
+    double sum = 0;
+    for (int64_t k = 0; k < l->top; k++) sum += l->values[k];
+    for (int64_t k = 0; k < l->bottom; k++) sum -= l->values[l->used - 1 - k];
+    return sum;
+}
+
+/* One start vector meets every eigenvalue once, whatever its multiplicity: what has converged is kept and a vector
+ * across it started from, until that finds nothing farther out. */
 static lgt_status iterate(lanczos *l, const lgt_spectrum_options *options, lgt_error *err) {
     int64_t most = lgt_max64(options->max_products - l->top - l->bottom, l->top + l->bottom);
+    double reach = -INFINITY;
     draw(l, 0);
     for (;;) {
         while (l->used < l->m && (l->n_products < most || l->used < l->top + l->bottom)) {
@@ -161,9 +185,15 @@ static lgt_status iterate(lanczos *l, const lgt_spectrum_options *options, lgt_e
             if (status) return status;
         }
         solve(l);
-        /* Products computed in double cannot do better than some roundings. */
-        if (l->n_products >= most || has_converged(l, options->tolerance / 2)) return LGT_OK;
-        restart(l);
+        if (l->n_products >= most || l->complete) return LGT_OK;
+        if (!has_converged(l, options->tolerance / 2)) {
+            restart_thick(l);
+            continue;
+        }
+        double before = reach;
+        reach = reach_of(l);
+        if (reach - before <= options->tolerance * largest_of(l)) return LGT_OK;
+        restart(l, l->top, l->bottom, 1);
     }
 }
 
