@@ -288,6 +288,23 @@ static void restarts_reach_the_tolerance_and_too_few_products_are_admitted(void 
     free(d);
 }
 
+/* One start vector meets a value once; what lies across the found ones holds its copies. */
+static void copies_of_an_eigenvalue_are_all_listed(void **state) {
+    (void)state;
+    enum { N = 400 };
+    double d[N];
+    diagonal a = {N, 0, 0, d};
+    lgt_spectrum_options options;
+    found f;
+    lgt_spectrum_options_init(&options);
+    options.top = 4, options.bottom = 6;
+    for (int k = 0; k < N; k++) d[k] = k < 3 ? 5 : k < 8 ? -1 : (double)k / N;
+    lgt_spectrum s = solve_diagonal(&a, &options, &f);
+    const double wanted[] = {5, 5, 5, 1 - 1.0 / N, 8.0 / N, -1, -1, -1, -1, -1};
+    assert_true(s.converged && s.n_found == 10);
+    for (int k = 0; k < 10; k++) assert_at_most(fabs(f.values[k] - wanted[k]), agreement, "value");
+}
+
 static void small_flat_and_absent_spaces_are_exhausted(void **state) {
     (void)state;
     static const double d[] = {2, 2, 2, -1, 0}, zeros[500] = {0};
@@ -400,6 +417,7 @@ int main(void) {
         cmocka_unit_test(softmax_is_convex_in_the_weights_alone),
         cmocka_unit_test(threads_and_seeds_do_as_they_should),
         cmocka_unit_test(restarts_reach_the_tolerance_and_too_few_products_are_admitted),
+        cmocka_unit_test(copies_of_an_eigenvalue_are_all_listed),
         cmocka_unit_test(small_flat_and_absent_spaces_are_exhausted),
         cmocka_unit_test(dense_eigenvectors_are_orthonormal_and_diagonalise),
         cmocka_unit_test(what_has_no_hessian_or_no_sense_is_refused),
