@@ -138,7 +138,7 @@ typedef struct lgt_crowd_bend {
 
 /* Whether the loss bends other logits than the target's. */
 LGT_API int lgt_loss_bends_crowd(const lgt_loss *loss);
-/* That bend for a row at `pair`; above = 2 where there is none. */
+/* That bend for a row at `pair`; above = infinity where there is none. */
 LGT_API void lgt_loss_crowd(const lgt_loss *loss, const lgt_pair *pair, int64_t step, lgt_crowd_bend *out);
 
 #ifdef __cplusplus

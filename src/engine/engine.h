@@ -11,20 +11,32 @@ typedef struct lgt_problem {
     lgt_loss loss;
     lgt_plan_options options;
     int64_t dim, n_classes;
-    double scale;      /* u_j = scale * product (+ b_j): s in COS, 1 in DOT */
-    double least_norm; /* COS: shorter vectors have no direction (Eq. 14); 0 in DOT */
+    int64_t centres;    /* rows of w a class has */
+    int unit_x, unit_w; /* whether products are taken of directions: both in COS, w in COSW, none in DOT */
+    int bends_crowd;
+    double scale;      /* u_j = scale * product (+ b_j): s in COS, 1 elsewhere */
+    double least_norm; /* shorter vectors have no direction (Eq. 14); 0 in DOT */
     int gradient;      /* LGT_GRADIENT_... of loss/definition.h */
 } lgt_problem;
 
-/* One run. Shapes, types and labels are right; values of x and w are not known to be finite. */
+/* What stands in lgt_batch.target for a row without a class of its own. */
+enum { LGT_TARGET_IGNORED = -1, LGT_TARGET_SOFT = -2 };
+
+/* One run. Shapes, types and labels are right; values of x, w and the directions are not known to be finite. */
 typedef struct lgt_batch {
     lgt_view x, w, b; /* b.data may be NULL */
     int64_t n_rows, step;
-    const int64_t *target;     /* (N) class of the row, or -1: ignored */
+    const int64_t *target;     /* (N) class of the row, or LGT_TARGET_... */
     const double *coefficient; /* (N) dJ/dL_i: 0 where ignored */
+    lgt_view soft;             /* (N, C) targets of the soft rows */
+    const double *margins;     /* (C) in place of the loss's margin, or NULL */
+    const double *scales;      /* (C) in place of its scale, or NULL */
+    const double *qualities;   /* (N) in place of |x|, or NULL */
+    lgt_loss loss;             /* of the problem, with the state of this run */
     lgt_mut dx, dw, db;        /* data NULL: not wanted */
     int accumulate;
-    double *loss, *lse;                  /* (N) written: L_i (0 where ignored), log sum exp */
+    const lgt_direction *along;          /* not NULL: dx, dw and db are those of the Hessian-vector product */
+    double *loss_rows, *lse;             /* (N) written: L_i (0 where ignored), log sum exp */
     int64_t *top1;                       /* (N) written: largest plain logit, the lowest class of equals */
     int64_t n_zero_rows, n_zero_classes; /* written */
 } lgt_batch;

@@ -9,7 +9,7 @@
 
 /* Whether the angle enters at all: plain softmax needs neither norms nor directions. */
 static int is_angular(const lgt_problem *p) {
-    return p->loss.info->space == LGT_SPACE_COS || lgt_loss_definition_of(&p->loss)->bend != NULL;
+    return p->unit_w || lgt_loss_definition_of(&p->loss)->bend != NULL;
 }
 
 int lgt_ray_load(const lgt_problem *problem, lgt_view view, int64_t i, lgt_ray *ray) {
@@ -21,6 +21,49 @@ int lgt_ray_load(const lgt_problem *problem, lgt_view view, int64_t i, lgt_ray *
         for (int64_t k = 0; k < problem->dim; k++) ray->unit[k] = 0;
     }
     return 1;
+}
+
+int64_t lgt_target_load(const lgt_problem *problem, const lgt_batch *batch, const lgt_ray *x, int64_t y, lgt_ray *w) {
+    int64_t first = y * problem->centres, best = 0, k = 0;
+    double most = -INFINITY;
+    for (; problem->centres > 1 && k < problem->centres; k++) {
+        if (!lgt_ray_load(problem, batch->w, first + k, w)) return -1;
+        double c = lgt_dot(x->unit, w->unit, problem->dim);
+        if (c > most) most = c, best = k;
+    }
+    return lgt_ray_load(problem, batch->w, first + best, w) ? first + best : -1;
+}
+
+double lgt_class_scale(const lgt_problem *problem, const lgt_batch *batch, int64_t j) {
+    return batch->scales ? batch->scales[j] : problem->scale;
+}
+
+/* The loss as it is for rows of class y. */
+static lgt_loss loss_of_class(const lgt_batch *batch, int64_t y) {
+    lgt_loss loss = batch->loss;
+    if (batch->margins) loss.values[lgt_loss_param_of(loss.info, LGT_ROLE_MARGIN)] = batch->margins[y];
+    if (batch->scales) loss.values[lgt_loss_param_of(loss.info, LGT_ROLE_SCALE)] = batch->scales[y];
+    return loss;
+}
+
+static lgt_pair pair_of(const lgt_batch *batch, int64_t i, const lgt_angle *angle, const lgt_ray *x, const lgt_ray *w) {
+    double quality = batch->qualities ? batch->qualities[i] : x->norm;
+    return (lgt_pair){angle->c, angle->sine, angle->theta, x->norm, w->norm, quality};
+}
+
+lgt_bend lgt_target_bend(const lgt_problem *problem, const lgt_batch *batch, int64_t i, const lgt_ray *x,
+                         const lgt_ray *w, lgt_angle *angle) {
+    lgt_bend bend;
+    int directed = x->norm > 0 && w->norm > 0;
+    *angle = (lgt_angle){0, 1, LGT_PI / 2};
+    if (directed) *angle = lgt_angle_between(x->unit, w->unit, problem->dim, NULL, NULL);
+    lgt_pair pair = pair_of(batch, i, angle, x, w);
+    lgt_loss loss = loss_of_class(batch, batch->target[i]);
+    lgt_loss_bend(&loss, &pair, batch->step, &bend);
+    if (problem->unit_w && !directed)
+        return (lgt_bend){
+            .value = bend.value, .penalty = bend.penalty, .penalty_r = bend.penalty_r, .penalty_r_r = bend.penalty_r_r};
+    return bend;
 }
 
 /* 0 / 0 := 0: a vector without a direction feels no force. */
@@ -36,79 +79,93 @@ static double unit_factor(const lgt_angle *angle, double tangential, double radi
     return norm > 0 ? 1 / norm : 0;
 }
 
-/* DOT: u_y's gradient is w_y itself, kept whole so that it holds at x = 0; the bend adds to it. */
-static void differentiate_dot(const lgt_problem *p, const lgt_angle *angle, const lgt_pair *pair, const lgt_bend *bend,
-                              lgt_target *t) {
-    t->x_plain = t->w_plain = 1;
-    t->x_tangent = over(-bend->d_theta, pair->r);
-    t->w_tangent = over(-bend->d_theta, pair->q);
-    t->x_radial = bend->d_r;
-    t->w_radial = bend->d_q;
-    if (p->gradient != LGT_GRADIENT_UNIT) return;
-    double x_unit =
-        unit_factor(angle, angle->sine + over(t->x_tangent, pair->q), angle->c + over(t->x_radial, pair->q));
-    double w_unit =
-        unit_factor(angle, angle->sine + over(t->w_tangent, pair->r), angle->c + over(t->w_radial, pair->r));
-    t->x_plain *= x_unit, t->x_tangent *= x_unit, t->x_radial *= x_unit;
-    t->w_plain *= w_unit, t->w_tangent *= w_unit, t->w_radial *= w_unit;
-}
+/* One side of the pair: the gradient at a vector of norm n, whose logit's product is taken of its direction or not. */
+typedef struct side {
+    double plain, tangent, radial;
+} side;
 
-/* COS: u_y = s cos(theta) has the force s sin(theta) along the tangent, and the bend adds -d_theta. */
-static void differentiate_cos(const lgt_problem *p, const lgt_angle *angle, const lgt_pair *pair, const lgt_bend *bend,
-                              lgt_target *t) {
-    double force = p->scale * angle->sine - bend->d_theta;
-    t->x_plain = t->w_plain = 0;
-    t->x_tangent = over(force, pair->r);
-    t->w_tangent = over(force, pair->q);
-    t->x_radial = bend->d_r;
-    t->w_radial = bend->d_q;
-    if (p->gradient != LGT_GRADIENT_UNIT) return;
-    double x_unit = unit_factor(angle, force / p->scale, bend->d_r * pair->r / p->scale);
-    double w_unit = unit_factor(angle, force / p->scale, bend->d_q * pair->q / p->scale);
-    t->x_tangent *= x_unit, t->x_radial *= x_unit;
-    t->w_tangent *= w_unit, t->w_radial *= w_unit;
-}
-
-lgt_target lgt_target_measure(const lgt_problem *problem, const lgt_ray *x, const lgt_ray *w, double bias,
-                              int64_t step) {
-    lgt_target target = {.x_plain = 1, .w_plain = 1};
-    lgt_angle angle = {0, 1, LGT_PI / 2};
-    lgt_bend bend;
-    int cosine = problem->loss.info->space == LGT_SPACE_COS;
-    if (!cosine) target.plain = lgt_dot(w->value, x->value, problem->dim) + bias;
-    if (is_angular(problem)) {
-        if (x->norm > 0 && w->norm > 0) angle = lgt_angle_between(x->unit, w->unit, problem->dim, NULL, NULL);
-        if (cosine) target.plain = problem->scale * angle.c;
-        lgt_pair pair = {angle.c, angle.sine, angle.theta, x->norm, w->norm, x->norm};
-        lgt_loss_bend(&problem->loss, &pair, step, &bend);
-        target.z = target.plain + bend.value;
-        if (problem->gradient == LGT_GRADIENT_DETACHED) bend = (lgt_bend){0};
-        if (cosine)
-            differentiate_cos(problem, &angle, &pair, &bend, &target);
-        else
-            differentiate_dot(problem, &angle, &pair, &bend, &target);
+/* `unit` (s / n) sin(theta) along the tangent, and the bend adds -d_theta / n; else the other vector itself is kept
+ * whole, so that it holds at a vector of 0, and the bend adds to it. size: what the plain gradient's length is a
+ * multiple of, s / n, |w| or 1. */
+static side differentiate(const lgt_problem *p, const lgt_angle *angle, int unit, double s, double n, double size,
+                          double d_theta, double d_norm) {
+    side at = {.radial = d_norm};
+    if (unit) {
+        at.tangent = over(s * angle->sine - d_theta, n);
     } else {
-        target.z = target.plain;
+        at.plain = 1;
+        at.tangent = over(-d_theta, n);
     }
+    if (p->gradient != LGT_GRADIENT_UNIT) return at;
+    double tangential = at.plain * angle->sine + over(at.tangent, size);
+    double factor = unit_factor(angle, tangential, at.plain * angle->c + over(at.radial, size));
+    return (side){factor * at.plain, factor * at.tangent, factor * at.radial};
+}
+
+/* p(w) and p(x) of lgt_target. */
+static const double *product_side(const lgt_ray *ray, int unit) {
+    return unit ? ray->unit : ray->value;
+}
+
+static void measure_angular(const lgt_problem *p, const lgt_batch *batch, int64_t i, const lgt_ray *x, const lgt_ray *w,
+                            double s, lgt_target *t) {
+    lgt_angle angle;
+    lgt_bend bend = lgt_target_bend(p, batch, i, x, w, &angle);
+    /* How long the other vector is in the product: 1 where its direction counts. */
+    double of_w = p->unit_w ? 1 : w->norm, of_x = p->unit_x ? 1 : x->norm;
+    if (p->unit_w) t->plain = s * of_x * angle.c;
+    t->z = t->plain + bend.value;
+    t->penalty = bend.penalty;
+    t->penalty_slope = bend.penalty_r;
+    if (p->bends_crowd) {
+        lgt_pair pair = pair_of(batch, i, &angle, x, w);
+        lgt_loss loss = loss_of_class(batch, batch->target[i]);
+        lgt_loss_crowd(&loss, &pair, batch->step, &t->crowd);
+    }
+    if (p->gradient == LGT_GRADIENT_DETACHED) bend = (lgt_bend){0};
+    side to_x = differentiate(p, &angle, p->unit_x, s * of_w, x->norm, p->unit_x ? over(s, x->norm) : of_w,
+                              bend.d_theta, bend.d_r);
+    side to_w = differentiate(p, &angle, p->unit_w, s * of_x, w->norm, p->unit_w ? over(s * of_x, w->norm) : of_x,
+                              bend.d_theta, bend.d_q);
+    if (p->unit_w && x->norm == 0) to_x.plain = 0;
+    t->x_plain = to_x.plain, t->x_tangent = to_x.tangent, t->x_radial = to_x.radial;
+    t->w_plain = to_w.plain, t->w_tangent = to_w.tangent, t->w_radial = to_w.radial;
+}
+
+lgt_target lgt_target_measure(const lgt_problem *problem, const lgt_batch *batch, int64_t i, const lgt_ray *x,
+                              const lgt_ray *w) {
+    lgt_target target = {.x_plain = 1, .w_plain = 1, .crowd = {INFINITY, 1, 0}};
+    int64_t y = batch->target[i];
+    if (!problem->unit_w) {
+        double bias = 0;
+        if (batch->b.data)
+            bias = batch->b.dtype == LGT_F64 ? ((const double *)batch->b.data)[y]
+                                             : (double)((const float *)batch->b.data)[y];
+        target.plain = lgt_dot(w->value, x->value, problem->dim) + bias;
+    }
+    target.z = target.plain;
+    if (is_angular(problem)) measure_angular(problem, batch, i, x, w, lgt_class_scale(problem, batch, y), &target);
     return target;
 }
 
 /* out += g (plain from + tangent t + radial at^), t the unit tangent at `at` towards `to`. */
-static void add_gradient(const lgt_problem *problem, double plain, double tangent, double radial, const lgt_ray *at,
-                         const lgt_ray *to, double g, double *out, double *scratch) {
-    if (plain != 0)
-        for (int64_t k = 0; k < problem->dim; k++) out[k] += g * plain * to->value[k];
-    if (at->norm == 0 || (tangent == 0 && radial == 0)) return;
+static void add_gradient(const lgt_problem *problem, side s, const lgt_ray *at, const lgt_ray *to, const double *from,
+                         double g, double *out, double *scratch) {
+    if (s.plain != 0)
+        for (int64_t k = 0; k < problem->dim; k++) out[k] += g * s.plain * from[k];
+    if (at->norm == 0 || (s.tangent == 0 && s.radial == 0)) return;
     lgt_angle_between(at->unit, to->unit, problem->dim, scratch, NULL);
-    for (int64_t k = 0; k < problem->dim; k++) out[k] += g * (tangent * scratch[k] + radial * at->unit[k]);
+    for (int64_t k = 0; k < problem->dim; k++) out[k] += g * (s.tangent * scratch[k] + s.radial * at->unit[k]);
 }
 
 void lgt_target_add_dx(const lgt_problem *problem, const lgt_target *target, const lgt_ray *x, const lgt_ray *w,
                        double g, double *out, double *scratch) {
-    add_gradient(problem, target->x_plain, target->x_tangent, target->x_radial, x, w, g, out, scratch);
+    side s = {target->x_plain, target->x_tangent, target->x_radial};
+    add_gradient(problem, s, x, w, product_side(w, problem->unit_w), g, out, scratch);
 }
 
 void lgt_target_add_dw(const lgt_problem *problem, const lgt_target *target, const lgt_ray *x, const lgt_ray *w,
                        double g, double *out, double *scratch) {
-    add_gradient(problem, target->w_plain, target->w_tangent, target->w_radial, w, x, g, out, scratch);
+    side s = {target->w_plain, target->w_tangent, target->w_radial};
+    add_gradient(problem, s, w, x, product_side(x, problem->unit_x), g, out, scratch);
 }

@@ -1,16 +1,10 @@
-/* The attraction: the target logit of one row and its gradients, in double, in tangent form (Eq. 5, 9). */
+/* The attraction: the target logit of one row, its gradients and their motion, in double, in tangent form (Eq. 5, 9).
+ */
 #ifndef LGT_ENGINE_TARGET_H
 #define LGT_ENGINE_TARGET_H
 
 #include "engine/engine.h"
-
-/* z_y and its derivatives in bounded pieces:
- *   dz_y/dx = x_plain w_y + x_tangent t_x + x_radial x^,    dz_y/dw_y = w_plain x + w_tangent t_w + w_radial w^_y. */
-typedef struct lgt_target {
-    double z, plain; /* bent and plain target logit */
-    double x_plain, x_tangent, x_radial;
-    double w_plain, w_tangent, w_radial;
-} lgt_target;
+#include "math/sphere.h"
 
 /* One vector of a pair, in double: its values, its direction and its norm; direction and norm are 0 where there is none
  * (Eq. 14). */
@@ -19,12 +13,36 @@ typedef struct lgt_ray {
     double norm;
 } lgt_ray;
 
+/* z_y and its derivatives in bounded pieces, with p(v) = v^ where products are taken of directions and v elsewhere:
+ *   dz_y/dx = x_plain p(w_y) + x_tangent t_x + x_radial x^,    dz_y/dw_y = w_plain p(x) + w_tangent t_w + w_radial
+ * w^_y; and what the loss adds to L for the norm of x. */
+typedef struct lgt_target {
+    int64_t row;     /* of w: the class, or the nearest of its centres */
+    double z, plain; /* bent and plain target logit */
+    double x_plain, x_tangent, x_radial;
+    double w_plain, w_tangent, w_radial;
+    double penalty, penalty_slope;
+    lgt_crowd_bend crowd; /* what the row does to the other classes' logits */
+} lgt_target;
+
 /* Loads row i of a view into ray->value and measures it. Returns 0 when it holds a NaN or an infinity. */
 int lgt_ray_load(const lgt_problem *problem, lgt_view view, int64_t i, lgt_ray *ray);
 
-/* The target logit of row x and class w_y with bias b. */
-lgt_target lgt_target_measure(const lgt_problem *problem, const lgt_ray *x, const lgt_ray *w, double bias,
-                              int64_t step);
+/* Loads the row of w that stands for class y before x: y's own, or that of its nearest centre. Returns its index, or -1
+ * when one of them is not finite. */
+int64_t lgt_target_load(const lgt_problem *problem, const lgt_batch *batch, const lgt_ray *x, int64_t y, lgt_ray *w);
+
+/* The scale of the products with class j (Eq. 34). */
+double lgt_class_scale(const lgt_problem *problem, const lgt_batch *batch, int64_t j);
+
+/* The bend of row i, whose class has the row `w` of weights, and the angle between them (Eq. 5, 33). Where x or w has
+ * no direction and the space needs one, only the value is kept. */
+lgt_bend lgt_target_bend(const lgt_problem *problem, const lgt_batch *batch, int64_t i, const lgt_ray *x,
+                         const lgt_ray *w, lgt_angle *angle);
+
+/* The target of row i: everything but `row`. */
+lgt_target lgt_target_measure(const lgt_problem *problem, const lgt_batch *batch, int64_t i, const lgt_ray *x,
+                              const lgt_ray *w);
 
 /* out += g dz_y/dx, out += g dz_y/dw_y, both (dim). scratch (dim). */
 void lgt_target_add_dx(const lgt_problem *problem, const lgt_target *target, const lgt_ray *x, const lgt_ray *w,

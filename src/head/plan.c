@@ -1,21 +1,13 @@
-/* Plans: options checked, an engine chosen, weights of rows worked out, and the results summed. */
+/* Plans: options checked, an engine chosen, runs and Hessian-vector products made, the results summed. */
 #include <math.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "head/batch.h"
 #include "head/checks.h"
 #include "head/problem.h"
-
-struct lgt_plan {
-    const lgt_head *head;
-    lgt_problem problem;
-    const lgt_engine_vtable *engine;
-    void *state;
-    int64_t bytes;
-    int64_t *target, *top1;           /* (max_rows) */
-    double *coefficient, *loss, *lse; /* (max_rows) */
-};
+#include "loss/definition.h"
 
 void lgt_plan_options_init(lgt_plan_options *options) {
     memset(options, 0, sizeof *options);
@@ -44,14 +36,21 @@ static lgt_status check_options(const lgt_plan_options *o, lgt_error *err) {
 
 static lgt_status plan_buffers(lgt_plan *plan, lgt_error *err) {
     lgt_context *context = plan->head->context;
-    int64_t n = plan->problem.options.max_rows;
+    int64_t n = plan->problem.options.max_rows, d = plan->problem.dim;
+    int64_t vectors = lgt_loss_definition_of(&plan->problem.loss)->move ? 4 : 0;
     lgt_status status;
     if ((status = LGT_NEW(context, &plan->target, n, err)) || (status = LGT_NEW(context, &plan->top1, n, err)) ||
         (status = LGT_NEW(context, &plan->coefficient, n, err)) || (status = LGT_NEW(context, &plan->loss, n, err)) ||
-        (status = LGT_NEW(context, &plan->lse, n, err)))
+        (status = LGT_NEW(context, &plan->lse, n, err)) ||
+        (status = lgt_alloc_zero(context, d, (size_t)vectors * sizeof(double), (void *)&plan->vectors, err)))
         return status;
+    if (vectors) {
+        plan->x = (lgt_ray){plan->vectors, plan->vectors + d, 0};
+        plan->w = (lgt_ray){plan->vectors + 2 * d, plan->vectors + 3 * d, 0};
+    }
     status = plan->engine->plan(&plan->problem, &plan->state, &plan->bytes, err);
     plan->bytes += n * (int64_t)(2 * sizeof(int64_t) + 3 * sizeof(double)) + (int64_t)sizeof *plan;
+    plan->bytes += vectors * d * (int64_t)sizeof(double);
     return status;
 }
 
@@ -83,6 +82,7 @@ void lgt_plan_free(lgt_plan *plan) {
     if (!plan) return;
     lgt_context *context = plan->head->context;
     plan->engine->release(&plan->problem, plan->state);
+    lgt_release(context, plan->vectors);
     lgt_release(context, plan->lse);
     lgt_release(context, plan->loss);
     lgt_release(context, plan->coefficient);
@@ -95,111 +95,105 @@ int64_t lgt_plan_bytes(const lgt_plan *plan) {
     return plan->bytes;
 }
 
-static lgt_status check_inputs(const lgt_plan *plan, const lgt_head_inputs *in, lgt_error *err) {
+/* Places for what is by x, w and b. */
+static lgt_status check_places(const lgt_plan *plan, const lgt_head_inputs *in, const char *const names[3], lgt_mut x,
+                               lgt_mut w, lgt_mut b, lgt_error *err) {
     const lgt_problem *p = &plan->problem;
     lgt_dtype dtype = p->options.dtype;
-    int64_t n = in->x.rows;
-    if (n < 0 || n > p->options.max_rows)
-        return lgt_fail(err, LGT_ERR_USAGE, "x has %lld rows, the plan allows %lld", (long long)n,
-                        (long long)p->options.max_rows);
-    if (in->step < 0) return lgt_fail(err, LGT_ERR_USAGE, "step is %lld", (long long)in->step);
-    if (n > 0 && !in->labels) return lgt_fail(err, LGT_ERR_USAGE, "labels are missing");
-    if (in->upstream && p->options.reduction != LGT_REDUCTION_NONE)
-        return lgt_fail(err, LGT_ERR_USAGE, "upstream gradients need the reduction none");
-    lgt_status status;
-    if ((status = lgt_check_view("x", in->x, n, p->dim, dtype, err)) ||
-        (status = lgt_check_view("w", in->w, p->n_classes, p->dim, dtype, err)) ||
-        (status = lgt_check_bias(plan->head, in->b, dtype, err)) ||
-        (status = lgt_check_numbers("sample_weights", in->sample_weights, n, 0, err)) ||
-        (status = lgt_check_numbers("class_weights", in->class_weights, p->n_classes, 0, err)) ||
-        (status = lgt_check_numbers("upstream", in->upstream, n, -INFINITY, err)))
-        return status;
-    return LGT_OK;
-}
-
-static lgt_status check_outputs(const lgt_plan *plan, const lgt_head_inputs *in, const lgt_head_outputs *out,
-                                lgt_error *err) {
-    const lgt_problem *p = &plan->problem;
-    lgt_dtype dtype = p->options.dtype;
-    int any = out->dx.data || out->dw.data || out->db.data;
     lgt_status status = LGT_OK;
-    if (any && p->options.loss_only)
-        return lgt_fail(err, LGT_ERR_USAGE, "the plan was made with loss_only, but gradients are wanted");
-    if (any && p->options.reduction == LGT_REDUCTION_NONE && !in->upstream)
-        return lgt_fail(err, LGT_ERR_USAGE, "with the reduction none gradients need upstream, which is missing");
-    if (out->db.data && !in->b.data) return lgt_fail(err, LGT_ERR_USAGE, "db is wanted, but there is no bias");
-    if (out->dx.data) status = lgt_check_mut("dx", out->dx, in->x.rows, p->dim, dtype, err);
-    if (!status && out->dw.data) status = lgt_check_mut("dw", out->dw, p->n_classes, p->dim, dtype, err);
-    if (!status && out->db.data) status = lgt_check_mut("db", out->db, 1, p->n_classes, dtype, err);
+    if (b.data && !in->b.data) return lgt_fail(err, LGT_ERR_USAGE, "%s is wanted, but there is no bias", names[2]);
+    if (x.data) status = lgt_check_mut(names[0], x, in->x.rows, p->dim, dtype, err);
+    if (!status && w.data) status = lgt_check_mut(names[1], w, p->n_classes * p->centres, p->dim, dtype, err);
+    if (!status && b.data) status = lgt_check_mut(names[2], b, 1, p->n_classes, dtype, err);
     return status;
 }
 
-/* Labels become targets, and a_i = sample_i * class_{y_i} the coefficients; returns their sum in *weight. */
-static lgt_status weigh_rows(lgt_plan *plan, const lgt_head_inputs *in, double *weight, lgt_error *err) {
-    const lgt_problem *p = &plan->problem;
-    *weight = 0;
-    for (int64_t i = 0; i < in->x.rows; i++) {
-        int64_t y = in->labels[i];
-        int ignored = y == p->options.ignore_label;
-        if (!ignored && (y < 0 || y >= p->n_classes))
-            return lgt_fail(err, LGT_ERR_DATA, "labels: row %lld is %lld, expected 0 to %lld", (long long)i,
-                            (long long)y, (long long)p->n_classes - 1);
-        double a = in->sample_weights ? in->sample_weights[i] : 1;
-        if (!ignored && in->class_weights) a *= in->class_weights[y];
-        plan->target[i] = ignored ? -1 : y;
-        plan->coefficient[i] = ignored ? 0 : a;
-        *weight += plan->coefficient[i];
-    }
-    return LGT_OK;
-}
-
-/* Coefficients dJ/dL_i from the weights a_i (maths, section "Reductions"). */
-static void reduce_rows(lgt_plan *plan, const lgt_head_inputs *in, double weight) {
-    lgt_reduction reduction = plan->problem.options.reduction;
-    for (int64_t i = 0; i < in->x.rows; i++) {
-        if (reduction == LGT_REDUCTION_MEAN) plan->coefficient[i] = weight > 0 ? plan->coefficient[i] / weight : 0;
-        if (reduction == LGT_REDUCTION_NONE && in->upstream) plan->coefficient[i] *= in->upstream[i];
-    }
-}
-
-static void summarize(const lgt_plan *plan, const lgt_head_inputs *in, lgt_head_outputs *out) {
-    int64_t n = in->x.rows;
+static void summarize(const lgt_plan *plan, const lgt_batch *batch, const lgt_head_inputs *in, lgt_head_outputs *out) {
+    int64_t n = batch->n_rows;
+    int first = lgt_loss_param_of(batch->loss.info, LGT_ROLE_STATE), n_state = lgt_loss_n_state(batch->loss.info);
     out->loss = 0;
     out->n_used = out->n_correct = 0;
     for (int64_t i = 0; i < n; i++) {
-        if (plan->target[i] < 0) continue;
+        if (plan->target[i] == LGT_TARGET_IGNORED) continue;
         out->loss += plan->coefficient[i] * plan->loss[i];
         out->n_used++;
-        out->n_correct += plan->top1[i] == plan->target[i];
+        out->n_correct += in->labels && plan->top1[i] == in->labels[i];
     }
+    out->n_zero_rows = batch->n_zero_rows;
+    out->n_zero_classes = batch->n_zero_classes;
+    for (int k = 0; k < n_state; k++) out->state[k] = batch->loss.values[first + k];
     if (out->loss_rows && n) memcpy(out->loss_rows, plan->loss, (size_t)n * sizeof(double));
     if (out->lse && n) memcpy(out->lse, plan->lse, (size_t)n * sizeof(double));
     if (out->top1 && n) memcpy(out->top1, plan->top1, (size_t)n * sizeof(int64_t));
 }
 
 lgt_status lgt_plan_run(lgt_plan *plan, const lgt_head_inputs *in, lgt_head_outputs *out, lgt_error *err) {
+    static const char *const names[] = {"dx", "dw", "db"};
+    int any = out->dx.data || out->dw.data || out->db.data;
+    lgt_batch batch;
     lgt_status status;
-    if ((status = check_inputs(plan, in, err)) || (status = check_outputs(plan, in, out, err)) ||
-        (status = weigh_rows(plan, in, &out->weight, err)))
+    if (any && plan->problem.options.loss_only)
+        return lgt_fail(err, LGT_ERR_USAGE, "the plan was made with loss_only, but gradients are wanted");
+    if ((status = lgt_batch_prepare(plan, in, any, &batch, &out->weight, err)) ||
+        (status = check_places(plan, in, names, out->dx, out->dw, out->db, err)))
         return status;
-    reduce_rows(plan, in, out->weight);
-    lgt_batch batch = {.x = in->x,
-                       .w = in->w,
-                       .b = in->b,
-                       .n_rows = in->x.rows,
-                       .step = in->step,
-                       .target = plan->target,
-                       .coefficient = plan->coefficient,
-                       .dx = out->dx,
-                       .dw = out->dw,
-                       .db = out->db,
-                       .accumulate = out->accumulate,
-                       .loss = plan->loss,
-                       .lse = plan->lse,
-                       .top1 = plan->top1};
+    batch.dx = out->dx, batch.dw = out->dw, batch.db = out->db;
+    batch.accumulate = out->accumulate;
     if ((status = plan->engine->run(&plan->problem, plan->state, &batch, err))) return status;
-    out->n_zero_rows = batch.n_zero_rows;
-    out->n_zero_classes = batch.n_zero_classes;
-    summarize(plan, in, out);
+    summarize(plan, &batch, in, out);
+    return lgt_succeed(err);
+}
+
+static lgt_status check_direction(const lgt_plan *plan, const lgt_head_inputs *in, const lgt_direction *along,
+                                  lgt_error *err) {
+    const lgt_problem *p = &plan->problem;
+    lgt_dtype dtype = p->options.dtype;
+    lgt_status status = LGT_OK;
+    if (along->b.data && !in->b.data)
+        return lgt_fail(err, LGT_ERR_USAGE, "a direction of b is given, but there is no bias");
+    if (along->x.data) status = lgt_check_view("the direction of x", along->x, in->x.rows, p->dim, dtype, err);
+    if (!status && along->w.data)
+        status = lgt_check_view("the direction of w", along->w, p->n_classes * p->centres, p->dim, dtype, err);
+    if (!status && along->b.data) status = lgt_check_bias(plan->head, along->b, dtype, err);
+    return status;
+}
+
+/* Second derivatives grow as 1/|x|^2: short vectors may have ones that no number holds. */
+static lgt_status check_range(const char *name, lgt_mut place, lgt_error *err) {
+    for (int64_t i = 0; place.data && i < place.rows; i++)
+        for (int64_t k = 0; k < place.cols; k++) {
+            int64_t at = i * place.ld + k;
+            int finite = place.dtype == LGT_F64 ? isfinite(((const double *)place.data)[at])
+                                                : isfinite(((const float *)place.data)[at]);
+            if (!finite)
+                return lgt_fail(err, LGT_ERR_NONFINITE, "%s: row %lld exceeds the range of %s", name, (long long)i,
+                                lgt_dtype_name(place.dtype));
+        }
+    return LGT_OK;
+}
+
+lgt_status lgt_plan_hvp(lgt_plan *plan, const lgt_head_inputs *in, const lgt_direction *along, lgt_hvp *out,
+                        lgt_error *err) {
+    static const char *const names[] = {"hvp_x", "hvp_w", "hvp_b"};
+    const lgt_problem *p = &plan->problem;
+    lgt_batch batch;
+    lgt_status status;
+    double weight;
+    if (!p->options.second_order)
+        return lgt_fail(err, LGT_ERR_USAGE, "the plan was made without second_order, but a product is wanted");
+    if (p->gradient != LGT_GRADIENT_EXACT)
+        return lgt_fail(err, LGT_ERR_UNSUPPORTED,
+                        "%s has gradient=%s, which is the gradient of no function: it has no Hessian",
+                        p->loss.info->name, lgt_gradient_words[p->gradient]);
+    if ((status = lgt_batch_prepare(plan, in, 1, &batch, &weight, err)) ||
+        (status = check_direction(plan, in, along, err)) ||
+        (status = check_places(plan, in, names, out->x, out->w, out->b, err)))
+        return status;
+    batch.dx = out->x, batch.dw = out->w, batch.db = out->b;
+    batch.accumulate = out->accumulate;
+    batch.along = along;
+    if ((status = plan->engine->run(p, plan->state, &batch, err)) || (status = check_range(names[0], out->x, err)) ||
+        (status = check_range(names[1], out->w, err)) || (status = check_range(names[2], out->b, err)))
+        return status;
     return lgt_succeed(err);
 }

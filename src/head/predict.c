@@ -9,7 +9,7 @@ static lgt_status check(const lgt_head *head, lgt_view x, lgt_view w, lgt_view b
                         const lgt_predictions *out, lgt_error *err) {
     lgt_status status;
     if ((status = lgt_check_view("x", x, x.rows, head->dim, LGT_F32, err)) ||
-        (status = lgt_check_view("w", w, head->n_classes, head->dim, LGT_F32, err)) ||
+        (status = lgt_check_view("w", w, head->n_classes * lgt_loss_centres(&head->loss), head->dim, LGT_F32, err)) ||
         (status = lgt_check_bias(head, b, LGT_F32, err)))
         return status;
     if (out->k < 1 || out->k > head->n_classes)

@@ -9,12 +9,14 @@ lgt_problem lgt_problem_of(const lgt_head *head, const lgt_plan_options *options
                      .options = *options,
                      .dim = head->dim,
                      .n_classes = head->n_classes,
+                     .centres = lgt_loss_centres(&head->loss),
+                     .unit_x = head->loss.info->space == LGT_SPACE_COS,
+                     .unit_w = head->loss.info->space != LGT_SPACE_DOT,
+                     .bends_crowd = lgt_loss_bends_crowd(&head->loss),
                      .scale = 1,
                      .gradient = (int)lgt_loss_value(&head->loss, "gradient")};
-    if (head->loss.info->space == LGT_SPACE_COS) {
-        p.scale = lgt_loss_value(&head->loss, "s");
-        /* A gradient is at most 2 s / |x|, and 8 leaves room for sums: shorter vectors have none that fits (Eq. 14). */
-        p.least_norm = 8 * p.scale / (options->dtype == LGT_F64 ? DBL_MAX : (double)FLT_MAX);
-    }
+    if (p.unit_x) p.scale = lgt_loss_value(&head->loss, "s");
+    /* A gradient is at most 2 s / |x|, and 8 leaves room for sums: shorter vectors have none that fits (Eq. 14). */
+    if (p.unit_w) p.least_norm = 8 * p.scale / (options->dtype == LGT_F64 ? DBL_MAX : (double)FLT_MAX);
     return p;
 }

@@ -80,6 +80,6 @@ int lgt_loss_bends_crowd(const lgt_loss *loss) {
 
 void lgt_loss_crowd(const lgt_loss *loss, const lgt_pair *pair, int64_t step, lgt_crowd_bend *out) {
     const lgt_loss_definition *definition = lgt_loss_definition_of(loss);
-    *out = (lgt_crowd_bend){2, 1, 0};
+    *out = (lgt_crowd_bend){INFINITY, 1, 0};
     if (definition->crowd) definition->crowd(loss->values, lgt_schedule_at(&loss->schedule, step), pair, out);
 }

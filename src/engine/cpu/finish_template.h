@@ -7,55 +7,125 @@ static void FN(project)(double *g, const T *unit, double norm, int64_t n) {
     for (int64_t k = 0; k < n; k++) g[k] = (g[k] - along * (double)unit[k]) * scale;
 }
 
+/* The bends of the rows whose target is row `at` of w, in the tile: their share of dw. */
+static void FN(add_targets)(FN(stream) * s, FN(worker) * w, int64_t tile, int64_t at, double *g) {
+    const lgt_problem *p = s->problem;
+    const lgt_batch *b = s->batch;
+    int loaded = 0;
+    for (int64_t i = s->tile_first[tile]; i >= 0; i = s->tile_next[i]) {
+        const lgt_row *row = &s->rows[i];
+        int64_t from = s->first + i;
+        if (s->targets[i].row != at || (row->target == 0 && row->target_speed == 0)) continue;
+        if (!loaded) lgt_ray_load(p, b->w, at, &w->w);
+        if (!loaded && b->along) lgt_motion_load(p, b->along->w, at, &w->w, &w->w_motion);
+        loaded = 1;
+        lgt_ray_load(p, b->x, from, &w->x);
+        if (!b->along) {
+            lgt_target_add_dw(p, &s->targets[i], &w->x, &w->w, row->target, g, w->scratch);
+            continue;
+        }
+        lgt_motion_load(p, b->along->x, from, &w->x, &w->x_motion);
+        lgt_moving_pair pair = {&w->x, &w->w, &w->x_motion, &w->w_motion};
+        lgt_bend_motion bend = lgt_bend_motion_measure(p, b, from, &pair, w->scratch);
+        lgt_bend_motion_add_w(p, &bend, &pair, row->target, row->target_speed, g, w->scratch);
+    }
+}
+
+/* Projects the sums g of class row j of layer k: of forces, or of forces in motion. */
+static void FN(project_class)(FN(stream) * s, FN(worker) * w, int64_t tile, int64_t place, int64_t at, double *g) {
+    const lgt_problem *p = s->problem;
+    if (!p->unit_w) return;
+    if (!s->batch->along) {
+        FN(project)(g, w->tile.rows + place * s->layout.ld, w->tile.norms[place], p->dim);
+        return;
+    }
+    int64_t size = p->centres * LGT_TILE;
+    lgt_turns turns = {0, 0};
+    for (int64_t group = 0; group < s->n_groups; group++) {
+        const lgt_turns *part = &s->class_turns[(group * s->layout.n_tiles + tile) * size + place];
+        turns.along += part->along, turns.turn += part->turn;
+    }
+    lgt_ray_load(p, s->batch->w, at, &w->w);
+    lgt_motion_load(p, s->batch->along->w, at, &w->w, &w->w_motion);
+    lgt_motion_project(&w->w, &w->w_motion, turns.along, turns.turn, p->dim, g);
+}
+
 /* The tile is loaded and its sums are in w->dw: writes dw's rows. */
 static void FN(finish_dw)(FN(stream) * s, FN(worker) * w, int64_t tile) {
     const lgt_problem *p = s->problem;
     const lgt_batch *b = s->batch;
-    int64_t first = w->tile.first, ld = s->layout.ld;
-    for (int64_t j = 0; j < w->tile.n; j++) {
-        double *g = w->gradient;
-        for (int64_t k = 0; k < p->dim; k++) g[k] = (double)w->dw[j * ld + k];
-        if (p->loss.info->space == LGT_SPACE_COS) FN(project)(g, w->tile.rows + j * ld, w->tile.norms[j], p->dim);
-        int loaded = 0;
-        for (int64_t i = s->tile_first[tile]; i >= 0; i = s->tile_next[i]) {
-            int64_t at = s->first + i;
-            if (b->target[at] != first + j || s->rows[i].target == 0) continue;
-            if (!loaded) lgt_ray_load(p, b->w, first + j, &w->w);
-            loaded = 1;
-            lgt_ray_load(p, b->x, at, &w->x);
-            lgt_target_add_dw(p, &s->targets[i], &w->x, &w->w, s->rows[i].target, g, w->scratch);
+    double *g = w->gradient;
+    for (int64_t j = 0; j < w->tile.n; j++)
+        for (int64_t k = 0; k < p->centres; k++) {
+            int64_t place = k * LGT_TILE + j, at = (w->tile.first + j) * p->centres + k;
+            for (int64_t l = 0; l < p->dim; l++) g[l] = (double)w->dw[place * s->layout.ld + l];
+            FN(project_class)(s, w, tile, place, at, g);
+            FN(add_targets)(s, w, tile, at, g);
+            lgt_row_store(b->dw, at, g, b->accumulate || s->first > 0);
         }
-        lgt_row_store(b->dw, first + j, g, b->accumulate || s->first > 0);
-    }
 }
 
+/* In second order the targets' share is already in the sums. */
 static void FN(finish_db)(FN(stream) * s) {
     const lgt_batch *b = s->batch;
     int64_t classes = s->layout.n_tiles * LGT_TILE;
     for (int64_t group = 1; group < s->n_groups; group++)
         for (int64_t j = 0; j < classes; j++) s->db[j] += s->db[group * classes + j];
-    for (int64_t i = 0; i < s->n_rows; i++)
+    for (int64_t i = 0; i < s->n_rows && !b->along; i++)
         if (b->target[s->first + i] >= 0) s->db[b->target[s->first + i]] += s->rows[i].target;
     lgt_row_store(b->db, 0, s->db, b->accumulate || s->first > 0);
 }
 
-static void FN(finish_dx_row)(FN(stream) * s, FN(worker) * w, int64_t i) {
+/* Row i's own share: its target's gradient, and the penalty's. */
+static void FN(add_target)(FN(stream) * s, FN(worker) * w, int64_t i, double *g) {
     const lgt_problem *p = s->problem;
     const lgt_batch *b = s->batch;
-    int64_t at = s->first + i, y = b->target[at], ld = s->layout.ld;
-    double *g = w->gradient;
+    const lgt_row *row = &s->rows[i];
+    const lgt_target *target = &s->targets[i];
+    int64_t at = s->first + i;
+    if (target->row < 0) return;
+    lgt_ray_load(p, b->w, target->row, &w->w);
+    if (!b->along) {
+        lgt_target_add_dx(p, target, &w->x, &w->w, row->target, g, w->scratch);
+        double slope = b->coefficient[at] * target->penalty_slope;
+        for (int64_t k = 0; k < p->dim && slope != 0; k++) g[k] += slope * w->x.unit[k];
+        return;
+    }
+    lgt_motion_load(p, b->along->w, target->row, &w->w, &w->w_motion);
+    lgt_moving_pair pair = {&w->x, &w->w, &w->x_motion, &w->w_motion};
+    lgt_bend_motion bend = lgt_bend_motion_measure(p, b, at, &pair, w->scratch);
+    lgt_bend_motion_add_x(p, &bend, &pair, row->target, row->target_speed, b->coefficient[at], g, w->scratch);
+}
+
+/* Sums over the stripes, projected where x counts by its direction. */
+static void FN(finish_crowd)(FN(stream) * s, FN(worker) * w, int64_t i, double *g) {
+    const lgt_problem *p = s->problem;
+    int64_t ld = s->layout.ld, panel = s->layout.panel_rows;
+    lgt_turns turns = {0, 0};
     for (int64_t k = 0; k < p->dim; k++) g[k] = 0;
+    if (p->unit_w && w->x.norm == 0) return;
     for (int64_t stripe = 0; stripe < s->layout.n_stripes; stripe++) {
-        const T *part = s->dx + (stripe * s->layout.panel_rows + i) * ld;
+        const T *part = s->dx + (stripe * panel + i) * ld;
         for (int64_t k = 0; k < p->dim; k++) g[k] += (double)part[k];
+        if (!s->batch->along) continue;
+        turns.along += s->row_turns[stripe * panel + i].along;
+        turns.turn += s->row_turns[stripe * panel + i].turn;
     }
-    lgt_ray_load(p, b->x, at, &w->x);
-    if (p->loss.info->space == LGT_SPACE_COS) FN(project)(g, s->x + i * ld, w->x.norm, p->dim);
-    if (y >= 0 && s->rows[i].target != 0) {
-        lgt_ray_load(p, b->w, y, &w->w);
-        lgt_target_add_dx(p, &s->targets[i], &w->x, &w->w, s->rows[i].target, g, w->scratch);
-    }
-    lgt_row_store(b->dx, at, g, b->accumulate);
+    if (!p->unit_x) return;
+    if (s->batch->along)
+        lgt_motion_project(&w->x, &w->x_motion, turns.along, turns.turn, p->dim, g);
+    else
+        FN(project)(g, s->x + i * ld, w->x.norm, p->dim);
+}
+
+static void FN(finish_dx_row)(FN(stream) * s, FN(worker) * w, int64_t i) {
+    const lgt_batch *b = s->batch;
+    int64_t at = s->first + i;
+    lgt_ray_load(s->problem, b->x, at, &w->x);
+    if (b->along) lgt_motion_load(s->problem, b->along->x, at, &w->x, &w->x_motion);
+    FN(finish_crowd)(s, w, i, w->gradient);
+    FN(add_target)(s, w, i, w->gradient);
+    lgt_row_store(b->dx, at, w->gradient, b->accumulate);
 }
 
 static void FN(finish_dx_task)(void *argument, int64_t task, int worker) {

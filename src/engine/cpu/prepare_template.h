@@ -1,22 +1,46 @@
 /* Rows before and between the passes over the classes: directions and targets, then losses and force weights. */
 
+/* How x moves, and with it the target logit: by its product and by its bend. Returns 0 when the direction is not
+ * finite; that of w is found by the forward pass. */
+static int FN(prepare_motion)(FN(stream) * s, FN(worker) * w, int64_t i) {
+    const lgt_problem *p = s->problem;
+    const lgt_batch *b = s->batch;
+    int64_t at = s->first + i, n = p->dim;
+    T *out = s->x_motion + i * s->layout.ld;
+    if (!lgt_motion_load(p, b->along->x, at, &w->x, &w->x_motion)) return 0;
+    const double *x = p->unit_x ? w->x.unit : w->x.value, *x_moves = p->unit_x ? w->x_motion.unit : w->x_motion.value;
+    for (int64_t k = 0; k < n; k++) out[k] = (T)x_moves[k];
+    s->stretch[i] = p->unit_x && w->x.norm > 0 ? w->x_motion.norm / w->x.norm : 0;
+    s->z_motion[i] = 0;
+    if (b->target[at] < 0 || s->targets[i].row < 0) return 1;
+    if (!lgt_motion_load(p, b->along->w, s->targets[i].row, &w->w, &w->w_motion)) return 1;
+    const double *v = p->unit_w ? w->w.unit : w->w.value, *v_moves = p->unit_w ? w->w_motion.unit : w->w_motion.value;
+    lgt_moving_pair pair = {&w->x, &w->w, &w->x_motion, &w->w_motion};
+    double product = lgt_dot(v_moves, x, n) + lgt_dot(v, x_moves, n);
+    s->z_motion[i] =
+        lgt_class_scale(p, b, b->target[at]) * product + lgt_bend_motion_measure(p, b, at, &pair, w->scratch).value;
+    if (b->along->b.data) s->z_motion[i] += (double)((const T *)b->along->b.data)[b->target[at]];
+    return 1;
+}
+
 static void FN(prepare_row)(FN(stream) * s, FN(worker) * w, int64_t i, int64_t task) {
     const lgt_problem *p = s->problem;
     const lgt_batch *b = s->batch;
     int64_t at = s->first + i, y = b->target[at];
     T *out = s->x + i * s->layout.ld;
-    if (!lgt_ray_load(p, b->x, at, &w->x)) {
-        if (s->bad_rows[task] < 0) s->bad_rows[task] = at;
-        return;
-    }
-    const double *from = p->loss.info->space == LGT_SPACE_COS ? w->x.unit : w->x.value;
+    int finite = lgt_ray_load(p, b->x, at, &w->x);
+    const double *from = p->unit_x ? w->x.unit : w->x.value;
     for (int64_t k = 0; k < p->dim; k++) out[k] = (T)from[k];
     s->x_norms[i] = w->x.norm;
     s->zero_rows[task] += p->least_norm > 0 && w->x.norm == 0;
-    s->targets[i] = (lgt_target){0};
-    if (y < 0 || !lgt_ray_load(p, b->w, y, &w->w)) return; /* a bad class is found by the forward pass */
-    double bias = b->b.data ? (double)((const T *)b->b.data)[y] : 0;
-    s->targets[i] = lgt_target_measure(p, &w->x, &w->w, bias, b->step);
+    s->targets[i] = (lgt_target){.row = -1, .crowd = {INFINITY, 1, 0}};
+    if (finite && y >= 0) {
+        int64_t row = lgt_target_load(p, b, &w->x, y, &w->w);
+        if (row >= 0) s->targets[i] = lgt_target_measure(p, b, at, &w->x, &w->w);
+        s->targets[i].row = row; /* a bad class is found by the forward pass */
+    }
+    if (finite && b->along) finite = FN(prepare_motion)(s, w, i);
+    if (!finite && s->bad_rows[task] < 0) s->bad_rows[task] = at;
 }
 
 static void FN(prepare_task)(void *argument, int64_t task, int worker) {
@@ -38,37 +62,29 @@ static void FN(index_targets)(FN(stream) * s) {
     }
 }
 
-/* The crowd of all stripes, in order. */
-static lgt_crowd FN(merge_crowds)(const FN(stream) * s, int64_t i) {
-    lgt_crowd all = s->crowds[i];
-    for (int64_t stripe = 1; stripe < s->layout.n_stripes; stripe++) {
-        const lgt_crowd *part = &s->crowds[stripe * s->layout.panel_rows + i];
-        all.sum = lgt_lse_merge(all.sum, part->sum);
-        all.total += part->total;
-        if (part->best > all.best) all.best = part->best, all.top = part->top;
-    }
-    return all;
-}
-
 /* Whether no product, nor any partial sum of one, can leave the range of T: by Cauchy's inequality, since infinities
  * and NaN would drop out of the exponential sums unseen. */
 static int FN(products_fit)(const FN(stream) * s, int64_t i) {
-    double most = 0;
-    if (s->problem->loss.info->space == LGT_SPACE_COS) return 1;
-    for (int64_t stripe = 0; stripe < s->layout.n_stripes; stripe++) most = fmax(most, s->w_norms[stripe]);
+    double most = s->problem->unit_w ? 1 : 0;
+    if (s->problem->unit_x) return 1;
+    for (int64_t stripe = 0; stripe < s->layout.n_stripes && !s->problem->unit_w; stripe++)
+        most = fmax(most, s->w_norms[stripe]);
     return most * s->x_norms[i] < LGT_PRODUCT_MOST;
 }
 
 static void FN(combine_row)(FN(stream) * s, int64_t i, int64_t task) {
     lgt_batch *b = s->batch;
     int64_t at = s->first + i, y = b->target[at];
-    lgt_crowd crowd = FN(merge_crowds)(s, i);
-    double z = s->targets[i].z, plain = s->targets[i].plain;
-    lgt_row row =
-        y < 0 ? lgt_row_ignored(crowd.sum) : lgt_row_finish(s->problem, crowd.sum, crowd.total, z, b->coefficient[at]);
+    lgt_crowd crowd = s->crowds[i];
+    for (int64_t stripe = 1; stripe < s->layout.n_stripes; stripe++)
+        lgt_crowd_merge(&crowd, &s->crowds[stripe * s->layout.panel_rows + i]);
+    const lgt_target *target = &s->targets[i];
+    double z_motion = b->along ? s->z_motion[i] : 0, plain = target->plain;
+    lgt_row row = lgt_row_finish(s->problem, &crowd, y, target->z, z_motion, b->coefficient[at]);
     int target_leads = y >= 0 && (plain > crowd.best || (plain == crowd.best && y < crowd.top));
+    row.loss += target->penalty;
     s->rows[i] = row;
-    b->loss[at] = row.loss;
+    b->loss_rows[at] = row.loss;
     b->lse[at] = row.lse;
     b->top1[at] = target_leads ? y : crowd.top;
     int fits = isfinite(row.lse) && isfinite(row.loss) && FN(products_fit)(s, i);

@@ -10,12 +10,20 @@
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "base/sizes.h"
-#include "engine/cpu/crowd.h"
 #include "engine/cpu/layout.h"
 #include "engine/element.h"
+#include "engine/motion.h"
 #include "engine/row.h"
-#include "engine/target.h"
 #include "kernel/kernels.h"
+
+/* Between these, sum v^2 in double has lost nothing to overflow or underflow. */
+#define LGT_SQUARE_LEAST 1e-280
+#define LGT_SQUARE_MOST  1e280
+
+/* What a Hessian-vector product needs of h_ij = dJ / d product beside its matrix products (Eq. 36). */
+typedef struct lgt_turns {
+    double along, turn; /* sum h <p, v^> and sum h <p, v^.> over the products of one vector v */
+} lgt_turns;
 
 /* plan, run and release of lgt_engine_vtable. */
 typedef struct lgt_stream_vtable {

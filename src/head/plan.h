@@ -1,0 +1,20 @@
+/* The inside of a plan, for head/ alone. */
+#ifndef LGT_HEAD_PLAN_H
+#define LGT_HEAD_PLAN_H
+
+#include "engine/target.h"
+#include "head/head.h"
+
+struct lgt_plan {
+    const lgt_head *head;
+    lgt_problem problem;
+    const lgt_engine_vtable *engine;
+    void *state; /* of the engine */
+    int64_t bytes;
+    int64_t *target, *top1;           /* (max_rows) */
+    double *coefficient, *loss, *lse; /* (max_rows) */
+    double *vectors;                  /* (4, dim): behind the rays; only for losses with a state */
+    lgt_ray x, w;
+};
+
+#endif
