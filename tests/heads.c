@@ -44,11 +44,11 @@ const char *const test_specs[] = {
     "adaface:s=16,mean=3,deviation=1,gradient=unit",
     "magface",
     /* Norms of 2 to 3.5 lie inside [l_a, u_a], others on either side. */
-    "magface:s=16,l_m=0.2,u_m=0.9,l_a=2,u_a=3.5,lambda_g=50",
-    "magface:s=16,l_m=1,u_m=2.5,l_a=2,u_a=3.5,lambda_g=110,tail=cosface",
-    "magface:s=16,l_m=1,u_m=2.5,l_a=2,u_a=3.5,lambda_g=110,tail=fold",
-    "magface:s=16,l_m=0.2,u_m=0.9,l_a=2,u_a=3.5,lambda_g=50,gradient=detached",
-    "magface:s=16,l_m=0.2,u_m=0.9,l_a=2,u_a=3.5,lambda_g=50,gradient=unit",
+    "magface:s=16,l_m=0.2,u_m=0.9,l_a=2,u_a=3.5,lambda_g=60",
+    "magface:s=16,l_m=1,u_m=2.5,l_a=2,u_a=3.5,lambda_g=130,tail=cosface",
+    "magface:s=16,l_m=1,u_m=2.5,l_a=2,u_a=3.5,lambda_g=130,tail=fold",
+    "magface:s=16,l_m=0.2,u_m=0.9,l_a=2,u_a=3.5,lambda_g=60,gradient=detached",
+    "magface:s=16,l_m=0.2,u_m=0.9,l_a=2,u_a=3.5,lambda_g=60,gradient=unit",
     "curricularface",
     "curricularface:s=16,m=0.8,t=0.4,ema=0.3",
     "curricularface:s=20,m=1.2,t=-0.3,tail=fold,ema=0",
@@ -342,6 +342,27 @@ test_vectors test_head_hvp(lgt_context *context, const test_head *h, lgt_engine 
     lgt_error err;
     assert_ok(test_head_try_hvp(context, h, engine, dtype, along, &out, &err), err);
     return out;
+}
+
+double test_vectors_error(const test_head *h, const test_vectors *found, const test_vectors *expected) {
+    const double *a[] = {found->x, found->w, found->b}, *b[] = {expected->x, expected->w, expected->b};
+    const int64_t n[] = {h->n_rows * h->dim, h->w_rows * h->dim, h->bias ? h->n_classes : 0};
+    double floor = 0, error = 0;
+    for (int k = 0; k < 3; k++)
+        for (int64_t i = 0; i < n[k]; i++) floor = fmax(floor, 0.1 * fabs(b[k][i]));
+    for (int k = 0; k < 3; k++) {
+        double scale = floor, worst = 0;
+        for (int64_t i = 0; i < n[k]; i++) {
+            scale = fmax(scale, fabs(b[k][i]));
+            worst = fmax(worst, isfinite(a[k][i]) ? fabs(a[k][i] - b[k][i]) : INFINITY);
+        }
+        error = fmax(error, worst == 0 ? 0 : worst / scale);
+    }
+    return error;
+}
+
+test_vectors test_result_vectors(const test_result *r) {
+    return (test_vectors){r->dx, r->dw, r->db};
 }
 
 double test_result_error(const test_head *h, const test_result *found, const test_result *expected) {

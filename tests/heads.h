@@ -64,6 +64,12 @@ test_vectors test_head_hvp(lgt_context *context, const test_head *head, lgt_engi
 lgt_status test_head_try_hvp(lgt_context *context, const test_head *head, lgt_engine engine, lgt_dtype dtype,
                              const test_vectors *along, test_vectors *out, lgt_error *err);
 
+/* The largest error of three arrays like x, w and b, each relative to its largest entry, or to a tenth of the largest
+ * of all: the few terms of a small problem may cancel in one of them, and data of size 1 give all three one size. */
+double test_vectors_error(const test_head *head, const test_vectors *found, const test_vectors *expected);
+/* The gradients of a result. */
+test_vectors test_result_vectors(const test_result *result);
+
 /* The largest of the relative errors of dx, dw and db. */
 double test_result_error(const test_head *head, const test_result *found, const test_result *expected);
 

@@ -18,24 +18,6 @@ static int is_exact(const char *spec) {
     return !strstr(spec, "gradient=");
 }
 
-/* Largest errors of the three arrays, each relative to its largest entry, or to a hundredth of the largest of all. */
-static double error_of(const test_head *h, const test_vectors *found, const test_vectors *expected) {
-    const double *a[] = {found->x, found->w, found->b}, *b[] = {expected->x, expected->w, expected->b};
-    const int64_t n[] = {h->n_rows * h->dim, h->w_rows * h->dim, h->bias ? h->n_classes : 0};
-    double floor = 0, error = 0;
-    for (int k = 0; k < 3; k++)
-        for (int64_t i = 0; i < n[k]; i++) floor = fmax(floor, 0.01 * fabs(b[k][i]));
-    for (int k = 0; k < 3; k++) {
-        double scale = floor, worst = 0;
-        for (int64_t i = 0; i < n[k]; i++) {
-            scale = fmax(scale, fabs(b[k][i]));
-            worst = fmax(worst, isfinite(a[k][i]) ? fabs(a[k][i] - b[k][i]) : INFINITY);
-        }
-        error = fmax(error, worst == 0 ? 0 : worst / scale);
-    }
-    return error;
-}
-
 static double inner(const test_head *h, const test_vectors *a, const test_vectors *b) {
     double sum = 0;
     for (int64_t k = 0; k < h->n_rows * h->dim; k++) sum += a->x[k] * b->x[k];
@@ -122,7 +104,7 @@ static void the_product_is_the_derivative_of_the_gradient(void **state) {
             test_vectors found = test_head_hvp(context, &h, LGT_ENGINE_REFERENCE, LGT_F64, &v);
             if (brute_condition_of(&h).kink > reach) {
                 test_vectors expected = differences(context, &h, &v);
-                double error = error_of(&h, &found, &expected);
+                double error = test_vectors_error(&h, &found, &expected);
                 if (!(error <= difference_gate)) fail_msg("%s, seed %d: error %.3g", test_specs[i], (int)seed, error);
                 worst = fmax(worst, error), checked++;
                 test_vectors_free(&expected);
@@ -152,7 +134,7 @@ static void the_streaming_engine_equals_the_reference(void **state) {
             test_vectors expected = test_head_hvp(context, &h, LGT_ENGINE_REFERENCE, LGT_F64, &v);
             for (int t = 0; t < 2; t++) {
                 test_vectors found = test_head_hvp(context, &h, LGT_ENGINE_CPU, t ? LGT_F32 : LGT_F64, &v);
-                double error = error_of(&h, &found, &expected);
+                double error = test_vectors_error(&h, &found, &expected);
                 if (!(error <= (t ? f32_gate : f64_gate)))
                     fail_msg("%s (%d, %d, %d) %s: error %.3g", test_specs[i], (int)h.n_rows, (int)h.dim,
                              (int)h.n_classes, t ? "f32" : "f64", error);
@@ -204,7 +186,7 @@ static void linear(lgt_context *context, test_head *h, lgt_engine engine) {
     test_vectors direct = test_head_hvp(context, h, engine, LGT_F64, &sum);
     double *const product[] = {hv.x, hv.w, hv.b}, *const total[] = {hu.x, hu.w, hu.b};
     add(h, -3, product, total);
-    assert_at_most(error_of(h, &hu, &direct), 1e-12, "Hu - 3 Hv against H(u - 3v)");
+    assert_at_most(test_vectors_error(h, &hu, &direct), 1e-12, "Hu - 3 Hv against H(u - 3v)");
     test_vectors *all[] = {&u, &v, &sum, &hu, &hv, &direct};
     for (int k = 0; k < 6; k++) test_vectors_free(all[k]);
 }
@@ -222,13 +204,13 @@ static void homogeneous(lgt_context *context, test_head *h, lgt_engine engine) {
     test_vectors along = {NULL, h->w, NULL}, zero = test_vectors_of(h, 0);
     for (int64_t k = 0; k < h->w_rows * h->dim; k++) zero.w[k] = -r.dw[k];
     test_vectors found = test_head_hvp(context, h, engine, LGT_F64, &along);
-    assert_at_most(error_of(h, &found, &zero), 1e-11, "H w against -dw");
+    assert_at_most(test_vectors_error(h, &found, &zero), 1e-11, "H w against -dw");
     test_vectors_free(&found), test_vectors_free(&zero);
     if (space == LGT_SPACE_COS && strcmp(h->loss.info->name, "magface") != 0) {
         along = (test_vectors){h->x, NULL, NULL}, zero = test_vectors_of(h, 0);
         for (int64_t k = 0; k < h->n_rows * h->dim; k++) zero.x[k] = -r.dx[k];
         found = test_head_hvp(context, h, engine, LGT_F64, &along);
-        assert_at_most(error_of(h, &found, &zero), 1e-11, "H x against -dx");
+        assert_at_most(test_vectors_error(h, &found, &zero), 1e-11, "H x against -dx");
         test_vectors_free(&found), test_vectors_free(&zero);
     }
     test_result_free(&r);
@@ -290,7 +272,7 @@ static void absent_directions_are_zeros(lgt_context *context, test_head *h, lgt_
         test_vectors a = test_head_hvp(context, h, engine, LGT_F64, &absent[k]);
         test_vectors b = test_head_hvp(context, h, engine, LGT_F64, &given[k]);
         if (k == 0) assert_true(all_zero(h, &a));
-        assert_at_most(error_of(h, &a, &b), 0, "a direction that is absent against zeros");
+        assert_at_most(test_vectors_error(h, &a, &b), 0, "a direction that is absent against zeros");
         test_vectors_free(&a), test_vectors_free(&b);
     }
     test_vectors_free(&v), test_vectors_free(&zero);
@@ -342,16 +324,36 @@ static void every_product_is_finite_at_every_corner(void **state) {
             for (int run = 0; run < 3; run++) {
                 lgt_engine engine = run == 2 ? LGT_ENGINE_REFERENCE : LGT_ENGINE_CPU;
                 double size = sizes[k % 3][run == 1];
+                /* In COS the product is of size (s/r) (v/r), in DOT of w^2 v. */
                 test_head h = test_head_random(test_specs[i], 6, 8, 5, 90);
                 test_vectors v = test_vectors_of(&h, 9);
                 corners[k / 3](&h);
-                for (int64_t n = 0; n < h.n_rows * h.dim; n++) h.x[n] *= size, v.x[n] *= size;
-                for (int64_t n = 0; n < h.w_rows * h.dim; n++) h.w[n] *= size, v.w[n] *= size;
-                test_vectors hv = test_head_hvp(context, &h, engine, run == 1 ? LGT_F32 : LGT_F64, &v);
-                if (!all_finite(&h, &hv))
-                    fail_msg("%s, corner %d, size %g, run %d: not finite", test_specs[i], (int)k / 3, size, run);
+                double along = h.loss.info->space == LGT_SPACE_DOT ? 1 : size;
+                for (int64_t n = 0; n < h.n_rows * h.dim; n++) h.x[n] *= size, v.x[n] *= along;
+                for (int64_t n = 0; n < h.w_rows * h.dim; n++) h.w[n] *= size, v.w[n] *= along;
+                test_vectors hv;
+                lgt_error err;
+                lgt_status status = test_head_try_hvp(context, &h, engine, run == 1 ? LGT_F32 : LGT_F64, &v, &hv, &err);
+                if (status || !all_finite(&h, &hv))
+                    fail_msg("%s, corner %d, size %g, run %d: %s", test_specs[i], (int)k / 3, size, run,
+                             status ? err.message : "not finite");
                 test_vectors_free(&v), test_vectors_free(&hv), test_head_free(&h);
             }
+    lgt_context_free(context);
+}
+
+static void a_product_beyond_the_type_is_an_error_naming_the_row(void **state) {
+    (void)state;
+    lgt_context *context = test_context(1);
+    for (int engine = LGT_ENGINE_CPU; engine <= LGT_ENGINE_REFERENCE; engine++) {
+        test_head h = test_head_random("arcface", 6, 8, 5, 90);
+        test_vectors v = test_vectors_of(&h, 9), hv;
+        lgt_error err;
+        for (int k = 0; k < 8; k++) h.x[3 * 8 + k] *= 1e-200; /* s / r^2 = 1e401 */
+        assert_fails(test_head_try_hvp(context, &h, (lgt_engine)engine, LGT_F64, &v, &hv, &err), LGT_ERR_NONFINITE, err,
+                     "row 3 exceeds the range of f64");
+        test_vectors_free(&v), test_vectors_free(&hv), test_head_free(&h);
+    }
     lgt_context_free(context);
 }
 
@@ -444,7 +446,7 @@ static void a_plan_of_second_order_accumulates_allocates_nothing_and_runs_gradie
         assert_ok(lgt_plan_hvp(plan, &in, &along, &out, &err), err);
         double *const added[] = {product.x, product.w, product.b}, *const from[] = {start.x, start.w, start.b};
         add(&h, 1, added, from);
-        assert_at_most(error_of(&h, &sum, &start), 1e-15, "what was there, and the product");
+        assert_at_most(test_vectors_error(&h, &sum, &start), 1e-15, "what was there, and the product");
         lgt_head_outputs run = {.dx = lgt_mut_of(sum.x, N, D, LGT_F64)};
         assert_ok(lgt_plan_run(plan, &in, &run, &err), err);
         assert_memory_equal(sum.x, expected.dx, N * D * sizeof(double));
@@ -478,6 +480,7 @@ int main(void) {
         cmocka_unit_test(a_single_class_has_no_curvature),
         cmocka_unit_test(a_direction_that_is_absent_stands_for_zeros),
         cmocka_unit_test(every_product_is_finite_at_every_corner),
+        cmocka_unit_test(a_product_beyond_the_type_is_an_error_naming_the_row),
         cmocka_unit_test(vectors_of_zero_stay_where_they_are),
         cmocka_unit_test(gradients_that_are_no_derivatives_have_no_hessian),
         cmocka_unit_test(bits_do_not_depend_on_threads),

@@ -237,8 +237,8 @@ static void what_makes_no_sense_is_refused_naming_the_place(void **state) {
         {"arcface", soft, {"arcface", "soft", ""}},
         {"subcenter", soft, {"subcenter", "soft", ""}},
         {"adaface", quality_nan, {"qualities", "nan", "4"}},
-        {"adaface", state_nan, {"state", "nan", "0"}},
-        {"curricularface", state_nan, {"state", "nan", "0"}},
+        {"adaface", state_nan, {"state", "mean", "nan"}},
+        {"curricularface", state_nan, {"state", "t is nan", "-1 to 1"}},
     };
     (void)state;
     lgt_context *context = test_context(1);

@@ -20,7 +20,7 @@ static const char *const losses[] = {
     "sphereface-r:s=8,m=2.3",
     "sphereface:m=3,lambda=1",
     "adaface:s=8,mean=2,deviation=1,ema=0.3",
-    "magface:s=8,l_m=0.2,u_m=0.9,l_a=1,u_a=2.5,lambda_g=5",
+    "magface:s=8,l_m=0.2,u_m=0.9,l_a=1,u_a=2.5,lambda_g=8",
     "curricularface:s=8,m=0.6,t=0.3,ema=0.2",
     "subcenter:s=8,m=0.6,k=2",
 };
@@ -77,6 +77,7 @@ static test_head problem_of(const char *loss, int combination) {
 static int is_defined(const test_head *h) {
     const char *name = h->loss.info->name;
     if (h->soft_targets && strcmp(name, "softmax") != 0 && strcmp(name, "normalized") != 0) return 0;
+    if (h->soft_targets && test_head_value(h, "gradient") == 2) return 0; /* unit scales the target's force: which? */
     if (h->class_margins && !test_head_has(h, LGT_ROLE_MARGIN)) return 0;
     return !h->class_scales || test_head_has(h, LGT_ROLE_SCALE);
 }
@@ -87,26 +88,14 @@ static void refuse(lgt_context *context, const test_head *h, lgt_engine engine) 
     lgt_status status = test_head_try(context, h, engine, LGT_F64, &r, &err);
     if (status != LGT_ERR_USAGE && status != LGT_ERR_UNSUPPORTED)
         fail_msg("%s: status %s, expected a refusal", h->loss.info->name, lgt_status_name(status));
-    if (!strstr(err.message, h->loss.info->name)) fail_msg("\"%s\" does not name %s", err.message, h->loss.info->name);
+    if (!strstr(err.message, h->loss.info->name) && !strstr(err.message, "soft targets have no gradient=unit"))
+        fail_msg("\"%s\" does not name %s", err.message, h->loss.info->name);
     test_result_free(&r);
 }
 
-/* Errors are relative to the largest entry, and where the terms of a small problem cancel (an upstream of 0, a penalty
- * against a force), to a hundredth of what its logits can force: hence a floor. */
 static double error_of(const test_head *h, const test_result *found, const test_result *expected) {
-    double floor = 0, error = 0;
-    const double *a[] = {found->dx, found->dw, found->db}, *b[] = {expected->dx, expected->dw, expected->db};
-    const int64_t n[] = {N * D, h->w_rows * D, h->bias ? C : 0};
-    for (int k = 0; k < 3; k++)
-        for (int64_t i = 0; i < n[k]; i++) floor = fmax(floor, 0.01 * fabs(b[k][i]));
-    for (int k = 0; k < 3; k++) {
-        double scale = floor, worst = 0;
-        for (int64_t i = 0; i < n[k]; i++) {
-            scale = fmax(scale, fabs(b[k][i]));
-            worst = fmax(worst, isfinite(a[k][i]) ? fabs(a[k][i] - b[k][i]) : INFINITY);
-        }
-        error = fmax(error, worst == 0 ? 0 : worst / scale);
-    }
+    test_vectors a = test_result_vectors(found), b = test_result_vectors(expected);
+    double error = test_vectors_error(h, &a, &b);
     error = fmax(error, test_relative_error(found->lse, expected->lse, N));
     error = fmax(error, test_relative_error(found->loss_rows, expected->loss_rows, N));
     return fmax(error, fabs(found->out.loss - expected->out.loss) / fmax(1, fabs(expected->out.loss)));
@@ -162,9 +151,8 @@ static void every_combination_of_options_equals_brute_force(void **state) {
             }
             test_result_free(&expected), test_head_free(&h);
         }
-        /* Soft targets, margins and scales each leave a half, for a loss that has none of them an eighth. */
         assert_true(compared + KINDS * refused > KINDS * COMBINATIONS * 99 / 100);
-        assert_true(refused % (COMBINATIONS / 8) == 0 && refused < COMBINATIONS);
+        assert_true(refused <= COMBINATIONS * 7 / 8); /* soft targets, margins and scales leave a half each */
     }
     print_message("worst errors: reference %.2g, cpu f64 %.2g, cpu f32 %.2g\n", worst[0], worst[1], worst[2]);
     lgt_context_free(context);

@@ -2,12 +2,15 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "brute.h"
 
 /* Rounding of about 1,000 operations in two orders: 5e-14 is met. Problems near a jump of the gradient, where rounding
  * picks the branch, are left out; those near 0 and pi have tests/test_grid.c. */
 static const double gate = 1e-13, brink = 1e-9;
+/* gradient=unit: the oracle takes the coordinates of a vector between w^ and x^, which lose digits as 1 / sin^2. */
+static const double unit_gate = 1e-12;
 
 static double positive[64];
 
@@ -31,7 +34,8 @@ static void forget(test_head *h) {
 
 static double worst_error(lgt_context *context, const test_head *h) {
     test_result expected = brute_run(h), found = test_head_run(context, h, LGT_ENGINE_REFERENCE, LGT_F64);
-    double error = test_result_error(h, &found, &expected);
+    test_vectors a = test_result_vectors(&found), b = test_result_vectors(&expected);
+    double error = test_vectors_error(h, &a, &b);
     error = fmax(error, test_relative_error(found.lse, expected.lse, h->n_rows));
     error = fmax(error, test_relative_error(found.loss_rows, expected.loss_rows, h->n_rows));
     error = fmax(error, fabs(found.out.loss - expected.out.loss) / fmax(1, fabs(expected.out.loss)));
@@ -41,7 +45,7 @@ static double worst_error(lgt_context *context, const test_head *h) {
 }
 
 static void the_reference_gradient_is_the_derivative_of_the_documented_loss(void **state) {
-    enum { PROBLEMS = 200 };
+    enum { PROBLEMS = 100 };
     (void)state;
     lgt_context *context = test_context(1);
     double worst = 0;
@@ -51,8 +55,9 @@ static void the_reference_gradient_is_the_derivative_of_the_documented_loss(void
         for (uint64_t seed = 0; seed < PROBLEMS; seed++) {
             test_head h = problem_of(test_specs[i], seed);
             if (brute_condition_of(&h).jump > brink) {
+                double limit = strstr(test_specs[i], "unit") ? unit_gate : gate;
                 double error = worst_error(context, &h);
-                if (!(error <= gate)) fail_msg("%s, seed %d: relative error %.3g", test_specs[i], (int)seed, error);
+                if (!(error <= limit)) fail_msg("%s, seed %d: relative error %.3g", test_specs[i], (int)seed, error);
                 worst = fmax(worst, error), checked++;
             }
             forget(&h);
@@ -70,15 +75,15 @@ static void the_problems_reach_all_branches(void **state) {
         double least; /* problems whose loss must change when the parameter does */
         const char *other;
     } cases[] = {
-        {"magface:s=16,l_m=0.2,u_m=0.9,l_a=2,u_a=3.5,lambda_g=50", 30,
-         "magface:s=16,l_m=0.2,u_m=0.9,l_a=2,u_a=4.5,lambda_g=50"},
+        {"magface:s=16,l_m=0.2,u_m=0.9,l_a=2,u_a=3.5,lambda_g=60", 30,
+         "magface:s=16,l_m=0.2,u_m=0.9,l_a=2,u_a=3.6,lambda_g=60"},
         {"curricularface:s=16,m=0.8,t=0.4,ema=0.3", 30, "curricularface:s=16,m=0.8,t=0.5,ema=0.3"},
         {"curricularface:s=20,m=1.2,t=-0.3,tail=fold,ema=0", 30, "curricularface:s=20,m=1.2,t=-0.3,tail=none,ema=0"},
         {"adaface:s=30,m=0.8,mean=3,deviation=1,ema=0.5", 150, "adaface:s=30,m=0.8,mean=3,deviation=1,ema=0"},
         {"adaface:s=30,m=1.4,h=2,mean=2.5,deviation=0.5,ema=0,tail=fold", 30,
          "adaface:s=30,m=1.4,h=2,mean=2.5,deviation=0.5,ema=0,tail=none"},
-        {"magface:s=16,l_m=1,u_m=2.5,l_a=2,u_a=3.5,lambda_g=110,tail=fold", 30,
-         "magface:s=16,l_m=1,u_m=2.5,l_a=2,u_a=3.5,lambda_g=110,tail=cosface"},
+        {"magface:s=16,l_m=1,u_m=2.5,l_a=2,u_a=3.5,lambda_g=130,tail=fold", 30,
+         "magface:s=16,l_m=1,u_m=2.5,l_a=2,u_a=3.5,lambda_g=130,tail=cosface"},
     };
     (void)state;
     lgt_context *context = test_context(1);
@@ -121,7 +126,7 @@ static void the_detached_gradient_is_another_than_the_derivative(void **state) {
 /* One directional derivative costs as much as one loss: for sizes where all coordinates are too many. */
 static void directional_derivatives_hold_for_larger_problems(void **state) {
     static const char *const specs[] = {"softmax", "arcface:s=30", "sphereface:m=3,lambda=0.5", "subcenter:s=16",
-                                        "magface:s=16,l_m=0.2,u_m=0.9,l_a=10,u_a=20,lambda_g=60"};
+                                        "magface:s=16,l_m=0.2,u_m=0.9,l_a=10,u_a=20,lambda_g=200"};
     (void)state;
     lgt_context *context = test_context(1);
     for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
