@@ -1,8 +1,8 @@
-/* logitude grad: loss and gradients of arrays given as files. */
+/* logitude grad: loss, gradients and Hessian-vector products of arrays given as files. */
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
+#include "arrays.h"
 #include "logitude/logitude.h"
 #include "outfile.h"
 #include "output.h"
@@ -12,7 +12,7 @@
 static const char *const engines[] = {"cpu", "reference", NULL};
 static const char *const dtypes[] = {"f64", "f32", NULL};
 static const char *const dtypes_later[] = {"bf16x3", "bf16", NULL};
-static const char *const reductions[] = {"mean", "sum", NULL};
+static const char *const reductions[] = {"mean", "sum", "none", NULL};
 
 static const cli_option options[] = {
     CLI_OPTION_LOSS("Input"),
@@ -27,7 +27,7 @@ static const cli_option options[] = {
      .metavar = "W",
      .marks = CLI_REQUIRED,
      .group = "Input",
-     .help = "weights (C, D), one class a row"},
+     .help = "weights (C, D), one class a row; with k sub-centres (C k, D)"},
     {.name = "labels",
      .kind = CLI_PATH,
      .metavar = "Y",
@@ -45,6 +45,46 @@ static const cli_option options[] = {
      .metavar = "K",
      .group = "Input",
      .help = "weight of every class (C), at least 0"},
+    {.name = "soft-targets",
+     .kind = CLI_PATH,
+     .metavar = "T",
+     .group = "Input",
+     .help = "targets (N, C), rows that sum to 1, in place of the labels, which then name ignored rows only"},
+    {.name = "class-margins",
+     .kind = CLI_PATH,
+     .metavar = "M",
+     .group = "Input",
+     .help = "margin of every class (C), in place of the loss's"},
+    {.name = "class-scales",
+     .kind = CLI_PATH,
+     .metavar = "S",
+     .group = "Input",
+     .help = "scale of every class (C), in place of the loss's"},
+    {.name = "qualities",
+     .kind = CLI_PATH,
+     .metavar = "Q",
+     .group = "Input",
+     .help = "what adaface's margin reads of every row (N), in place of its norm"},
+    {.name = "upstream",
+     .kind = CLI_PATH,
+     .metavar = "G",
+     .group = "Input",
+     .help = "gradient by every row's loss (N), for the reduction none"},
+    {.name = "direction-x",
+     .kind = CLI_PATH,
+     .metavar = "VX",
+     .group = "Direction",
+     .help = "differentiate twice: direction of the features (N, D)"},
+    {.name = "direction-w",
+     .kind = CLI_PATH,
+     .metavar = "VW",
+     .group = "Direction",
+     .help = "direction of the weights, shaped as they are"},
+    {.name = "direction-b",
+     .kind = CLI_PATH,
+     .metavar = "VB",
+     .group = "Direction",
+     .help = "direction of the bias (C)"},
     {.name = "dtype",
      .kind = CLI_CHOICE,
      .metavar = "TYPE",
@@ -66,7 +106,7 @@ static const cli_option options[] = {
      .default_text = "mean",
      .words = reductions,
      .group = "Computation",
-     .help = "mean (weighted) or sum over the rows"},
+     .help = "mean (weighted) or sum over the rows, or none: the sum weighted by --upstream"},
     CLI_OPTION_LABEL_SMOOTHING("Computation"),
     CLI_OPTION_Z_LOSS("Computation"),
     {.name = "ignore-label",
@@ -87,58 +127,18 @@ typedef struct problem {
     lgt_context *context;
     lgt_loss loss;
     lgt_dtype dtype;
-    lgt_array x, w, b, y, sample_weights, class_weights;
+    lgt_array x, w, b, y, soft, sample_weights, class_weights, class_margins, class_scales, qualities, upstream;
+    lgt_array vx, vw, vb;
+    int second_order;
     int64_t n_rows, n_classes, dim, ignore_label;
     double *loss_rows;
-    void *dx, *dw, *db;
+    void *dx, *dw, *db, *hvp_x, *hvp_w, *hvp_b;
     lgt_head *head;
     lgt_plan *plan;
     lgt_head_outputs out;
 } problem;
 
 /* --- Input --- */
-
-static void format_shape(const lgt_array *array, char *out, size_t size) {
-    size_t used = (size_t)snprintf(out, size, "(");
-    for (int i = 0; i < array->n_dims && used < size; i++)
-        used += (size_t)snprintf(out + used, size - used, "%s%lld", i ? ", " : "", (long long)array->shape[i]);
-    if (used < size) snprintf(out + used, size - used, array->n_dims == 1 ? ",)" : ")");
-}
-
-/* Reads an array of n_dims dimensions; `what` says what its shape should be. */
-static lgt_status read_array(problem *p, const char *path, lgt_dtype dtype, int n_dims, const char *what,
-                             lgt_array *out, lgt_error *err) {
-    char shape[128];
-    lgt_status status = lgt_array_read(p->context, path, out, err);
-    if (status) return status;
-    format_shape(out, shape, sizeof shape);
-    if (out->n_dims != n_dims) return cli_fail(err, LGT_ERR_DATA, "%s: shape %s, expected %s", path, shape, what);
-    status = lgt_array_convert(p->context, out, dtype, err);
-    return status ? cli_fail_in(err, status, path) : LGT_OK;
-}
-
-static lgt_status check_length(const char *path, const lgt_array *array, int axis, int64_t wanted, const char *why,
-                               lgt_error *err) {
-    char shape[128];
-    if (array->shape[axis] == wanted) return LGT_OK;
-    format_shape(array, shape, sizeof shape);
-    return cli_fail(err, LGT_ERR_DATA, "%s: shape %s, expected %lld %s", path, shape, (long long)wanted, why);
-}
-
-/* Values must be finite, and at least `least`. */
-static lgt_status check_values(const char *path, const lgt_array *array, double least, lgt_error *err) {
-    int64_t columns = array->n_dims == 2 ? array->shape[1] : 1;
-    for (int64_t i = 0; i < array->count; i++) {
-        double value = array->dtype == LGT_F64 ? ((const double *)array->data)[i] : (double)((float *)array->data)[i];
-        if (isfinite(value) && value >= least) continue;
-        const char *expected = isinf(least) ? "a finite number" : "a finite number of at least 0";
-        if (array->n_dims == 2)
-            return cli_fail(err, LGT_ERR_DATA, "%s: row %lld, column %lld: found %g, expected %s", path,
-                            (long long)(i / columns), (long long)(i % columns), value, expected);
-        return cli_fail(err, LGT_ERR_DATA, "%s: row %lld: found %g, expected %s", path, (long long)i, value, expected);
-    }
-    return LGT_OK;
-}
 
 static lgt_status check_labels(const problem *p, const char *path, lgt_error *err) {
     const int64_t *labels = p->y.data;
@@ -149,49 +149,78 @@ static lgt_status check_labels(const problem *p, const char *path, lgt_error *er
     return LGT_OK;
 }
 
-/* A vector that may be missing: double weights of rows or classes, or the bias. */
-static lgt_status read_vector(problem *p, const char *path, lgt_dtype dtype, int64_t length, const char *why,
-                              double least, lgt_array *out, lgt_error *err) {
-    if (!path) return LGT_OK;
-    lgt_status status = read_array(p, path, dtype, 1, "a vector", out, err);
-    if (!status) status = check_length(path, out, 0, length, why, err);
-    if (!status) status = check_values(path, out, least, err);
+/* What may be given: a vector or matrix whose first axis has `rows` entries and whose second, if any, `cols`. */
+typedef struct optional {
+    const char *option;
+    lgt_array *array;
+    lgt_dtype dtype;
+    int64_t rows, cols;
+    const char *why; /* of the number of rows */
+    double least;
+} optional;
+
+static lgt_status read_optional(const cli_args *args, const problem *p, const optional *o, lgt_error *err) {
+    const char *path = cli_text(args, o->option);
+    int n_dims = o->cols ? 2 : 1;
+    lgt_status status =
+        cli_array_read(p->context, path, o->dtype, n_dims, o->cols ? "a matrix" : "a vector", o->array, err);
+    if (!status) status = cli_array_check_length(path, o->array, 0, o->rows, o->why, err);
+    if (!status && o->cols) status = cli_array_check_length(path, o->array, 1, o->cols, "columns", err);
+    if (!status) status = cli_array_check_values(path, o->array, o->least, err);
+    return status;
+}
+
+static lgt_status read_optionals(const cli_args *args, problem *p, lgt_error *err) {
+    static const char by_row[] = "values, one for every row", by_class[] = "values, one for every class";
+    int64_t n = p->n_rows, c = p->n_classes, rows_w = p->w.shape[0], d = p->dim;
+    const optional all[] = {
+        {"bias", &p->b, p->dtype, c, 0, by_class, -INFINITY},
+        {"sample-weights", &p->sample_weights, LGT_F64, n, 0, by_row, 0},
+        {"class-weights", &p->class_weights, LGT_F64, c, 0, by_class, 0},
+        {"soft-targets", &p->soft, p->dtype, n, c, "rows, as the features have", 0},
+        {"class-margins", &p->class_margins, LGT_F64, c, 0, by_class, -INFINITY},
+        {"class-scales", &p->class_scales, LGT_F64, c, 0, by_class, -INFINITY},
+        {"qualities", &p->qualities, LGT_F64, n, 0, by_row, -INFINITY},
+        {"upstream", &p->upstream, LGT_F64, n, 0, by_row, -INFINITY},
+        {"direction-x", &p->vx, p->dtype, n, d, "rows, as the features have", -INFINITY},
+        {"direction-w", &p->vw, p->dtype, rows_w, d, "rows, as the weights have", -INFINITY},
+        {"direction-b", &p->vb, p->dtype, c, 0, by_class, -INFINITY},
+    };
+    lgt_status status = LGT_OK;
+    for (size_t i = 0; i < sizeof all / sizeof *all && !status; i++) status = read_optional(args, p, &all[i], err);
     return status;
 }
 
 static lgt_status read_inputs(const cli_args *args, problem *p, lgt_error *err) {
     const char *x = cli_text(args, "features"), *w = cli_text(args, "weights"), *y = cli_text(args, "labels");
-    lgt_status status = read_array(p, x, p->dtype, 2, "(rows, dimensions)", &p->x, err);
-    if (!status) status = read_array(p, w, p->dtype, 2, "(classes, dimensions)", &p->w, err);
-    if (!status) status = read_array(p, y, LGT_I64, 1, "(rows)", &p->y, err);
+    int64_t centres = lgt_loss_centres(&p->loss);
+    lgt_status status = cli_array_read(p->context, x, p->dtype, 2, "(rows, dimensions)", &p->x, err);
+    if (!status) status = cli_array_read(p->context, w, p->dtype, 2, "(classes, dimensions)", &p->w, err);
+    if (!status) status = cli_array_read(p->context, y, LGT_I64, 1, "(rows)", &p->y, err);
     if (status) return status;
     p->n_rows = p->x.shape[0];
     p->dim = p->x.shape[1];
-    p->n_classes = p->w.shape[0];
+    p->n_classes = p->w.shape[0] / centres;
     if (p->dim < 1) status = cli_fail(err, LGT_ERR_DATA, "%s: no columns, expected at least one", x);
-    if (p->n_classes < 1) status = cli_fail(err, LGT_ERR_DATA, "%s: no rows, expected at least one class", w);
-    if (!status) status = check_length(w, &p->w, 1, p->dim, "columns as in the features", err);
-    if (!status) status = check_length(y, &p->y, 0, p->n_rows, "labels, one for every row of the features", err);
-    if (!status) status = check_values(x, &p->x, -INFINITY, err);
-    if (!status) status = check_values(w, &p->w, -INFINITY, err);
+    if (!status && p->n_classes < 1)
+        status = cli_fail(err, LGT_ERR_DATA, "%s: no rows, expected at least one class", w);
+    if (!status && p->w.shape[0] % centres != 0)
+        status = cli_fail(err, LGT_ERR_DATA, "%s: %lld rows, expected a multiple of the %lld centres a class", w,
+                          (long long)p->w.shape[0], (long long)centres);
+    if (!status) status = cli_array_check_length(w, &p->w, 1, p->dim, "columns as in the features", err);
+    if (!status)
+        status = cli_array_check_length(y, &p->y, 0, p->n_rows, "labels, one for every row of the features", err);
+    if (!status) status = cli_array_check_values(x, &p->x, -INFINITY, err);
+    if (!status) status = cli_array_check_values(w, &p->w, -INFINITY, err);
     if (!status) status = check_labels(p, y, err);
-    if (!status)
-        status = read_vector(p, cli_text(args, "bias"), p->dtype, p->n_classes, "values, one for every class",
-                             -INFINITY, &p->b, err);
-    if (!status)
-        status = read_vector(p, cli_text(args, "sample-weights"), LGT_F64, p->n_rows, "values, one for every row", 0.0,
-                             &p->sample_weights, err);
-    if (!status)
-        status = read_vector(p, cli_text(args, "class-weights"), LGT_F64, p->n_classes, "values, one for every class",
-                             0.0, &p->class_weights, err);
-    return status;
+    return status ? status : read_optionals(args, p, err);
 }
 
 /* --- Computation --- */
 
 static lgt_status create_plan(const cli_args *args, problem *p, lgt_error *err) {
     static const lgt_engine engine_values[] = {LGT_ENGINE_CPU, LGT_ENGINE_REFERENCE};
-    static const lgt_reduction reduction_values[] = {LGT_REDUCTION_MEAN, LGT_REDUCTION_SUM};
+    static const lgt_reduction reduction_values[] = {LGT_REDUCTION_MEAN, LGT_REDUCTION_SUM, LGT_REDUCTION_NONE};
     lgt_plan_options plan;
     lgt_plan_options_init(&plan);
     plan.engine = engine_values[cli_choice(args, "engine")];
@@ -201,33 +230,56 @@ static lgt_status create_plan(const cli_args *args, problem *p, lgt_error *err) 
     plan.label_smoothing = cli_real(args, "label-smoothing");
     plan.z_loss = cli_real(args, "z-loss");
     plan.ignore_label = p->ignore_label;
+    plan.second_order = p->second_order;
     lgt_status status = lgt_head_create(p->context, &p->loss, p->dim, p->n_classes, &p->head, err);
     return status ? status : lgt_plan_create(p->head, &plan, &p->plan, err);
 }
 
+static lgt_head_inputs inputs_of(const problem *p) {
+    return (lgt_head_inputs){.x = lgt_view_of(p->x.data, p->n_rows, p->dim, p->dtype),
+                             .w = lgt_view_of(p->w.data, p->w.shape[0], p->dim, p->dtype),
+                             .b = lgt_view_of(p->b.data, 1, p->n_classes, p->dtype),
+                             .labels = p->y.data,
+                             .soft_targets = lgt_view_of(p->soft.data, p->n_rows, p->n_classes, p->dtype),
+                             .sample_weights = p->sample_weights.data,
+                             .class_weights = p->class_weights.data,
+                             .class_margins = p->class_margins.data,
+                             .class_scales = p->class_scales.data,
+                             .qualities = p->qualities.data,
+                             .upstream = p->upstream.data};
+}
+
 static lgt_status compute(problem *p, lgt_error *err) {
-    size_t size = lgt_dtype_size(p->dtype);
+    size_t size = lgt_dtype_size(p->dtype), row = (size_t)p->dim * size;
+    int64_t rows_w = p->w.shape[0];
     p->loss_rows = cli_alloc(p->n_rows, sizeof(double));
-    p->dx = cli_alloc(p->n_rows, (size_t)p->dim * size);
-    p->dw = cli_alloc(p->n_classes, (size_t)p->dim * size);
+    p->dx = cli_alloc(p->n_rows, row);
+    p->dw = cli_alloc(rows_w, row);
     p->db = cli_alloc(p->n_classes, size);
-    lgt_head_inputs in = {.x = lgt_view_of(p->x.data, p->n_rows, p->dim, p->dtype),
-                          .w = lgt_view_of(p->w.data, p->n_classes, p->dim, p->dtype),
-                          .b = lgt_view_of(p->b.data, 1, p->n_classes, p->dtype),
-                          .labels = p->y.data,
-                          .sample_weights = p->sample_weights.data,
-                          .class_weights = p->class_weights.data};
+    lgt_head_inputs in = inputs_of(p);
     p->out.loss_rows = p->loss_rows;
     p->out.dx = lgt_mut_of(p->dx, p->n_rows, p->dim, p->dtype);
-    p->out.dw = lgt_mut_of(p->dw, p->n_classes, p->dim, p->dtype);
+    p->out.dw = lgt_mut_of(p->dw, rows_w, p->dim, p->dtype);
     if (p->b.data) p->out.db = lgt_mut_of(p->db, 1, p->n_classes, p->dtype);
-    return lgt_plan_run(p->plan, &in, &p->out, err);
+    lgt_status status = lgt_plan_run(p->plan, &in, &p->out, err);
+    if (status || !p->second_order) return status;
+    p->hvp_x = cli_alloc(p->n_rows, row);
+    p->hvp_w = cli_alloc(rows_w, row);
+    p->hvp_b = cli_alloc(p->n_classes, size);
+    lgt_direction along = {lgt_view_of(p->vx.data, p->n_rows, p->dim, p->dtype),
+                           lgt_view_of(p->vw.data, rows_w, p->dim, p->dtype),
+                           lgt_view_of(p->vb.data, 1, p->n_classes, p->dtype)};
+    lgt_hvp out = {.x = lgt_mut_of(p->hvp_x, p->n_rows, p->dim, p->dtype),
+                   .w = lgt_mut_of(p->hvp_w, rows_w, p->dim, p->dtype),
+                   .b = lgt_mut_of(p->b.data ? p->hvp_b : NULL, 1, p->n_classes, p->dtype)};
+    return lgt_plan_hvp(p->plan, &in, &along, &out, err);
 }
 
 /* --- Output --- */
 
 static lgt_status check_folder(const char *folder, lgt_error *err) {
-    static const char *const names[] = {"loss.npy", "loss_rows.npy", "dx.npy", "dw.npy", "db.npy"};
+    static const char *const names[] = {"loss.npy", "loss_rows.npy", "dx.npy",    "dw.npy",
+                                        "db.npy",   "hvp_x.npy",     "hvp_w.npy", "hvp_b.npy"};
     lgt_status status = cli_folder_check(folder, err);
     for (size_t i = 0; i < sizeof names / sizeof *names && !status; i++) {
         char *path = cli_path_join(folder, names[i]);
@@ -248,13 +300,26 @@ static lgt_status write_array(problem *p, const char *folder, const char *name, 
 }
 
 static lgt_status write_outputs(problem *p, const char *folder, json_t *files, lgt_error *err) {
-    int64_t n = p->n_rows, c = p->n_classes, d = p->dim;
+    int64_t n = p->n_rows, c = p->n_classes, rows_w = p->w.shape[0], d = p->dim;
+    const struct {
+        const char *name;
+        lgt_dtype dtype;
+        int n_dims;
+        int64_t rows, cols;
+        const void *data;
+    } all[] = {{"loss.npy", LGT_F64, 0, 0, 0, &p->out.loss},
+               {"loss_rows.npy", LGT_F64, 1, n, 0, p->loss_rows},
+               {"dx.npy", p->dtype, 2, n, d, p->dx},
+               {"dw.npy", p->dtype, 2, rows_w, d, p->dw},
+               {"db.npy", p->dtype, 1, c, 0, p->b.data ? p->db : NULL},
+               {"hvp_x.npy", p->dtype, 2, n, d, p->hvp_x},
+               {"hvp_w.npy", p->dtype, 2, rows_w, d, p->hvp_w},
+               {"hvp_b.npy", p->dtype, 1, c, 0, p->b.data ? p->hvp_b : NULL}};
     lgt_status status = lgt_folder_create(folder, err);
-    if (!status) status = write_array(p, folder, "loss.npy", LGT_F64, 0, 0, 0, &p->out.loss, files, err);
-    if (!status) status = write_array(p, folder, "loss_rows.npy", LGT_F64, 1, n, 0, p->loss_rows, files, err);
-    if (!status) status = write_array(p, folder, "dx.npy", p->dtype, 2, n, d, p->dx, files, err);
-    if (!status) status = write_array(p, folder, "dw.npy", p->dtype, 2, c, d, p->dw, files, err);
-    if (!status && p->b.data) status = write_array(p, folder, "db.npy", p->dtype, 1, c, 0, p->db, files, err);
+    for (size_t i = 0; i < sizeof all / sizeof *all && !status; i++)
+        if (all[i].data)
+            status = write_array(p, folder, all[i].name, all[i].dtype, all[i].n_dims, all[i].rows, all[i].cols,
+                                 all[i].data, files, err);
     return status;
 }
 
@@ -274,18 +339,25 @@ static void print_report(const cli_args *args, const problem *p, json_t *files) 
 }
 
 static void free_problem(problem *p) {
+    void *blocks[] = {p->hvp_b, p->hvp_w, p->hvp_x, p->db, p->dw, p->dx, p->loss_rows};
+    lgt_array *arrays[] = {&p->vb,
+                           &p->vw,
+                           &p->vx,
+                           &p->upstream,
+                           &p->qualities,
+                           &p->class_scales,
+                           &p->class_margins,
+                           &p->class_weights,
+                           &p->sample_weights,
+                           &p->soft,
+                           &p->b,
+                           &p->y,
+                           &p->w,
+                           &p->x};
     lgt_plan_free(p->plan);
     lgt_head_free(p->head);
-    free(p->db);
-    free(p->dw);
-    free(p->dx);
-    free(p->loss_rows);
-    lgt_array_free(p->context, &p->class_weights);
-    lgt_array_free(p->context, &p->sample_weights);
-    lgt_array_free(p->context, &p->b);
-    lgt_array_free(p->context, &p->y);
-    lgt_array_free(p->context, &p->w);
-    lgt_array_free(p->context, &p->x);
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) free(blocks[i]);
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) lgt_array_free(p->context, arrays[i]);
     lgt_context_free(p->context);
 }
 
@@ -293,6 +365,7 @@ static lgt_status run(const cli_args *args, lgt_error *err) {
     const char *folder = cli_text(args, "out");
     problem p = {.dtype = cli_choice(args, "dtype") == 0 ? LGT_F64 : LGT_F32, .ignore_label = LGT_NO_IGNORE};
     json_t *files = json_array();
+    p.second_order = cli_text(args, "direction-x") || cli_text(args, "direction-w") || cli_text(args, "direction-b");
     if (cli_text(args, "ignore-label")) p.ignore_label = cli_integer(args, "ignore-label");
     lgt_status status = lgt_loss_parse(cli_text(args, "loss"), &p.loss, err);
     if (!status && cli_text(args, "bias") && !p.loss.info->has_bias)
@@ -312,14 +385,18 @@ static lgt_status run(const cli_args *args, lgt_error *err) {
 
 const cli_verb cli_verb_grad = {
     .name = "grad",
-    .summary = "loss and exact gradients of arrays given as files",
+    .summary = "loss, exact gradients and Hessian-vector products of arrays given as files",
     .usage = "--loss SPEC --features X --weights W --labels Y [options]",
     .options = options,
     .n_options = sizeof options / sizeof *options,
     .notes = "Files written to DIR: loss.npy (shape (), float64), loss_rows.npy (N, float64), dx.npy (N, D),\n"
-             "dw.npy (C, D) and, with a bias, db.npy (C). Nothing is written when anything is wrong.\n"
-             "Schedules of a loss are at step 0.",
+             "dw.npy (C, D) and, with a bias, db.npy (C); with a direction also hvp_x.npy, hvp_w.npy and\n"
+             "hvp_b.npy: the Hessian of the loss times that direction (zeros where none is given).\n"
+             "Nothing is written when anything is wrong. Schedules of a loss are at step 0; a loss with a\n"
+             "state (adaface, curricularface) moves it by this batch first: ema=0 keeps what the spec says.",
     .examples = "  logitude grad --loss arcface:s=64,m=0.5 --features x.npy --weights w.npy --labels y.npy --out g\n"
-                "  logitude grad --loss softmax --features x.npy --weights w.npy --labels y.npy --bias b.npy --json",
+                "  logitude grad --loss softmax --features x.npy --weights w.npy --labels y.npy --bias b.npy --json\n"
+                "  logitude grad --loss arcface --features x.npy --weights w.npy --labels y.npy \\\n"
+                "    --direction-x vx.npy --direction-w vw.npy --out g",
     .run = run,
 };

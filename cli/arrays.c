@@ -1,0 +1,48 @@
+/* Arrays that verbs take as files: read, converted, and checked with messages that name file, shape and place. */
+#include "arrays.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "output.h"
+
+static void format_shape(const lgt_array *array, char *out, size_t size) {
+    size_t used = (size_t)snprintf(out, size, "(");
+    for (int i = 0; i < array->n_dims && used < size; i++)
+        used += (size_t)snprintf(out + used, size - used, "%s%lld", i ? ", " : "", (long long)array->shape[i]);
+    if (used < size) snprintf(out + used, size - used, array->n_dims == 1 ? ",)" : ")");
+}
+
+lgt_status cli_array_read(lgt_context *context, const char *path, lgt_dtype dtype, int n_dims, const char *what,
+                          lgt_array *out, lgt_error *err) {
+    char shape[128];
+    if (!path) return LGT_OK;
+    lgt_status status = lgt_array_read(context, path, out, err);
+    if (status) return status;
+    format_shape(out, shape, sizeof shape);
+    if (out->n_dims != n_dims) return cli_fail(err, LGT_ERR_DATA, "%s: shape %s, expected %s", path, shape, what);
+    status = lgt_array_convert(context, out, dtype, err);
+    return status ? cli_fail_in(err, status, path) : LGT_OK;
+}
+
+lgt_status cli_array_check_length(const char *path, const lgt_array *array, int axis, int64_t wanted, const char *why,
+                                  lgt_error *err) {
+    char shape[128];
+    if (!path || array->shape[axis] == wanted) return LGT_OK;
+    format_shape(array, shape, sizeof shape);
+    return cli_fail(err, LGT_ERR_DATA, "%s: shape %s, expected %lld %s", path, shape, (long long)wanted, why);
+}
+
+lgt_status cli_array_check_values(const char *path, const lgt_array *array, double least, lgt_error *err) {
+    int64_t columns = array->n_dims == 2 ? array->shape[1] : 1;
+    for (int64_t i = 0; path && i < array->count; i++) {
+        double value = array->dtype == LGT_F64 ? ((const double *)array->data)[i] : (double)((float *)array->data)[i];
+        if (isfinite(value) && value >= least) continue;
+        const char *expected = isinf(least) ? "a finite number" : "a finite number of at least 0";
+        if (array->n_dims == 2)
+            return cli_fail(err, LGT_ERR_DATA, "%s: row %lld, column %lld: found %g, expected %s", path,
+                            (long long)(i / columns), (long long)(i % columns), value, expected);
+        return cli_fail(err, LGT_ERR_DATA, "%s: row %lld: found %g, expected %s", path, (long long)i, value, expected);
+    }
+    return LGT_OK;
+}
