@@ -458,6 +458,14 @@ static void choice_distances(const point *p, int64_t i, int64_t y, const pair *o
     }
 }
 
+/* The size of what a plain logit is a sum of. */
+static double terms_of(const point *p, const number *x, int64_t j) {
+    pair at = nearest(p, x, j);
+    if (p->h->loss.info->space == LGT_SPACE_COS) return scale_of(p->h, j);
+    if (p->h->loss.info->space == LGT_SPACE_COSW) return creal(at.r);
+    return creal(at.r) * creal(at.q) + (p->h->bias ? fabs(creal(p->b[j])) : 0);
+}
+
 brute_condition brute_condition_of(const test_head *h) {
     brute_condition out = {1, 0, 1, 1};
     point p;
@@ -465,7 +473,8 @@ brute_condition brute_condition_of(const test_head *h) {
     for (int64_t i = 0; i < h->n_rows; i++) {
         int64_t y = class_of(h, i);
         fill_logits(&p, i);
-        for (int64_t j = 0; j < h->n_classes; j++) out.logit = fmax(out.logit, fabs(creal(p.z[j])));
+        for (int64_t j = 0; j < h->n_classes; j++)
+            out.logit = fmax(out.logit, fmax(fabs(creal(p.z[j])), terms_of(&p, p.x + i * h->dim, j)));
         if (y < 0) continue;
         pair own = nearest(&p, p.x + i * h->dim, y);
         measure_angle(&p, p.x + i * h->dim, &own);

@@ -15,7 +15,7 @@ double brute_slope(const test_head *head, const test_vectors *along);
 /* How near a problem is to where the formula itself loses digits or is no longer smooth. */
 typedef struct brute_condition {
     double sine;  /* the least sin(theta_y): directions of tangents lose digits as eps / sine */
-    double logit; /* the largest |z_ij|: exponents lose digits as eps |z| */
+    double logit; /* the largest |z_ij| or sum of its terms' sizes: exponents lose digits as eps |z| */
     double jump;  /* the least distance, of angles, cosines or shares of norms, to where the gradient jumps */
     double kink;  /* the same to where the second derivative jumps; at most `jump` */
 } brute_condition;
