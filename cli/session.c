@@ -34,6 +34,11 @@ lgt_status cli_context_open(const cli_args *args, lgt_context **out, lgt_error *
     return status;
 }
 
+lgt_status cli_loss_open(const cli_args *args, lgt_loss *out, lgt_error *err) {
+    const char *spec = cli_text(args, "loss"), *system = cli_text(args, "like");
+    return system ? lgt_loss_parse_like(spec, system, out, err) : lgt_loss_parse(spec, out, err);
+}
+
 /* --- Data --- */
 
 lgt_status cli_dataset_open(lgt_context *context, const cli_args *args, const char *spec, lgt_split split,

@@ -27,6 +27,12 @@
         .name = "loss", .kind = CLI_TEXT, .metavar = "SPEC", .marks = CLI_REQUIRED, .group = place,                    \
         .help = "the loss: NAME[:key=value,...], see 'logitude losses'"                                                \
     }
+#define CLI_OPTION_LIKE(place)                                                                                         \
+    {                                                                                                                  \
+        .name = "like", .kind = CLI_TEXT, .metavar = "SYSTEM", .group = place,                                         \
+        .help = "settings of --loss as in SYSTEM, where SPEC does not give them: insightface, opensphere, pml, "       \
+                "paddle, mx-lsoftmax, caffe or wespeaker; 'logitude losses --like SYSTEM' tells the differences"       \
+    }
 #define CLI_OPTION_LABEL_SMOOTHING(place)                                                                              \
     {                                                                                                                  \
         .name = "label-smoothing", .kind = CLI_REAL, .metavar = "E", .marks = CLI_BELOW, .default_text = "0",          \
@@ -40,6 +46,9 @@
 
 /* A context by --threads ($LOGITUDE_NUM_THREADS) and --max-isa. */
 lgt_status cli_context_open(const cli_args *args, lgt_context **out, lgt_error *err);
+
+/* The loss of --loss and --like; --loss must be given. */
+lgt_status cli_loss_open(const cli_args *args, lgt_loss *out, lgt_error *err);
 
 lgt_status cli_dataset_open(lgt_context *context, const cli_args *args, const char *spec, lgt_split split,
                             int labels_required, lgt_dataset **out, lgt_error *err);

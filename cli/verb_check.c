@@ -18,6 +18,7 @@ static const cli_option options[] = {
      .metavar = "SPEC",
      .group = "Check",
      .help = "the loss to check (default: every loss, those with tails also with m=2 and every tail)"},
+    CLI_OPTION_LIKE("Check"),
     {.name = "engine",
      .kind = CLI_CHOICE,
      .metavar = "ENGINE",
@@ -91,18 +92,22 @@ static void record(checker *check, const char *spec, const lgt_loss *loss, const
                result->passed ? "passed" : "FAILED");
 }
 
-static lgt_status check_spec(checker *check, const char *spec, lgt_error *err) {
+static lgt_status check_loss(checker *check, const char *spec, const lgt_loss *loss, lgt_error *err) {
     static const lgt_engine engine_values[] = {LGT_ENGINE_CPU, LGT_ENGINE_REFERENCE};
     static const lgt_dtype dtype_values[] = {LGT_F64, LGT_F32};
-    lgt_loss loss;
     lgt_gradcheck result;
-    lgt_status status = lgt_loss_parse(spec, &loss, err);
-    if (!status)
-        status = lgt_gradcheck_run(check->context, &loss, engine_values[cli_choice(check->args, "engine")],
-                                   dtype_values[cli_choice(check->args, "dtype")], cli_integer(check->args, "problems"),
-                                   (uint64_t)cli_integer(check->args, "seed"), &result, err);
-    if (!status) record(check, spec, &loss, &result);
+    lgt_status status =
+        lgt_gradcheck_run(check->context, loss, engine_values[cli_choice(check->args, "engine")],
+                          dtype_values[cli_choice(check->args, "dtype")], cli_integer(check->args, "problems"),
+                          (uint64_t)cli_integer(check->args, "seed"), &result, err);
+    if (!status) record(check, spec, loss, &result);
     return status;
+}
+
+static lgt_status check_spec(checker *check, const char *spec, lgt_error *err) {
+    lgt_loss loss;
+    lgt_status status = lgt_loss_parse(spec, &loss, err);
+    return status ? status : check_loss(check, spec, &loss, err);
 }
 
 /* The loss as it is by default, then with every tail. A tail begins at pi less the margin, where random problems hardly
@@ -130,10 +135,12 @@ static lgt_status run(const cli_args *args, lgt_error *err) {
     json_t *report = cli_report("check");
     cli_put(report, "losses", check.losses);
     lgt_loss loss;
-    lgt_status status = spec ? lgt_loss_parse(spec, &loss, err) : LGT_OK;
+    lgt_status status = spec ? cli_loss_open(args, &loss, err) : LGT_OK;
+    if (!spec && cli_text(args, "like"))
+        status = cli_fail(err, LGT_ERR_USAGE, "--like is %s, expected --loss with it", cli_text(args, "like"));
     if (!status) status = cli_context_open(args, &check.context, err);
     if (!status && !cli_flag(args, "json")) print_header();
-    if (!status && spec) status = check_spec(&check, spec, err);
+    if (!status && spec) status = check_loss(&check, spec, &loss, err);
     for (int i = 0; !spec && i < lgt_loss_count() && !status; i++) status = check_tails(&check, lgt_loss_at(i), err);
     cli_put(report, "passed", json_boolean(check.n_failed == 0));
     if (!status && cli_flag(args, "json")) cli_report_print(args, json_incref(report));

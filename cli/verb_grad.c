@@ -16,6 +16,7 @@ static const char *const reductions[] = {"mean", "sum", "none", NULL};
 
 static const cli_option options[] = {
     CLI_OPTION_LOSS("Input"),
+    CLI_OPTION_LIKE("Input"),
     {.name = "features",
      .kind = CLI_PATH,
      .metavar = "X",
@@ -367,7 +368,7 @@ static lgt_status run(const cli_args *args, lgt_error *err) {
     json_t *files = json_array();
     p.second_order = cli_text(args, "direction-x") || cli_text(args, "direction-w") || cli_text(args, "direction-b");
     if (cli_text(args, "ignore-label")) p.ignore_label = cli_integer(args, "ignore-label");
-    lgt_status status = lgt_loss_parse(cli_text(args, "loss"), &p.loss, err);
+    lgt_status status = cli_loss_open(args, &p.loss, err);
     if (!status && cli_text(args, "bias") && !p.loss.info->has_bias)
         status = cli_fail(err, LGT_ERR_USAGE, "--bias is %s, expected none: %s has no bias", cli_text(args, "bias"),
                           p.loss.info->name);
@@ -395,6 +396,7 @@ const cli_verb cli_verb_grad = {
              "Nothing is written when anything is wrong. Schedules of a loss are at step 0; a loss with a\n"
              "state (adaface, curricularface) moves it by this batch first: ema=0 keeps what the spec says.",
     .examples = "  logitude grad --loss arcface:s=64,m=0.5 --features x.npy --weights w.npy --labels y.npy --out g\n"
+                "  logitude grad --loss arcface --like insightface --features x.npy --weights w.npy --labels y.npy\n"
                 "  logitude grad --loss softmax --features x.npy --weights w.npy --labels y.npy --bias b.npy --json\n"
                 "  logitude grad --loss arcface --features x.npy --weights w.npy --labels y.npy \\\n"
                 "    --direction-x vx.npy --direction-w vw.npy --out g",

@@ -37,6 +37,7 @@ static const cli_option options[] = {
      .group = "Input",
      .help = "mean 0 and deviation 1 over all training features, or over each; stored in the model"},
     CLI_OPTION_LOSS("Model"),
+    CLI_OPTION_LIKE("Model"),
     {.name = "encoder",
      .kind = CLI_TEXT,
      .metavar = "E",
@@ -196,7 +197,7 @@ static lgt_status read_options(training *run, lgt_error *err) {
     o->seed = (uint64_t)cli_integer(args, "seed");
     o->label_smoothing = cli_real(args, "label-smoothing");
     o->z_loss = cli_real(args, "z-loss");
-    return lgt_loss_parse(cli_text(args, "loss"), &o->loss, err);
+    return cli_loss_open(args, &o->loss, err);
 }
 
 static lgt_status load_data(training *run, lgt_error *err) {

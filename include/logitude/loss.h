@@ -92,6 +92,22 @@ typedef struct lgt_loss {
  * bounds, with the bounds; a key given twice; parameters that together break the loss, with the reason). */
 LGT_API lgt_status lgt_loss_parse(const char *spec, lgt_loss *out, lgt_error *err);
 
+/* What another system makes of one of these losses. */
+typedef struct lgt_loss_preset {
+    const char *system, *loss;
+    const char *settings;   /* key=value,...: what the system sets; all else is as by default here */
+    const char *difference; /* what it does otherwise than the loss by its definition, and what no setting reproduces */
+} lgt_loss_preset;
+
+/* Every pair of a system and a loss that is known, system by system; NULL when index is outside the count. */
+LGT_API int lgt_loss_preset_count(void);
+LGT_API const lgt_loss_preset *lgt_loss_preset_at(int index);
+
+/* lgt_loss_parse with the settings of `system` ("insightface", "opensphere", ...) in the place of the defaults; keys in
+ * spec win over them. Errors: USAGE as lgt_loss_parse; an unknown system, with the nearest; a loss that the system does
+ * not have, with those it has. */
+LGT_API lgt_status lgt_loss_parse_like(const char *spec, const char *system, lgt_loss *out, lgt_error *err);
+
 /* Writes the full specification, every parameter included; it parses back to the same loss. Returns its length, or
  * size when it was cut. 256 bytes are enough for every loss. */
 LGT_API size_t lgt_loss_format(const lgt_loss *loss, char *out, size_t size);

@@ -14,7 +14,8 @@ extern "C" {
 
 typedef struct lgt_model lgt_model;
 
-/* Writes encoder.<l>.weight (out, in), encoder.<l>.bias (out), head.weight (C, D), head.bias (C) if there is one,
+/* Writes encoder.<l>.weight (out, in), encoder.<l>.bias (out), head.weight (C, D), of k rows a class where the loss has
+ * k centres, head.bias (C) if there is one,
  * normalization.mean and normalization.scale (1 or in_dim; x' = (x - mean) * scale), all F32, and string metadata:
  * format, loss, encoder, classes, step, sample_shape ("28,28"), label_names (a JSON list; absent when they are
  * 0 .. C-1). Errors: those of lgt_tensors_write, NONFINITE (a parameter), DATA (a label name that is not UTF-8). */
@@ -28,9 +29,10 @@ LGT_API int64_t lgt_model_dim(const lgt_model *model);
 LGT_API int64_t lgt_model_n_classes(const lgt_model *model);
 LGT_API int64_t lgt_model_step(const lgt_model *model);
 LGT_API const char *lgt_model_encoder_spec(const lgt_model *model);
+/* The loss; its state, if it has one, is where the last step left it. */
 LGT_API const lgt_loss *lgt_model_loss(const lgt_model *model);
 LGT_API char *const *lgt_model_label_names(const lgt_model *model);
-LGT_API lgt_view lgt_model_weights(const lgt_model *model); /* (C, D) */
+LGT_API lgt_view lgt_model_weights(const lgt_model *model); /* (C, D), or (C k, D) */
 LGT_API lgt_view lgt_model_bias(const lgt_model *model);    /* (1, C), or data NULL */
 
 /* out (N, D) = encoder(normalise(x)), x (N, in_dim) float32 as a dataset holds it. Works in blocks of rows.

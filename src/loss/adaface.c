@@ -5,7 +5,7 @@
 
 #include "loss/angular.h"
 
-enum { S, M, H, TAIL, EMA, MEAN, DEVIATION };
+enum { S, M, H, TAIL, CLAMP, EMA, MEAN, DEVIATION };
 
 static const lgt_param_info params[] = {
     LGT_PARAM_SCALE("64"),
@@ -13,6 +13,7 @@ static const lgt_param_info params[] = {
     {"h", LGT_PARAM_REAL, "0.333", 1e-3, 1e3, NULL, "deviations of the norm that stand for the full range of quality",
      LGT_ROLE_FIXED},
     LGT_PARAM_TAIL,
+    LGT_PARAM_CLAMP,
     LGT_PARAM_EMA,
     {"mean", LGT_PARAM_REAL, "20", 0, 1e300, NULL, "moving average of the batches' mean norm", LGT_ROLE_STATE},
     {"deviation", LGT_PARAM_REAL, "100", 0, 1e300, NULL, "moving average of the batches' deviation of the norm",
@@ -47,6 +48,7 @@ const lgt_loss_definition lgt_loss_adaface = {
              .space = LGT_SPACE_COS,
              .params = params,
              .n_params = LGT_COUNT(params)},
+    .clamp = CLAMP,
     .bend = bend,
     .move = move,
 };

@@ -3,12 +3,13 @@
 #include "loss/angular.h"
 #include "math/sphere.h"
 
-enum { S, M, TAIL };
+enum { S, M, TAIL, CLAMP };
 
 static const lgt_param_info params[] = {
     LGT_PARAM_SCALE("64"),
     {"m", LGT_PARAM_ANGLE, "0.5", 0, LGT_PI, NULL, "margin, added to the target angle", LGT_ROLE_MARGIN},
     LGT_PARAM_TAIL,
+    LGT_PARAM_CLAMP,
     LGT_PARAM_GRADIENT,
 };
 
@@ -26,5 +27,6 @@ const lgt_loss_definition lgt_loss_arcface = {
              .space = LGT_SPACE_COS,
              .params = params,
              .n_params = LGT_COUNT(params)},
+    .clamp = CLAMP,
     .bend = bend,
 };

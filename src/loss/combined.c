@@ -1,21 +1,32 @@
 /* Combined margins: the target angle is multiplied, widened, and its cosine lowered, z_y = s (F(m1 theta + m2) - m3),
- * with the cosine folded past pi so that it never rises (Eq. 26). */
+ * with the cosine folded past pi so that it never rises, or left as it is (Eq. 26). */
+#include <math.h>
+
 #include "loss/definition.h"
 #include "math/fold.h"
 #include "math/sphere.h"
 
-enum { S, M1, M2, M3 };
+enum { S, M1, M2, M3, TAIL };
+enum { FOLD, NONE };
+
+static const char *const tails[] = {"fold", "none", NULL};
 
 static const lgt_param_info params[] = {
     LGT_PARAM_SCALE("64"),
     {"m1", LGT_PARAM_REAL, "1", 0.5, 64, NULL, "factor of the target angle", LGT_ROLE_FIXED},
     {"m2", LGT_PARAM_ANGLE, "0.5", 0, LGT_PI, NULL, "margin, added to the target angle", LGT_ROLE_MARGIN},
     {"m3", LGT_PARAM_REAL, "0", 0, 2, NULL, "margin, subtracted from the target cosine", LGT_ROLE_FIXED},
+    {"tail", LGT_PARAM_CHOICE, "fold", 0, 0, tails,
+     "where m1 theta + m2 > pi: fold keeps the logit falling; none: cos(m1 theta + m2) rises again", LGT_ROLE_FIXED},
     LGT_PARAM_GRADIENT,
 };
 
+static lgt_fold cosine_at(double phi, int tail) {
+    return tail == FOLD ? lgt_fold_at(phi) : (lgt_fold){cos(phi), -sin(phi), -cos(phi)};
+}
+
 static void bend(const double *p, double scheduled, const lgt_pair *pair, lgt_bend *out) {
-    lgt_fold plain = lgt_fold_at(pair->theta), bent = lgt_fold_at(p[M1] * pair->theta + p[M2]);
+    lgt_fold plain = lgt_fold_at(pair->theta), bent = cosine_at(p[M1] * pair->theta + p[M2], (int)p[TAIL]);
     (void)scheduled;
     out->value = p[S] * (bent.value - plain.value - p[M3]);
     out->d_theta = p[S] * (p[M1] * bent.slope - plain.slope);

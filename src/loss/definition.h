@@ -12,6 +12,7 @@ typedef struct lgt_batch_moments {
 
 typedef struct lgt_loss_definition {
     lgt_loss_info info; /* first: a lgt_loss points here */
+    int clamp;          /* the index of the parameter LGT_PARAM_CLAMP; 0: none, since no loss begins with it */
     /* Eq. 5 for the parameter values p (in the order of info.params) and the schedule's value now; *out arrives as
      * zeros. NULL: the target logit is plain. */
     void (*bend)(const double *p, double scheduled, const lgt_pair *pair, lgt_bend *out);
@@ -37,6 +38,14 @@ extern const char *const lgt_gradient_words[];
             "w and x scaled to norm 1",                                                                                \
             LGT_ROLE_FIXED                                                                                             \
     }
+/* For losses whose peers clamp the cosine before an arc cosine; lgt_loss_bend does it for all of them. */
+#define LGT_PARAM_CLAMP                                                                                                \
+    {                                                                                                                  \
+        "clamp", LGT_PARAM_REAL, "0", 0, 0.1, NULL,                                                                    \
+            "clips the target cosine to [clamp - 1, 1 - clamp] before the margin: a dead zone at either end, as "      \
+            "other systems have it; 0: none",                                                                          \
+            LGT_ROLE_FIXED                                                                                             \
+    }
 /* The weight of the plain logit. */
 #define LGT_PARAM_LAMBDA(text)                                                                                         \
     {                                                                                                                  \
@@ -51,6 +60,9 @@ extern const char *const lgt_gradient_words[];
             LGT_ROLE_FIXED                                                                                             \
     }
 #define LGT_COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
+
+/* Reads `NAME[:key=value,...]` with `settings` (key=value,...; NULL: none) in the place of the defaults they name. */
+lgt_status lgt_loss_read(const char *spec, const char *settings, lgt_loss *out, lgt_error *err);
 
 /* The definition behind a loss. */
 const lgt_loss_definition *lgt_loss_definition_of(const lgt_loss *loss);

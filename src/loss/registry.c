@@ -68,10 +68,32 @@ lgt_loss lgt_loss_plain(const lgt_loss *loss) {
     return plain;
 }
 
+/* The pair at the cosine to which `clamp` clips: 1 - c^2 = clamp (2 - clamp) there, without loss. */
+static lgt_pair clip(const lgt_pair *pair, double clamp) {
+    lgt_pair clipped = *pair;
+    clipped.c = copysign(1 - clamp, pair->c);
+    clipped.sine = sqrt(clamp * (2 - clamp));
+    clipped.theta = atan2(clipped.sine, clipped.c);
+    return clipped;
+}
+
+/* A clipped target logit is u_y' + value', whatever the angle: the bend on top of u_y undoes what u_y does. */
+static void hold(const lgt_loss *loss, const lgt_pair *pair, const lgt_pair *clipped, lgt_bend *out) {
+    double s = loss->values[lgt_loss_param_of(loss->info, LGT_ROLE_SCALE)];
+    out->value += s * (clipped->c - pair->c);
+    out->d_theta = s * pair->sine;
+    out->d_theta_theta = s * pair->c;
+    out->d_theta_r = out->d_theta_q = 0;
+}
+
 void lgt_loss_bend(const lgt_loss *loss, const lgt_pair *pair, int64_t step, lgt_bend *out) {
     const lgt_loss_definition *definition = lgt_loss_definition_of(loss);
+    double clamp = definition->clamp ? loss->values[definition->clamp] : 0;
+    int is_clipped = clamp > 0 && fabs(pair->c) > 1 - clamp;
+    lgt_pair at = is_clipped ? clip(pair, clamp) : *pair;
     *out = (lgt_bend){0};
-    if (definition->bend) definition->bend(loss->values, lgt_schedule_at(&loss->schedule, step), pair, out);
+    if (definition->bend) definition->bend(loss->values, lgt_schedule_at(&loss->schedule, step), &at, out);
+    if (is_clipped) hold(loss, pair, &at, out);
 }
 
 int lgt_loss_bends_crowd(const lgt_loss *loss) {

@@ -183,23 +183,34 @@ static lgt_status read_pair(lgt_loss *loss, span pair, unsigned *seen, lgt_error
     return unknown_key(loss->info, key, err);
 }
 
-lgt_status lgt_loss_parse(const char *spec, lgt_loss *out, lgt_error *err) {
+static lgt_status read_pairs(lgt_loss *loss, span pairs, lgt_error *err) {
+    unsigned seen = 0;
+    lgt_status status = LGT_OK;
+    while (status == LGT_OK && pairs.at) {
+        span pair = span_split(pairs, ',', &pairs);
+        status = read_pair(loss, pair, &seen, err);
+    }
+    return status;
+}
+
+lgt_status lgt_loss_read(const char *spec, const char *settings, lgt_loss *out, lgt_error *err) {
     span rest, name = span_split((span){spec, strlen(spec)}, ':', &rest);
     lgt_loss loss = {0};
-    unsigned seen = 0;
     for (int i = 0; i < lgt_loss_count(); i++)
         if (span_is(name, lgt_loss_at(i)->name)) loss.info = lgt_loss_at(i);
     if (!loss.info) return unknown_loss(name, err);
     lgt_status status = set_defaults(&loss, err);
-    while (status == LGT_OK && rest.at) {
-        span pair = span_split(rest, ',', &rest);
-        status = read_pair(&loss, pair, &seen, err);
-    }
+    if (!status && settings) status = read_pairs(&loss, (span){settings, strlen(settings)}, err);
+    if (!status) status = read_pairs(&loss, rest, err);
     const lgt_loss_definition *definition = lgt_loss_definition_of(&loss);
     if (!status && definition->check) status = definition->check(loss.values, err);
     if (status) return status;
     *out = loss;
     return lgt_succeed(err);
+}
+
+lgt_status lgt_loss_parse(const char *spec, lgt_loss *out, lgt_error *err) {
+    return lgt_loss_read(spec, NULL, out, err);
 }
 
 static size_t write_numbers(char *out, size_t size, const char *head, const double *numbers, int count) {

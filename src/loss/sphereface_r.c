@@ -2,11 +2,12 @@
 #include "loss/definition.h"
 #include "math/fold.h"
 
-enum { S, M };
+enum { S, M, CLAMP };
 
 static const lgt_param_info params[] = {
     LGT_PARAM_SCALE("30"),
     {"m", LGT_PARAM_REAL, "1.7", 1, 64, NULL, "multiple of the target angle", LGT_ROLE_MARGIN},
+    LGT_PARAM_CLAMP,
     LGT_PARAM_GRADIENT,
 };
 
@@ -27,5 +28,6 @@ const lgt_loss_definition lgt_loss_sphereface_r = {
              .space = LGT_SPACE_COS,
              .params = params,
              .n_params = LGT_COUNT(params)},
+    .clamp = CLAMP,
     .bend = bend,
 };

@@ -73,7 +73,7 @@ char *const *lgt_model_label_names(const lgt_model *model) {
 }
 
 lgt_view lgt_model_weights(const lgt_model *model) {
-    return lgt_view_of(model->w, model->n_classes, lgt_model_dim(model), LGT_F32);
+    return lgt_view_of(model->w, model->n_classes * lgt_loss_centres(&model->loss), lgt_model_dim(model), LGT_F32);
 }
 
 lgt_view lgt_model_bias(const lgt_model *model) {

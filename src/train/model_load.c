@@ -144,13 +144,16 @@ static lgt_status copy_vector(loader *l, const char *name, float *to, int64_t co
 static lgt_status read_head(loader *l, int64_t *dim, lgt_error *err) {
     lgt_model *m = l->model;
     const lgt_array *w = NULL;
-    int64_t classes = 0;
+    int64_t classes = 0, rows = 0;
     lgt_status status = find_number(l, "classes", &classes, err);
     if (!status) status = find_tensor(l, "head.weight", 2, &w, err);
     if (status) return status;
-    if (w->shape[0] != classes || w->shape[0] < 1 || w->shape[1] < 1)
-        return lgt_fail(err, LGT_ERR_DATA, "%s: head.weight is (%lld, %lld) but metadata classes is %lld", l->path,
-                        (long long)w->shape[0], (long long)w->shape[1], (long long)classes);
+    if (!lgt_count_mul(classes, lgt_loss_centres(&m->loss), &rows) || w->shape[0] != rows || rows < 1 ||
+        w->shape[1] < 1)
+        return lgt_fail(err, LGT_ERR_DATA,
+                        "%s: head.weight is (%lld, %lld) but metadata classes is %lld, of %lld rows each", l->path,
+                        (long long)w->shape[0], (long long)w->shape[1], (long long)classes,
+                        (long long)lgt_loss_centres(&m->loss));
     m->n_classes = classes;
     *dim = w->shape[1];
     status = LGT_NEW(m->context, &m->w, w->count, err);

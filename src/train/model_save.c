@@ -32,7 +32,7 @@ static void put_all(const lgt_model *m, lgt_tensors *t) {
         snprintf(name, sizeof name, "encoder.%d.bias", l);
         put(t, name, bias.data, bias.cols, 0);
     }
-    put(t, "head.weight", m->w, m->n_classes, lgt_model_dim(m));
+    put(t, "head.weight", m->w, lgt_model_weights(m).rows, lgt_model_dim(m));
     if (m->b) put(t, "head.bias", m->b, m->n_classes, 0);
     put(t, "normalization.mean", m->normalization.mean, m->normalization.count, 0);
     put(t, "normalization.scale", m->normalization.scale, m->normalization.count, 0);

@@ -62,6 +62,12 @@ static lgt_status diverged(const lgt_trainer *t, const int64_t *rows, int64_t n,
 
 /* --- one step --- */
 
+/* Where the model's loss keeps its state, or NULL. */
+static double *state_of(lgt_trainer *t) {
+    int first = lgt_loss_param_of(t->model.loss.info, LGT_ROLE_STATE);
+    return first < 0 ? NULL : t->model.loss.values + first;
+}
+
 static int64_t gather(lgt_trainer *t, const int64_t **rows) {
     const lgt_dataset *d = t->dataset;
     int64_t at = t->model.step % t->steps_per_epoch * t->batch, n = lgt_min64(t->batch, d->n_rows - at);
@@ -80,8 +86,9 @@ static lgt_status gradients(lgt_trainer *t, int64_t n, lgt_head_outputs *out, lg
     lgt_head_inputs inputs = {.x = y, .w = lgt_model_weights(m), .b = lgt_model_bias(m), .labels = t->labels};
     lgt_mut no_dx = {0};
     inputs.step = m->step;
+    inputs.state = state_of(t);
     out->dx = lgt_mut_of(t->dy, n, dim, LGT_F32);
-    out->dw = lgt_mut_of(w->gradient, m->n_classes, dim, LGT_F32);
+    out->dw = lgt_mut_of(w->gradient, inputs.w.rows, dim, LGT_F32);
     out->db = lgt_mut_of(m->b ? b->gradient : NULL, 1, m->n_classes, LGT_F32);
     lgt_status status =
         lgt_encoder_forward(t->pass, lgt_view_of(t->x, n, in, LGT_F32), lgt_mut_of(t->y, n, dim, LGT_F32), err);
@@ -111,6 +118,8 @@ static double scheduled(const lgt_loss *loss, int64_t step) {
 
 static void record_step(lgt_trainer *t, const lgt_head_outputs *out, double lr, int64_t n, lgt_train_record *record) {
     int64_t done = ++t->model.step;
+    double *state = state_of(t);
+    for (int k = 0; k < lgt_loss_n_state(t->model.loss.info); k++) state[k] = out->state[k];
     t->epoch_loss += out->loss * (double)n;
     t->epoch_correct += out->n_correct;
     t->epoch_rows += n;
@@ -174,6 +183,8 @@ static lgt_status total_loss(lgt_trainer *t, lgt_plan *plan, float *features, do
         in.b = lgt_model_bias(m);
         in.labels = d->labels + row;
         in.step = m->step;
+        in.state = state_of(t);
+        in.frozen = 1;
         status = lgt_model_embed(m, lgt_view_of(d->x + row * d->dim, n, d->dim, LGT_F32),
                                  lgt_mut_of(features, n, dim, LGT_F32), err);
         if (!status) status = lgt_plan_run(plan, &in, &out, err);

@@ -39,7 +39,8 @@ static lgt_status create_head(lgt_trainer *t, lgt_error *err) {
     int64_t dim = lgt_model_dim(m), n_weights = 0;
     lgt_rng rng = {t->options.seed, head_stream};
     double deviation = head_length / sqrt((double)dim);
-    if (!lgt_count_mul(m->n_classes, dim, &n_weights))
+    if (!lgt_count_mul(m->n_classes, lgt_loss_centres(&m->loss), &n_weights) ||
+        !lgt_count_mul(n_weights, dim, &n_weights))
         return lgt_fail(err, LGT_ERR_MEMORY, "a head of %lld classes and dim %lld overflows", (long long)m->n_classes,
                         (long long)dim);
     lgt_status status = LGT_NEW(t->context, &m->w, n_weights, err);
@@ -101,7 +102,7 @@ static lgt_status create_work(lgt_trainer *t, lgt_error *err) {
 static lgt_status create_groups(lgt_trainer *t, lgt_error *err) {
     const lgt_model *m = &t->model;
     float *values[LGT_N_GROUPS] = {lgt_encoder_params(m->encoder), m->w, m->b};
-    int64_t counts[LGT_N_GROUPS] = {lgt_encoder_n_params(m->encoder), m->n_classes * lgt_model_dim(m),
+    int64_t counts[LGT_N_GROUPS] = {lgt_encoder_n_params(m->encoder), lgt_model_weights(m).rows * lgt_model_dim(m),
                                     m->b ? m->n_classes : 0};
     int64_t total = 0, starts[LGT_N_GROUPS];
     for (int g = 0; g < LGT_N_GROUPS; g++) {

@@ -1,6 +1,7 @@
 """check, losses and info."""
 
 import json
+import math
 import os
 
 import tools
@@ -18,8 +19,16 @@ class Check(Case):
             self.assertEqual(list(loss), ["name", "spec", "problems", "dx", "dw", "db", "engine_dx", "engine_dw",
                                           "engine_db", "tolerance", "engine_tolerance", "passed"])
             self.assertLessEqual(loss["dx"], loss["tolerance"])
-        tails = [loss["spec"] for loss in report["losses"] if "m=2,tail=" in loss["spec"]]
-        self.assertEqual(len(tails), 6)
+        for loss in self.report("losses")["losses"]:
+            words = [p["words"] for p in loss["parameters"] if p["key"] == "tail"] or [[]]
+            margins = [p for p in loss["parameters"] if p["role"] == "margin"]
+            wide = ["%s=%.3g," % (p["key"], min(2, 0.95 * p["high"])) for p in margins if words[0]]
+            specs = [checked["spec"] for checked in report["losses"] if checked["name"] == loss["name"]]
+            self.assertEqual(len(specs), 1 + len(words[0]))
+            for word, spec in zip(words[0], specs[1:]):
+                self.assertIn(",tail=%s," % word, spec)
+                for margin in wide:
+                    self.assertIn(margin, spec)
 
     def test_one_loss_prints_a_table_with_its_verdict(self):
         text = self.succeeds("check", "--loss", "cosface:m=0.2", "--problems", 2, "--dtype", "f32")
@@ -48,10 +57,12 @@ class Check(Case):
 class Losses(Case):
     def test_each_loss_is_described_whole(self):
         for loss in self.report("losses")["losses"]:
-            self.assertEqual(list(loss), ["name", "title", "space", "bias", "equation", "citation", "parameters"])
-            self.assertIn(loss["space"], ("dot", "cos"))
+            self.assertEqual(list(loss), ["name", "title", "space", "bias", "equation", "citation", "parameters",
+                                          "presets"])
+            self.assertIn(loss["space"], ("dot", "cos", "cosw"))
             for param in loss["parameters"]:
-                self.assertTrue({"key", "kind", "default", "help"} <= set(param), loss["name"])
+                self.assertTrue({"key", "kind", "default", "help", "role"} <= set(param), loss["name"])
+                self.assertIn(param["role"], ("fixed", "scale", "margin", "state"))
                 self.assertEqual("words" in param, param["kind"] == "choice")
                 self.assertEqual("low" in param, param["kind"] in ("real", "integer", "angle"))
 
@@ -65,6 +76,17 @@ class Losses(Case):
         for part in ("equation", "source", "tail", "continuous|cosface", "default 0.5"):
             self.assertIn(part, text)
         self.assertEqual([loss["name"] for loss in self.report("losses", "arcface")["losses"]], ["arcface"])
+
+    def test_one_loss_has_a_curve(self):
+        curves = {name: self.report("losses", name)["losses"][0]["curve"] for name in ("arcface", "lsoftmax", "magface")}
+        for curve in curves.values():
+            self.assertEqual({len(curve[key]) for key in ("theta", "logit", "force")}, {181})
+            # The force is the logit's slope: central differences at 30 degrees, good to (pi/180)^2 m^2 / 6 at m = 4.
+            slope = (curve["logit"][29] - curve["logit"][31]) / (curve["theta"][31] - curve["theta"][29])
+            self.assertLess(abs(slope / curve["force"][30] - 1), 1e-3)
+        self.assertAlmostEqual(curves["arcface"]["logit"][60], 64 * math.cos(math.pi / 3 + 0.5), 12)
+        self.assertAlmostEqual(curves["magface"]["logit"][60], 64 * math.cos(math.pi / 3 + 0.625), 12)  # |x| = 60
+        self.assertEqual(curves["lsoftmax"]["logit"][90], -3 / 6)  # lambda has fallen to 5
 
     def test_the_list_has_one_line_a_loss(self):
         lines = self.succeeds("losses").splitlines()

@@ -10,16 +10,16 @@ from tools import Case
 
 COMMON = ["threads", "max-isa", "config", "json", "quiet", "verbose", "help"]
 OPTIONS = {
-    "train": ["data", "test-data", "label-column", "standardize", "loss", "encoder", "dim", "no-bias", "epochs", "batch",
-              "optimizer", "lr", "momentum", "weight-decay", "l2", "schedule", "warmup", "label-smoothing", "z-loss",
-              "dtype", "seed", "out", "log-every"],
+    "train": ["data", "test-data", "label-column", "standardize", "loss", "like", "encoder", "dim", "no-bias", "epochs",
+              "batch", "optimizer", "lr", "momentum", "weight-decay", "l2", "schedule", "warmup", "label-smoothing",
+              "z-loss", "dtype", "seed", "out", "log-every"],
     "eval": ["model", "data", "label-column", "protocol"],
     "predict": ["model", "data", "label-column", "top", "out"],
     "embed": ["model", "data", "label-column", "out"],
-    "grad": ["loss", "features", "weights", "labels", "bias", "sample-weights", "class-weights", "dtype", "engine",
-             "reduction", "label-smoothing", "z-loss", "ignore-label", "out"],
-    "check": ["loss", "engine", "dtype", "problems", "seed"],
-    "losses": [],
+    "grad": ["loss", "like", "features", "weights", "labels", "bias", "sample-weights", "class-weights", "dtype",
+             "engine", "reduction", "label-smoothing", "z-loss", "ignore-label", "out"],
+    "check": ["loss", "like", "engine", "dtype", "problems", "seed"],
+    "losses": ["like"],
     "info": [],
 }
 ERRORS = [

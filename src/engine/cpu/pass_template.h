@@ -176,26 +176,31 @@ static void FN(weigh_motion)(FN(stream) * s, FN(worker) * w, int64_t at, int64_t
                              lgt_turns *classes, double *db) {
     const lgt_row *row = &s->rows[i];
     const T *soft = FN(soft_row)(s, i, w->tile.first);
-    T *u = w->u + at, *to_x = w->to_x + at, *to_w = w->to_w + at, c[LGT_TILE], scale = (T)s->problem->scale;
-    T high = (T)row->lse, low = (T)(row->lse - (double)high), stretch = (T)s->stretch[i];
+    T *u = w->u + at, *to_x = w->to_x + at, *to_w = w->to_w + at, c[LGT_TILE];
+    T high = (T)row->lse, low = (T)(row->lse - (double)high);
+    double scale = s->problem->scale;
     FN(bent) bent;
     memcpy(c, u, sizeof c);
     FN(bend)(s, &w->tile, i, u, &bent);
-    s->tiling.kernels->exp_weights(u, scale, w->tile.bias, high, low, 1, 0);
+    s->tiling.kernels->exp_weights(u, (T)scale, w->tile.bias, high, low, 1, 0);
     for (int64_t j = 0; j < w->tile.n; j++) {
-        T motion = to_x[j] + to_w[j], z_motion = scale * bent.slope[j] * motion + w->moves.bias[j];
-        T g = (T)row->crowd_scale * u[j] + (T)row->crowd_shift + (soft ? (T)row->soft * soft[j] : 0);
-        T g_motion = u[j] * ((T)row->crowd_scale * z_motion + (T)row->speed_shift);
-        T slope = bent.slope[j], curvature = bent.curvature[j];
-        if (j == target) g = (T)row->target, g_motion = (T)row->target_speed, slope = w->tile.factor[j], curvature = 0;
-        T h = scale * slope * g, h_motion = scale * (slope * g_motion + curvature * motion * g);
+        double p = (double)u[j], motion = (double)to_x[j] + (double)to_w[j], slope = (double)bent.slope[j];
+        double g = row->crowd_scale * p + row->crowd_shift + (soft ? row->soft * (double)soft[j] : 0);
+        double z_motion = scale * slope * motion + (double)w->moves.bias[j];
+        double g_motion = p * (row->crowd_scale * z_motion + row->speed_shift), curvature = (double)bent.curvature[j];
+        if (j == target) {
+            g = row->target, g_motion = row->target_speed;
+            slope = (double)w->tile.factor[j], curvature = 0;
+        }
+        double h = scale * slope * g, h_motion = scale * (slope * g_motion + curvature * motion * g);
         int64_t place = (w->nearest ? w->nearest[at + j] : 0) * LGT_TILE + j;
-        x->along += (double)h * (double)c[j], x->turn += (double)h * (double)to_x[j];
-        classes[place].along += (double)h * (double)c[j], classes[place].turn += (double)h * (double)to_w[j];
-        db[j] += (double)g_motion;
-        u[j] = h;
-        to_x[j] = h_motion - h * stretch;
-        to_w[j] = h_motion - h * (T)w->moves.norms[place];
+        lgt_turns *class = &classes[place];
+        x->along += h * (double)c[j], x->turn += h * (double)to_x[j];
+        class->along += h * (double)c[j], class->turn += h * (double)to_w[j];
+        db[j] += g_motion;
+        u[j] = (T)h;
+        to_x[j] = (T)(h_motion - h * s->stretch[i]);
+        to_w[j] = (T)(h_motion - h * w->moves.norms[place]);
     }
     for (int64_t j = w->tile.n; j < LGT_TILE; j++) u[j] = to_x[j] = to_w[j] = 0;
 }
