@@ -29,8 +29,9 @@ static double f64_gate(const brute_condition *at) {
     return 1e-13 + 1e-15 * at->logit + 1e-15 / at->sine;
 }
 
+/* Two logits of 32 are rounded to 4e-6 together. */
 static double f32_gate(const brute_condition *at) {
-    return 5e-6 * fmax(1, at->logit / 64) + 1e-15 / at->sine;
+    return 5e-6 * fmax(1, at->logit / 32) + 1e-15 / at->sine;
 }
 
 typedef struct dice {
@@ -50,7 +51,7 @@ static void draw_spec(dice *d, const char *name, double r, char *out, size_t siz
     static const char *const tails[] = {"continuous", "cosface", "fold", "none", "clip", "easy"};
     const char *tail = tails[below(d, 6)];
     double s = PICK(d, 1, 16, 30, 64, 1000), m = PICK(d, 0, 1e-6, 0.2, 0.5, pi / 2, pi - 1e-3);
-    double lambda = PICK(d, 0, 0, 0.5, 5);
+    double lambda = PICK(d, 0, 0, 0.5, 5), clamp = PICK(d, 0, 0, 0, 1e-5, 0.05);
     int times = 1 + (int)below(d, 6);
     if (strcmp(name, "softmax") == 0)
         snprintf(out, size, "softmax");
@@ -59,16 +60,16 @@ static void draw_spec(dice *d, const char *name, double r, char *out, size_t siz
     else if (strcmp(name, "cosface") == 0)
         snprintf(out, size, "cosface:s=%g,m=%.17g", s, fmin(m, 2));
     else if (strcmp(name, "arcface") == 0)
-        snprintf(out, size, "arcface:s=%g,m=%.17g,tail=%s", s, m, tail);
+        snprintf(out, size, "arcface:s=%g,m=%.17g,tail=%s,clamp=%g", s, m, tail, clamp);
     else if (strcmp(name, "combined") == 0)
         snprintf(out, size, "combined:s=%g,m1=%g,m2=%.17g,m3=%g", s, PICK(d, 0.5, 1, 1.3, 2.7), m, PICK(d, 0, 0.2));
     else if (strcmp(name, "sphereface-r") == 0)
-        snprintf(out, size, "sphereface-r:s=%g,m=%g", s, PICK(d, 1, 1.3, 1.7, 3.3, 6));
+        snprintf(out, size, "sphereface-r:s=%g,m=%g,clamp=%g", s, PICK(d, 1, 1.3, 1.7, 3.3, 6), clamp);
     else if (strcmp(name, "lsoftmax") == 0 || strcmp(name, "sphereface") == 0)
         snprintf(out, size, "%s:m=%d,lambda=%g", name, times, lambda);
     else if (strcmp(name, "adaface") == 0)
-        snprintf(out, size, "adaface:s=%g,m=%.17g,h=%g,mean=%g,deviation=%g,ema=%g,tail=%s", s, fmin(m, 1.5),
-                 PICK(d, 0.333, 2), r * PICK(d, 0.5, 1, 1.2), r * PICK(d, 0.2, 1), PICK(d, 0, 0.01, 0.5), tail);
+        snprintf(out, size, "adaface:s=%g,m=%.17g,h=%g,mean=%g,deviation=%g,ema=%g,tail=%s,clamp=%g", s, fmin(m, 1.5),
+                 PICK(d, 0.333, 2), r * PICK(d, 0.5, 1, 1.2), r * PICK(d, 0.2, 1), PICK(d, 0, 0.01, 0.5), tail, clamp);
     else if (strcmp(name, "magface") == 0) {
         double least = PICK(d, 0, 0.2, 0.45), most = PICK(d, 0.5, 0.8, 2), low = 0.8 * r, high = 1.7 * r;
         double bound = s * (most - least) / (high - low) * high * high * low * low / (high * high - low * low);
