@@ -67,7 +67,7 @@ static void print_header(void) {
 
 static void record(checker *check, const char *spec, const lgt_loss *loss, const lgt_gradcheck *result) {
     json_t *object = json_object();
-    char full[256];
+    char full[LGT_LOSS_SPEC_SIZE];
     lgt_loss_format(loss, full, sizeof full);
     cli_put_text(object, "name", loss->info->name);
     cli_put_text(object, "spec", full);
