@@ -135,6 +135,18 @@ class Grad(Case):
             self.assertEqual(report["files"], ["%s/%s.npy" % (dtype, name) for name in found])
             self.assertEqual(read_npy(self.path(dtype + "/loss.npy"))[2], [report["loss"]])
 
+    def test_directions_add_the_products_of_second_order(self):
+        x, w, y = problem(4)
+        inputs = self.write_problem(x, w, y) + ["--bias", self.write_npy("b.npy", [0.0, 1.0, 2.0, 3.0])]
+        for option, shape, values in (("x", (5, 3), [[1.0] * 3] * 5), ("w", (4, 3), [[1.0] * 3] * 4), ("b", (4,), [1.0] * 4)):
+            report = self.report("grad", "--loss", "softmax", *inputs, "--direction-" + option,
+                                 self.write_npy("v.npy", values), "--out", option)
+            names = ["loss", "loss_rows", "dx", "dw", "db", "hvp_x", "hvp_w", "hvp_b"]
+            self.assertEqual(report["files"], ["%s/%s.npy" % (option, name) for name in names])
+            self.assertEqual(read_npy(self.path("%s/hvp_%s.npy" % (option, option)))[:2], ("f8", shape))
+        # The same number added to every bias changes nothing.
+        self.assertLess(max(map(abs, read_npy(self.path("b/hvp_x.npy"))[2])), 1e-15)
+
     def test_without_a_bias_no_db_is_written_and_without_out_nothing(self):
         inputs = self.write_problem(*problem(2))
         self.succeeds("grad", "--loss", "softmax", *inputs, "--out", "deep/er")
@@ -239,6 +251,28 @@ class GradRefuses(Case):
         self.refuses(3, "y.npy: shape (3,), expected 2 values, one for every class", bias="y.npy")
         self.write_npy("none.npy", [], shape=(0, 2))
         self.refuses(3, "none.npy: no rows, expected at least one class", weights="none.npy")
+
+    def test_inputs_in_a_parameter_s_place_that_make_no_sense(self):
+        for name, values, option, loss, code, message in (
+                ("t.npy", [[0.5, 0.5], [0.6, 0.5], [1.0, 0.0]], "soft_targets", "softmax", 3, ["row 1", "1.1", "expected 1"]),
+                ("t.npy", [[0.5, 0.5], [1.5, -0.5], [1.0, 0.0]], "soft_targets", "softmax", 3,
+                 "t.npy: row 1, column 1: found -0.5, expected a finite number of at least 0"),
+                ("t.npy", [[0.5, 0.5]] * 3, "soft_targets", "arcface", 2, ["soft targets", "arcface"]),
+                ("t.npy", [[0.5, 0.3, 0.2]] * 3, "soft_targets", "softmax", 3, "t.npy: shape (3, 3), expected 2 columns"),
+                ("m.npy", [0.5, 4.0], "class_margins", "arcface", 3, ["class_margins", "4 at class 1", "from 0 to 3.14"]),
+                ("m.npy", [0.5, 0.5], "class_margins", "softmax", 2, ["softmax has no margin"]),
+                ("m.npy", [0.5], "class_margins", "arcface", 3, ["m.npy: shape (1,), expected 2 values"]),
+                ("s.npy", [16.0, 0.0], "class_scales", "arcface", 3, ["class_scales", "0 at class 1"]),
+                ("s.npy", [16.0, 16.0], "class_scales", "lsoftmax", 2, ["lsoftmax has no scale"]),
+                ("q.npy", [1.0, 2.0, float("nan")], "qualities", "adaface", 3, ["q.npy: row 2: found nan"]),
+                ("u.npy", [1.0, 1.0, 1.0], "upstream", "softmax", 2, ["upstream", "reduction none"]),
+                ("v.npy", [[1.0, 1.0, 1.0]] * 3, "direction_x", "softmax", 3, ["v.npy: shape (3, 3), expected 2 columns"]),
+                ("v.npy", [[1.0, 1.0]] * 3, "direction_x", "arcface:gradient=detached", 2, ["detached", "Hessian"]),
+                ("v.npy", [1.0, 1.0], "direction_b", "arcface", 2, ["direction of b", "no bias"])):
+            self.write_npy(name, values)
+            self.refuses(code, message, loss=loss, **{option: name})
+        self.refuses(2, ["reduction none", "upstream"], reduction="none")
+        self.refuses(3, "w.npy: 2 rows, expected a multiple of the 3 centres a class", loss="subcenter:k=3")
 
     def test_files_that_are_missing_cut_or_lie(self):
         self.refuses(5, ["gone.npy: "], features="gone.npy")
