@@ -8,8 +8,8 @@
 #include "logitude/analysis.h"
 
 /* Five-point central differences leave h^4 f'''''/30 and eps f / h: with h = 2e-4 of an entry's scale both stay below
- * 1e-8 of the gradient for s from 1 to 64; scales beyond that shrink h. A direction moves every entry at once: half. */
-static const double entry_step = 2e-4, direction_step = 1e-4, usual_scale = 64;
+ * 1e-8 of the gradient for s from 1 to 64; scales beyond that shrink h. A direction moves every entry at once: a quarter. */
+static const double entry_step = 2e-4, direction_step = 5e-5, usual_scale = 64;
 static const double difference_tolerance = 1e-8, f64_tolerance = 1e-11, f32_tolerance = 2e-5;
 /* A difference may straddle a kink or jump of the loss or of its slope; moving features and weights this far leaves it
  * behind, and leaves a wrong formula wrong. (Weights too: in two dimensions a kink between two classes turns with x.)
@@ -18,7 +18,7 @@ static const double move = 1e-2;
 enum { TRIES = 6 };
 /* Derivatives are of the size of the logits' scale over the norm; rounding is told from them down to a tenth of that.
  */
-static const double no_gradient = 0.1;
+static const double no_gradient = 0.1, usual_entry = 1.5;
 
 typedef lgt_random_problem problem;
 
@@ -26,11 +26,12 @@ static double scale_of(const lgt_loss *loss) {
     return loss->info->space == LGT_SPACE_COS ? lgt_loss_value(loss, "s") : 1;
 }
 
-/* The size from which a derivative by x, in a cosine space, counts: where features are long it is small. */
+/* The size from which a derivative by x counts: in a cosine space it falls with the length of features, whose entries
+ * are up to usual_entry unless the loss asks for longer ones. */
 static double least_by_x(const problem *p, double scale) {
-    double longest = 1;
+    double longest = usual_entry;
     for (int64_t i = 0; i < p->n_x; i++) longest = fmax(longest, fabs(p->at.x[i]));
-    return no_gradient * scale / longest;
+    return no_gradient * scale * usual_entry / longest;
 }
 
 /* max |a - b| / max |b|, where derivatives below `least` count as that large: some are zero exactly, as all tangents
