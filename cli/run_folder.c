@@ -126,7 +126,7 @@ static json_t *describe_options(const cli_args *args) {
 
 lgt_status cli_run_write(lgt_context *context, const cli_args *args, const cli_run_folder *run, const lgt_loss *loss,
                          json_t *data, json_t *results, lgt_error *err) {
-    char spec[256];
+    char spec[LGT_LOSS_SPEC_SIZE];
     json_t *object = cli_report("run");
     lgt_loss_format(loss, spec, sizeof spec);
     cli_put_text(object, "version", lgt_version());

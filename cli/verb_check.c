@@ -67,7 +67,7 @@ static void print_header(void) {
 
 static void record(checker *check, const char *spec, const lgt_loss *loss, const lgt_gradcheck *result) {
     json_t *object = json_object();
-    char full[256];
+    char full[LGT_LOSS_SPEC_SIZE];
     lgt_loss_format(loss, full, sizeof full);
     cli_put_text(object, "name", loss->info->name);
     cli_put_text(object, "spec", full);
@@ -82,6 +82,7 @@ static void record(checker *check, const char *spec, const lgt_loss *loss, const
     cli_put_real(object, "engine_hvp", result->engine_hvp);
     cli_put_real(object, "tolerance", result->tolerance);
     cli_put_real(object, "engine_tolerance", result->engine_tolerance);
+    cli_put_real(object, "engine_hvp_tolerance", result->engine_hvp_tolerance);
     cli_put(object, "passed", json_boolean(result->passed));
     cli_append(check->losses, object);
     check->n_checked++;

@@ -325,7 +325,7 @@ static lgt_status write_outputs(problem *p, const char *folder, json_t *files, l
 }
 
 static void print_report(const cli_args *args, const problem *p, json_t *files) {
-    char spec[256];
+    char spec[LGT_LOSS_SPEC_SIZE];
     json_t *report = cli_report("grad");
     lgt_loss_format(&p->loss, spec, sizeof spec);
     cli_put_text(report, "spec", spec);

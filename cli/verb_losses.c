@@ -11,7 +11,7 @@
 #include "verbs.h"
 
 /* By lgt_param_kind, lgt_param_role and lgt_space. */
-static const char *const kinds[] = {"real", "integer", "angle", "choice", "schedule"};
+static const char *const kinds[] = {"real", "integer", "angle", "choice", "schedule", "warmup"};
 static const char *const roles[] = {"fixed", "scale", "margin", "state"};
 static const char *const spaces[] = {"dot", "cos", "cosw"};
 static const char *const space_titles[] = {"dot products", "cosines", "unit classes, features as they are"};
@@ -56,7 +56,7 @@ static void format_preset(const lgt_loss_preset *preset, char *out, size_t size)
 }
 
 static json_t *describe_preset(const lgt_loss_preset *preset) {
-    char spec[256];
+    char spec[LGT_LOSS_SPEC_SIZE];
     json_t *object = json_object();
     format_preset(preset, spec, sizeof spec);
     cli_put_text(object, "system", preset->system);
@@ -99,6 +99,7 @@ static void print_param(const lgt_param_info *param) {
     for (int i = 0; param->kind == LGT_PARAM_CHOICE && param->words[i] && used < sizeof range; i++)
         used += (size_t)snprintf(range + used, sizeof range - used, "%s%s", i ? "|" : "", param->words[i]);
     if (param->kind == LGT_PARAM_SCHEDULE) snprintf(range, sizeof range, "constant or a schedule");
+    if (param->kind == LGT_PARAM_WARMUP) snprintf(range, sizeof range, "none or a schedule");
     printf("  %-10s %-9s default %-28s %s%s%s\n%*s", param->key, kinds[param->kind], param->default_text, range,
            param->role == LGT_ROLE_FIXED ? "" : "; role: ", param->role == LGT_ROLE_FIXED ? "" : roles[param->role],
            left, "");
@@ -140,7 +141,7 @@ static void print_presets(const lgt_loss_info *info, const char *system) {
     int n_shown = 0;
     for (int i = 0; i < lgt_loss_preset_count(); i++) {
         const lgt_loss_preset *preset = lgt_loss_preset_at(i);
-        char spec[256];
+        char spec[LGT_LOSS_SPEC_SIZE];
         if (!is_preset_of(preset, info, system)) continue;
         format_preset(preset, spec, sizeof spec);
         printf("%s%s\n  ", n_shown++ ? "\n" : "", spec);

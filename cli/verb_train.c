@@ -280,7 +280,7 @@ static lgt_status train(training *run, lgt_error *err) {
 
 /* What --json prints and run.json keeps. `failure` NULL: the model was written. */
 static json_t *describe_results(const training *run, const lgt_error *failure) {
-    char spec[256];
+    char spec[LGT_LOSS_SPEC_SIZE];
     const lgt_train_record *record = &run->record;
     json_t *report = cli_report("train");
     lgt_loss_format(&run->options.loss, spec, sizeof spec);

@@ -37,7 +37,7 @@ static void same_embeddings(lgt_model *a, lgt_model *b, const lgt_dataset *d) {
 }
 
 static void same_model(lgt_model *a, lgt_model *b, const lgt_dataset *d) {
-    char loss_a[256], loss_b[256];
+    char loss_a[LGT_LOSS_SPEC_SIZE], loss_b[LGT_LOSS_SPEC_SIZE];
     lgt_loss_format(lgt_model_loss(a), loss_a, sizeof loss_a);
     lgt_loss_format(lgt_model_loss(b), loss_b, sizeof loss_b);
     assert_string_equal(loss_a, loss_b);

@@ -60,7 +60,7 @@ static void the_list_describes_every_loss(void **state) {
 
 /* Writes `loss`, reads it back and writes it again. */
 static void assert_round_trip(const lgt_loss *loss) {
-    char text[256], again[256];
+    char text[LGT_LOSS_SPEC_SIZE], again[LGT_LOSS_SPEC_SIZE];
     size_t length = lgt_loss_format(loss, text, sizeof text);
     assert_int_equal(length, strlen(text));
     lgt_loss back = parse(text);
@@ -74,7 +74,7 @@ static void defaults_are_read_and_every_spelling_of_them_is_the_same(void **stat
     for (int i = 0; i < lgt_loss_count(); i++) {
         const lgt_loss_info *info = lgt_loss_at(i);
         lgt_loss bare = parse(info->name);
-        char spec[256];
+        char spec[LGT_LOSS_SPEC_SIZE];
         size_t used = lgt_text_format(spec, sizeof spec, "%s", info->name);
         assert_ptr_equal(bare.info, info);
         for (int p = info->n_params - 1; p >= 0; p--) /* backwards: the order is free */
@@ -105,6 +105,16 @@ static lgt_schedule random_schedule(const lgt_rng *rng, uint64_t at) {
     }
 }
 
+/* None, or between two steps of up to 2^53. */
+static lgt_schedule random_warm_up(const lgt_rng *rng, uint64_t at) {
+    double end = 1 + (double)lgt_rng_below(rng, at, UINT64_C(1) << lgt_rng_below(rng, at + 1, 54)),
+           start = floor(lgt_rng_uniform(rng, at + 2) * end);
+    static const lgt_schedule none = {LGT_SCHEDULE_CONSTANT, 1, 0, 0, 0};
+    uint64_t kind = lgt_rng_below(rng, at + 3, 3);
+    if (kind == 0) return none;
+    return (lgt_schedule){kind == 1 ? LGT_SCHEDULE_LINEAR : LGT_SCHEDULE_EXPONENTIAL, start, end, 0, 0};
+}
+
 /* MagFace alone refuses values that do not go together: norms in order, and a margin that does not grow, go. */
 static void reconcile(lgt_loss *loss) {
     double *v = loss->values, l_a, u_a;
@@ -125,6 +135,7 @@ static lgt_loss random_loss(const lgt_loss_info *info, const lgt_rng *rng, uint6
         const lgt_param_info *param = &info->params[p];
         double u = lgt_rng_uniform(rng, at), between = param->low + u * (param->high - param->low);
         if (param->kind == LGT_PARAM_SCHEDULE) loss.schedule = random_schedule(rng, at);
+        if (param->kind == LGT_PARAM_WARMUP) loss.schedule = random_warm_up(rng, at);
         if (param->kind == LGT_PARAM_CHOICE) loss.values[p] = floor(u * count_words(param->words));
         if (param->kind == LGT_PARAM_INTEGER) loss.values[p] = floor(between);
         if (param->kind == LGT_PARAM_REAL || param->kind == LGT_PARAM_ANGLE) loss.values[p] = between;
@@ -145,7 +156,7 @@ static void what_is_written_reads_back_to_the_same_bits(void **state) {
 }
 
 static void a_cut_specification_returns_its_size_and_stays_inside(void **state) {
-    char whole[256], text[256];
+    char whole[LGT_LOSS_SPEC_SIZE], text[LGT_LOSS_SPEC_SIZE];
     (void)state;
     for (int i = 0; i < lgt_loss_count(); i++) {
         lgt_loss loss = parse(lgt_loss_at(i)->name);
@@ -284,7 +295,7 @@ static void check_schedule(const lgt_loss_info *info, const lgt_param_info *para
 }
 
 static void every_parameter_refuses_what_lies_just_outside_its_bounds(void **state) {
-    int kinds[5] = {0};
+    int kinds[6] = {0};
     (void)state;
     for (int i = 0; i < lgt_loss_count(); i++) {
         const lgt_loss_info *info = lgt_loss_at(i);
@@ -297,7 +308,7 @@ static void every_parameter_refuses_what_lies_just_outside_its_bounds(void **sta
             if (param->kind == LGT_PARAM_SCHEDULE) check_schedule(info, param);
         }
     }
-    for (int k = 0; k < 5; k++) assert_true(kinds[k] > 0);
+    for (int k = 0; k < 6; k++) assert_true(kinds[k] > 0);
 }
 
 static void degrees_are_radians_times_180_over_pi(void **state) {

@@ -40,6 +40,8 @@ def bounds_of(param):
         return ', '.join(f'`{word}`' for word in param['words'])
     if param['kind'] == 'schedule':
         return 'a constant or a schedule'
+    if param['kind'] == 'warmup':
+        return '`none` or a schedule'
     if param['kind'] == 'angle':
         return '0 to pi, pi excluded'
     return f"{param['low']:.6g} to {param['high']:.6g}"

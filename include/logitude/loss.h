@@ -21,9 +21,10 @@ typedef enum lgt_space {
 typedef enum lgt_param_kind {
     LGT_PARAM_REAL = 0,
     LGT_PARAM_INTEGER = 1,
-    LGT_PARAM_ANGLE = 2,   /* radians, or degrees with the suffix "deg" */
-    LGT_PARAM_CHOICE = 3,  /* one of a list of words */
-    LGT_PARAM_SCHEDULE = 4 /* a function of the global step (Eq. 16, 17) */
+    LGT_PARAM_ANGLE = 2,    /* radians, or degrees with the suffix "deg" */
+    LGT_PARAM_CHOICE = 3,   /* one of a list of words */
+    LGT_PARAM_SCHEDULE = 4, /* a function of the global step (Eq. 16, 17) */
+    LGT_PARAM_WARMUP = 5    /* how the margin grows with the global step (Eq. 40, 41) */
 } lgt_param_kind;
 
 /* What else may stand in a parameter's place during a run. */
@@ -65,12 +66,16 @@ LGT_API const lgt_loss_info *lgt_loss_at(int index);
 /* Most parameters of the role STATE that one loss has. */
 #define LGT_LOSS_MAX_STATE 2
 
-/* A schedule of lambda, a pure function of the global step t >= 0, so that a resumed run continues exactly:
- * CONSTANT a; GEOMETRIC max(c, a b^t) (Eq. 16); POWER max(d, a (1 + b t)^-c) (Eq. 17). */
+/* A schedule of lambda, or of the margin's factor (warm-up), a pure function of the global step t >= 0, so that a
+ * resumed run continues exactly: CONSTANT a; GEOMETRIC max(c, a b^t) (Eq. 16); POWER max(d, a (1 + b t)^-c) (Eq. 17);
+ * LINEAR u (Eq. 40), EXPONENTIAL (1 - 1000^-u) / (1 - 1/1000) (Eq. 41), with u = (t - a) / (b - a), 0 before a, 1 from
+ * b on. */
 typedef enum lgt_schedule_kind {
     LGT_SCHEDULE_CONSTANT = 0,
     LGT_SCHEDULE_GEOMETRIC = 1,
-    LGT_SCHEDULE_POWER = 2
+    LGT_SCHEDULE_POWER = 2,
+    LGT_SCHEDULE_LINEAR = 3,
+    LGT_SCHEDULE_EXPONENTIAL = 4
 } lgt_schedule_kind;
 
 typedef struct lgt_schedule {
@@ -84,7 +89,7 @@ LGT_API double lgt_schedule_at(const lgt_schedule *schedule, int64_t step);
 typedef struct lgt_loss {
     const lgt_loss_info *info;
     double values[LGT_LOSS_MAX_PARAMS]; /* in the order of info->params; a CHOICE by its index */
-    lgt_schedule schedule;              /* of the SCHEDULE parameter, if there is one */
+    lgt_schedule schedule;              /* of the SCHEDULE or WARMUP parameter, if there is one */
 } lgt_loss;
 
 /* Reads `NAME[:key=value,...]`, for example "arcface:s=64,m=0.5,tail=continuous,gradient=exact" or
@@ -109,7 +114,8 @@ LGT_API const lgt_loss_preset *lgt_loss_preset_at(int index);
 LGT_API lgt_status lgt_loss_parse_like(const char *spec, const char *system, lgt_loss *out, lgt_error *err);
 
 /* Writes the full specification, every parameter included; it parses back to the same loss. Returns its length, or
- * size when it was cut. 256 bytes are enough for every loss. */
+ * size when it was cut. LGT_LOSS_SPEC_SIZE bytes are enough for every loss. */
+#define LGT_LOSS_SPEC_SIZE 384
 LGT_API size_t lgt_loss_format(const lgt_loss *loss, char *out, size_t size);
 
 /* The value of the parameter named key; NaN when the loss has none of that name. */

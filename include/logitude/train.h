@@ -89,7 +89,7 @@ typedef struct lgt_train_record {
     double epoch_loss,
         epoch_accuracy; /* means over the epoch so far (accuracy of the plain logits, before each update) */
     double lr;
-    double schedule; /* the loss's scheduled parameter at this step; NaN if it has none */
+    double schedule; /* the loss's lambda, or its margin's factor, at this step; NaN if neither is scheduled */
     double seconds;  /* spent in lgt_trainer_step since the start */
     int64_t samples; /* seen since the start */
 } lgt_train_record;

@@ -8,9 +8,12 @@
 #include "logitude/analysis.h"
 
 /* Five-point central differences leave h^4 f'''''/30 and eps f / h: with h = 2e-4 of an entry's scale both stay below
- * 1e-8 of the gradient for s from 1 to 64; scales beyond that shrink h. A direction moves every entry at once: a quarter. */
-static const double entry_step = 2e-4, direction_step = 5e-5, usual_scale = 64;
-static const double difference_tolerance = 1e-8, f64_tolerance = 1e-11, f32_tolerance = 2e-5;
+ * 1e-8 of the gradient for s from 1 to 64; scales beyond that shrink h. A direction moves every entry at once: half,
+ * and where that is too far (the sphere's curvature grows as 1/theta towards theta = 0) a quarter of that. */
+static const double entry_step = 2e-4, direction_step = 1e-4, usual_scale = 64;
+/* Over 10,000 problems a loss the largest engine errors met are 1.6e-13 in float64 and 6.6e-6 in float32, and 1.5e-13
+ * and 2.3e-5 for second derivatives, into which float32's exponents (rounded to 6e-8 of [-s, s]) enter twice. */
+static const double difference_tolerance = 1e-8, f64_tolerance = 1e-11, f32_tolerance = 1e-5, hvp_share = 5;
 /* A difference may straddle a kink or jump of the loss or of its slope; moving features and weights this far leaves it
  * behind, and leaves a wrong formula wrong. (Weights too: in two dimensions a kink between two classes turns with x.)
  * Several tries, since the next kink of an L-Softmax of large m is near. */
@@ -109,6 +112,18 @@ static lgt_status gradient_difference(problem *p, lgt_plan *plan, double h, lgt_
     return status;
 }
 
+static lgt_status compare_hvp(problem *p, lgt_plan *plan, double scale, double shrink, double *error, lgt_error *err) {
+    lgt_triple analytic = {{0}, {0}, {0}}, numeric;
+    lgt_status status = lgt_random_problem_hvp(p, plan, LGT_F64, &analytic, err);
+    *error = INFINITY;
+    for (double step = direction_step; !status && *error > difference_tolerance && step > direction_step / 8;
+         step /= 4) {
+        status = gradient_difference(p, plan, step / shrink, &numeric, err);
+        *error = fmin(*error, largest(compare(p, &numeric, &analytic, scale)));
+    }
+    return status;
+}
+
 /* Largest errors of the reference's derivatives against differences. */
 static lgt_status compare_differences(problem *p, double scale, lgt_gradcheck *found, lgt_error *err) {
     lgt_triple analytic = {{0}, {0}, {0}}, numeric = {{0}, {0}, {0}};
@@ -121,10 +136,8 @@ static lgt_status compare_differences(problem *p, double scale, lgt_gradcheck *f
     if (!status) status = differences(p, plan, p->at.w, p->n_w, p->dim, entry_step / shrink, numeric.w, err);
     if (!status) status = differences(p, plan, p->at.b, p->n_b, row_b, entry_step / shrink, numeric.b, err);
     errors first = compare(p, &numeric, &analytic, scale);
-    if (!status) status = lgt_random_problem_hvp(p, plan, LGT_F64, &analytic, err);
-    if (!status) status = gradient_difference(p, plan, direction_step / shrink, &numeric, err);
     found->dx = first.x, found->dw = first.w, found->db = first.b;
-    found->hvp = largest(compare(p, &numeric, &analytic, scale));
+    if (!status) status = compare_hvp(p, plan, scale, shrink, &found->hvp, err);
     lgt_plan_free(plan);
     return status;
 }
@@ -153,7 +166,7 @@ static double worst_difference(const lgt_gradcheck *e) {
 }
 
 static double worst_engine(const lgt_gradcheck *e) {
-    return fmax(fmax(e->engine_dx, e->engine_dw), fmax(e->engine_db, e->engine_hvp));
+    return fmax(e->engine_dx, fmax(e->engine_dw, e->engine_db));
 }
 
 static lgt_status check_problem(problem *p, lgt_engine engine, lgt_dtype dtype, double scale, lgt_gradcheck *found,
@@ -179,6 +192,7 @@ lgt_status lgt_gradcheck_run(lgt_context *context, const lgt_loss *loss, lgt_eng
                              int64_t n_problems, uint64_t seed, lgt_gradcheck *out, lgt_error *err) {
     lgt_gradcheck all = {.tolerance = difference_tolerance,
                          .engine_tolerance = dtype == LGT_F64 ? f64_tolerance : f32_tolerance};
+    all.engine_hvp_tolerance = hvp_share * all.engine_tolerance;
     if (n_problems < 1) return lgt_fail(err, LGT_ERR_USAGE, "a check of %lld problems", (long long)n_problems);
     if (lgt_loss_value(loss, "gradient") != 0)
         return lgt_fail(err, LGT_ERR_USAGE,
@@ -193,7 +207,8 @@ lgt_status lgt_gradcheck_run(lgt_context *context, const lgt_loss *loss, lgt_eng
         if (status) return status;
         keep_worst(&all, &one);
     }
-    all.passed = worst_difference(&all) <= all.tolerance && worst_engine(&all) <= all.engine_tolerance;
+    all.passed = worst_difference(&all) <= all.tolerance && worst_engine(&all) <= all.engine_tolerance &&
+                 all.engine_hvp <= all.engine_hvp_tolerance;
     *out = all;
     return lgt_succeed(err);
 }

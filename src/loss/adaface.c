@@ -18,18 +18,18 @@ static const lgt_param_info params[] = {
     {"mean", LGT_PARAM_REAL, "20", 0, 1e300, NULL, "moving average of the batches' mean norm", LGT_ROLE_STATE},
     {"deviation", LGT_PARAM_REAL, "100", 0, 1e300, NULL, "moving average of the batches' deviation of the norm",
      LGT_ROLE_STATE},
+    LGT_PARAM_WARM_UP,
     LGT_PARAM_GRADIENT,
 };
 
 /* Keeps the quotient finite where all norms are equal; the authors' constant. */
 static const double least_deviation = 1e-3;
 
-static void bend(const double *p, double scheduled, const lgt_pair *pair, lgt_bend *out) {
-    double h = (pair->quality - p[MEAN]) / (p[DEVIATION] + least_deviation) * p[H];
-    (void)scheduled;
+static void bend(const double *p, double warm, const lgt_pair *pair, lgt_bend *out) {
+    double h = (pair->quality - p[MEAN]) / (p[DEVIATION] + least_deviation) * p[H], m = warm * p[M];
     h = fmax(-1, fmin(1, h));
-    lgt_angular_bend(p[S], -p[M] * h, (int)p[TAIL], pair, out);
-    out->value -= p[S] * p[M] * (1 + h);
+    lgt_angular_bend(p[S], -m * h, (int)p[TAIL], pair, out);
+    out->value -= p[S] * m * (1 + h);
 }
 
 /* One row has no deviation: that of the batches before stays. */

@@ -18,6 +18,7 @@ static const lgt_param_info params[] = {
     {"m3", LGT_PARAM_REAL, "0", 0, 2, NULL, "margin, subtracted from the target cosine", LGT_ROLE_FIXED},
     {"tail", LGT_PARAM_CHOICE, "fold", 0, 0, tails,
      "where m1 theta + m2 > pi: fold keeps the logit falling; none: cos(m1 theta + m2) rises again", LGT_ROLE_FIXED},
+    LGT_PARAM_WARM_UP,
     LGT_PARAM_GRADIENT,
 };
 
@@ -25,12 +26,12 @@ static lgt_fold cosine_at(double phi, int tail) {
     return tail == FOLD ? lgt_fold_at(phi) : (lgt_fold){cos(phi), -sin(phi), -cos(phi)};
 }
 
-static void bend(const double *p, double scheduled, const lgt_pair *pair, lgt_bend *out) {
-    lgt_fold plain = lgt_fold_at(pair->theta), bent = cosine_at(p[M1] * pair->theta + p[M2], (int)p[TAIL]);
-    (void)scheduled;
-    out->value = p[S] * (bent.value - plain.value - p[M3]);
-    out->d_theta = p[S] * (p[M1] * bent.slope - plain.slope);
-    out->d_theta_theta = p[S] * (p[M1] * p[M1] * bent.curvature - plain.curvature);
+static void bend(const double *p, double warm, const lgt_pair *pair, lgt_bend *out) {
+    double m1 = 1 + warm * (p[M1] - 1);
+    lgt_fold plain = lgt_fold_at(pair->theta), bent = cosine_at(m1 * pair->theta + warm * p[M2], (int)p[TAIL]);
+    out->value = p[S] * (bent.value - plain.value - warm * p[M3]);
+    out->d_theta = p[S] * (m1 * bent.slope - plain.slope);
+    out->d_theta_theta = p[S] * (m1 * m1 * bent.curvature - plain.curvature);
 }
 
 const lgt_loss_definition lgt_loss_combined = {

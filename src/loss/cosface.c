@@ -6,12 +6,13 @@ enum { S, M };
 static const lgt_param_info params[] = {
     LGT_PARAM_SCALE("64"),
     {"m", LGT_PARAM_REAL, "0.35", 0, 2, NULL, "margin, subtracted from the target cosine", LGT_ROLE_MARGIN},
+    LGT_PARAM_WARM_UP,
     LGT_PARAM_GRADIENT,
 };
 
-static void bend(const double *p, double scheduled, const lgt_pair *pair, lgt_bend *out) {
-    (void)scheduled, (void)pair;
-    out->value = -p[S] * p[M];
+static void bend(const double *p, double warm, const lgt_pair *pair, lgt_bend *out) {
+    (void)pair;
+    out->value = -p[S] * warm * p[M];
 }
 
 const lgt_loss_definition lgt_loss_cosface = {

@@ -14,17 +14,16 @@ static const lgt_param_info params[] = {
     LGT_PARAM_EMA,
     {"t", LGT_PARAM_REAL, "0", -1, 1, NULL, "weight of hard negatives: the moving average of the mean target cosine",
      LGT_ROLE_STATE},
+    LGT_PARAM_WARM_UP,
     LGT_PARAM_GRADIENT,
 };
 
-static void bend(const double *p, double scheduled, const lgt_pair *pair, lgt_bend *out) {
-    (void)scheduled;
-    lgt_angular_bend(p[S], p[M], (int)p[TAIL], pair, out);
+static void bend(const double *p, double warm, const lgt_pair *pair, lgt_bend *out) {
+    lgt_angular_bend(p[S], warm * p[M], (int)p[TAIL], pair, out);
 }
 
-static void crowd(const double *p, double scheduled, const lgt_pair *pair, lgt_crowd_bend *out) {
-    (void)scheduled;
-    *out = (lgt_crowd_bend){cos(pair->theta + p[M]), p[T], 1};
+static void crowd(const double *p, double warm, const lgt_pair *pair, lgt_crowd_bend *out) {
+    *out = (lgt_crowd_bend){cos(pair->theta + warm * p[M]), p[T], 1};
 }
 
 static void move(double *p, const lgt_batch_moments *batch) {

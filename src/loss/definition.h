@@ -13,8 +13,8 @@ typedef struct lgt_batch_moments {
 typedef struct lgt_loss_definition {
     lgt_loss_info info; /* first: a lgt_loss points here */
     int clamp;          /* the index of the parameter LGT_PARAM_CLAMP; 0: none, since no loss begins with it */
-    /* Eq. 5 for the parameter values p (in the order of info.params) and the schedule's value now; *out arrives as
-     * zeros. NULL: the target logit is plain. */
+    /* Eq. 5 for the parameter values p (in the order of info.params) and the schedule's value now (lambda, or the
+     * factor of a margin that warms up); *out arrives as zeros. NULL: the target logit is plain. */
     void (*bend)(const double *p, double scheduled, const lgt_pair *pair, lgt_bend *out);
     /* The same for the logits of the other classes. NULL: they are plain. */
     void (*crowd)(const double *p, double scheduled, const lgt_pair *pair, lgt_crowd_bend *out);
@@ -51,6 +51,14 @@ extern const char *const lgt_gradient_words[];
     {                                                                                                                  \
         "lambda", LGT_PARAM_SCHEDULE, text, 0, 0, NULL,                                                                \
             "weight of the plain logit: a constant, geometric/START/SCALE/MIN or power/BASE/GAMMA/POWER/MIN",          \
+            LGT_ROLE_FIXED                                                                                             \
+    }
+/* The margin's growth: `scheduled` is the factor f, from 0 to 1. */
+#define LGT_PARAM_WARM_UP                                                                                              \
+    {                                                                                                                  \
+        "warmup", LGT_PARAM_WARMUP, "none", 0, 0, NULL,                                                                \
+            "growth of the margin: none, or linear/START/END or exponential/START/END, from no margin at step START "  \
+            "to the whole at step END",                                                                                \
             LGT_ROLE_FIXED                                                                                             \
     }
 /* How far a batch moves the state. */

@@ -20,6 +20,7 @@ static const lgt_param_info params[] = {
      "weight of the norm's penalty; at least s k u_a^2 l_a^2 / (u_a^2 - l_a^2), k the slope of the margin",
      LGT_ROLE_FIXED},
     LGT_PARAM_TAIL,
+    LGT_PARAM_WARM_UP,
     LGT_PARAM_GRADIENT,
 };
 
@@ -27,10 +28,9 @@ static double slope_of(const double *p) {
     return (p[U_M] - p[L_M]) / (p[U_A] - p[L_A]);
 }
 
-static void bend(const double *p, double scheduled, const lgt_pair *pair, lgt_bend *out) {
-    double a = fmax(p[L_A], fmin(p[U_A], pair->r)), k = slope_of(p), u2 = p[U_A] * p[U_A], lambda = p[LAMBDA];
-    (void)scheduled;
-    lgt_margin_slopes by = lgt_angular_bend(p[S], p[L_M] + k * (a - p[L_A]), (int)p[TAIL], pair, out);
+static void bend(const double *p, double warm, const lgt_pair *pair, lgt_bend *out) {
+    double a = fmax(p[L_A], fmin(p[U_A], pair->r)), k = warm * slope_of(p), u2 = p[U_A] * p[U_A], lambda = p[LAMBDA];
+    lgt_margin_slopes by = lgt_angular_bend(p[S], warm * p[L_M] + k * (a - p[L_A]), (int)p[TAIL], pair, out);
     out->penalty = lambda * (a / u2 + 1 / a);
     if (a != pair->r) return; /* the clip has no slope */
     out->d_r = by.first * k;

@@ -8,6 +8,7 @@
 #include "math/sphere.h"
 
 enum { WORD_MAX = 63 };
+#define LAST_STEP 0x1p53 /* whole numbers up to here are doubles */
 
 /* The text from `at` up to, not including, `end`. */
 typedef struct span {
@@ -108,9 +109,10 @@ static lgt_status read_choice(const lgt_loss_info *info, const lgt_param_info *p
     return wrong_value(info, param, text, expected, err);
 }
 
-/* The bounds of a schedule's numbers: every lambda stays >= 0 and finite, none grows with the step. */
+/* The bounds of a schedule's numbers: every lambda stays >= 0 and finite, none grows with the step; a warm-up runs from
+ * one whole step to a later one. */
 static int schedule_is_sound(const lgt_schedule *s) {
-    if (!(s->a >= 0 && s->a <= 1e9)) return 0;
+    if (!(s->a >= 0 && s->a <= (s->kind < LGT_SCHEDULE_LINEAR ? 1e9 : LAST_STEP))) return 0;
     switch (s->kind) {
     case LGT_SCHEDULE_CONSTANT:
         return 1;
@@ -118,26 +120,49 @@ static int schedule_is_sound(const lgt_schedule *s) {
         return s->b > 0 && s->b <= 1 && s->c >= 0 && s->c <= 1e9;
     case LGT_SCHEDULE_POWER:
         return s->b >= 0 && s->c >= 0 && s->d >= 0 && s->d <= 1e9;
+    case LGT_SCHEDULE_LINEAR:
+    case LGT_SCHEDULE_EXPONENTIAL:
+        return s->a < s->b && s->b <= LAST_STEP && s->a == floor(s->a) && s->b == floor(s->b);
     }
     return 0;
+}
+
+/* The whole text as `wanted` numbers between slashes. */
+static int read_numbers(lgt_schedule *s, int wanted, span text) {
+    double *numbers[] = {&s->a, &s->b, &s->c, &s->d};
+    for (int i = 0; i < wanted; i++) {
+        span word = span_split(text, '/', &text);
+        if (!word.at || !lgt_text_double(word.at, word.length, numbers[i])) return 0;
+    }
+    return text.at == NULL;
 }
 
 static lgt_status read_schedule(const lgt_loss_info *info, const lgt_param_info *param, span text, lgt_schedule *out,
                                 lgt_error *err) {
     span rest, whole = text, word = span_split(text, '/', &rest);
     lgt_schedule s = {LGT_SCHEDULE_CONSTANT, 0, 0, 0, 0};
-    double *numbers[] = {&s.a, &s.b, &s.c, &s.d};
-    int wanted = 1, ok = 1;
+    int wanted = 1;
     if (span_is(word, "geometric")) s.kind = LGT_SCHEDULE_GEOMETRIC, wanted = 3, text = rest;
     if (span_is(word, "power")) s.kind = LGT_SCHEDULE_POWER, wanted = 4, text = rest;
-    for (int i = 0; i < wanted && ok; i++) {
-        word = span_split(text, '/', &text);
-        ok = word.at && lgt_text_double(word.at, word.length, numbers[i]);
-    }
-    if (!ok || text.at || !schedule_is_sound(&s))
+    if (!read_numbers(&s, wanted, text) || !schedule_is_sound(&s))
         return wrong_value(info, param, whole,
                            "a number >= 0, geometric/START/SCALE/MIN (0 < SCALE <= 1) or power/BASE/GAMMA/POWER/MIN "
                            "(all >= 0)",
+                           err);
+    *out = s;
+    return LGT_OK;
+}
+
+static lgt_status read_warmup(const lgt_loss_info *info, const lgt_param_info *param, span text, lgt_schedule *out,
+                              lgt_error *err) {
+    span rest, word = span_split(text, '/', &rest);
+    lgt_schedule s = {LGT_SCHEDULE_CONSTANT, 1, 0, 0, 0};
+    if (span_is(word, "linear")) s.kind = LGT_SCHEDULE_LINEAR;
+    if (span_is(word, "exponential")) s.kind = LGT_SCHEDULE_EXPONENTIAL;
+    int none = span_is(text, "none");
+    if (!none && !(s.kind != LGT_SCHEDULE_CONSTANT && read_numbers(&s, 2, rest) && schedule_is_sound(&s)))
+        return wrong_value(info, param, text,
+                           "none, linear/START/END or exponential/START/END (whole steps, 0 <= START < END <= 2^53)",
                            err);
     *out = s;
     return LGT_OK;
@@ -150,6 +175,8 @@ static lgt_status read_param(lgt_loss *loss, int index, span text, lgt_error *er
         return read_choice(loss->info, param, text, &loss->values[index], err);
     case LGT_PARAM_SCHEDULE:
         return read_schedule(loss->info, param, text, &loss->schedule, err);
+    case LGT_PARAM_WARMUP:
+        return read_warmup(loss->info, param, text, &loss->schedule, err);
     case LGT_PARAM_REAL:
     case LGT_PARAM_INTEGER:
     case LGT_PARAM_ANGLE:
@@ -230,6 +257,10 @@ static size_t write_schedule(char *out, size_t size, const lgt_schedule *s) {
         return write_numbers(out, size, "geometric", numbers, 3);
     case LGT_SCHEDULE_POWER:
         return write_numbers(out, size, "power", numbers, 4);
+    case LGT_SCHEDULE_LINEAR:
+        return write_numbers(out, size, "linear", numbers, 2);
+    case LGT_SCHEDULE_EXPONENTIAL:
+        return write_numbers(out, size, "exponential", numbers, 2);
     case LGT_SCHEDULE_CONSTANT:
         break;
     }
@@ -242,6 +273,10 @@ size_t lgt_loss_format(const lgt_loss *loss, char *out, size_t size) {
         const lgt_param_info *param = &loss->info->params[i];
         used += lgt_text_format(out + used, size - used, "%c%s=", i ? ',' : ':', param->key);
         if (param->kind == LGT_PARAM_SCHEDULE)
+            used += write_schedule(out + used, size - used, &loss->schedule);
+        else if (param->kind == LGT_PARAM_WARMUP && loss->schedule.kind == LGT_SCHEDULE_CONSTANT)
+            used += lgt_text_format(out + used, size - used, "none");
+        else if (param->kind == LGT_PARAM_WARMUP)
             used += write_schedule(out + used, size - used, &loss->schedule);
         else if (param->kind == LGT_PARAM_CHOICE)
             used += lgt_text_format(out + used, size - used, "%s", param->words[(int)loss->values[i]]);

@@ -5,18 +5,17 @@
 enum { S, M, CLAMP };
 
 static const lgt_param_info params[] = {
-    LGT_PARAM_SCALE("30"),
-    {"m", LGT_PARAM_REAL, "1.7", 1, 64, NULL, "multiple of the target angle", LGT_ROLE_MARGIN},
-    LGT_PARAM_CLAMP,
+    LGT_PARAM_SCALE("30"), {"m", LGT_PARAM_REAL, "1.7", 1, 64, NULL, "multiple of the target angle", LGT_ROLE_MARGIN},
+    LGT_PARAM_CLAMP,       LGT_PARAM_WARM_UP,
     LGT_PARAM_GRADIENT,
 };
 
-static void bend(const double *p, double scheduled, const lgt_pair *pair, lgt_bend *out) {
-    lgt_fold plain = lgt_fold_at(pair->theta), bent = lgt_fold_at(p[M] * pair->theta);
-    (void)scheduled;
+static void bend(const double *p, double warm, const lgt_pair *pair, lgt_bend *out) {
+    double m = 1 + warm * (p[M] - 1);
+    lgt_fold plain = lgt_fold_at(pair->theta), bent = lgt_fold_at(m * pair->theta);
     out->value = p[S] * (bent.value - plain.value);
-    out->d_theta = p[S] * (p[M] * bent.slope - plain.slope);
-    out->d_theta_theta = p[S] * (p[M] * p[M] * bent.curvature - plain.curvature);
+    out->d_theta = p[S] * (m * bent.slope - plain.slope);
+    out->d_theta_theta = p[S] * (m * m * bent.curvature - plain.curvature);
 }
 
 const lgt_loss_definition lgt_loss_sphereface_r = {

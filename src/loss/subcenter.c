@@ -10,12 +10,12 @@ static const lgt_param_info params[] = {
     {"m", LGT_PARAM_ANGLE, "0.5", 0, LGT_PI, NULL, "margin, added to the target angle", LGT_ROLE_MARGIN},
     {"k", LGT_PARAM_INTEGER, "3", 1, 16, NULL, "centres a class: rows of w", LGT_ROLE_FIXED},
     LGT_PARAM_TAIL,
+    LGT_PARAM_WARM_UP,
     LGT_PARAM_GRADIENT,
 };
 
-static void bend(const double *p, double scheduled, const lgt_pair *pair, lgt_bend *out) {
-    (void)scheduled;
-    lgt_angular_bend(p[S], p[M], (int)p[TAIL], pair, out);
+static void bend(const double *p, double warm, const lgt_pair *pair, lgt_bend *out) {
+    lgt_angular_bend(p[S], warm * p[M], (int)p[TAIL], pair, out);
 }
 
 const lgt_loss_definition lgt_loss_subcenter = {

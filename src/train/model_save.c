@@ -9,7 +9,7 @@
 #include "data/text_list.h"
 #include "train/model.h"
 
-enum { SPEC_SIZE = 256, NUMBER_SIZE = 24, SHAPE_SIZE = LGT_MAX_DIMS * NUMBER_SIZE, MAX_METADATA = 7 };
+enum { SPEC_SIZE = LGT_LOSS_SPEC_SIZE, NUMBER_SIZE = 24, SHAPE_SIZE = LGT_MAX_DIMS * NUMBER_SIZE, MAX_METADATA = 7 };
 
 /* --- tensors --- */
 

@@ -109,11 +109,11 @@ static void update(lgt_trainer *t, double lr) {
     for (int g = 0; g < LGT_N_GROUPS; g++) lgt_update_apply(t->context, &u, &t->groups[g]);
 }
 
-/* The loss's scheduled parameter; NaN if it has none. */
+/* The loss's scheduled parameter; NaN if it has none, or a margin that is whole from the start. */
 static double scheduled(const lgt_loss *loss, int64_t step) {
-    for (int i = 0; i < loss->info->n_params; i++)
-        if (loss->info->params[i].kind == LGT_PARAM_SCHEDULE) return lgt_schedule_at(&loss->schedule, step);
-    return NAN;
+    int moves = loss->schedule.kind != LGT_SCHEDULE_CONSTANT;
+    for (int i = 0; i < loss->info->n_params; i++) moves |= loss->info->params[i].kind == LGT_PARAM_SCHEDULE;
+    return moves ? lgt_schedule_at(&loss->schedule, step) : NAN;
 }
 
 static void record_step(lgt_trainer *t, const lgt_head_outputs *out, double lr, int64_t n, lgt_train_record *record) {

@@ -41,7 +41,7 @@ class Presets(Case):
     def test_one_loss_like_one_system(self):
         text = self.succeeds("losses", "arcface", "--like", "insightface")
         first, rest = text.split("\n", 1)
-        self.assertEqual(first, "arcface:s=64,m=0.5,tail=none,clamp=0,gradient=detached")
+        self.assertEqual(first, "arcface:s=64,m=0.5,tail=none,clamp=0,warmup=none,gradient=detached")
         for part in ("insightface arcface_torch", "1.15 at 60 degrees", "69.08"):
             self.assertIn(part, " ".join(rest.split()))
         report = self.report("losses", "arcface", "--like", "insightface")
@@ -87,12 +87,12 @@ class Verbs(Case):
 
     def test_keys_that_are_given_win(self):
         report = self.report("grad", "--loss", "arcface:gradient=exact,m=0.1", "--like", "insightface", *self.arrays)
-        self.assertEqual(report["spec"], "arcface:s=64,m=0.1,tail=none,clamp=0,gradient=exact")
+        self.assertEqual(report["spec"], "arcface:s=64,m=0.1,tail=none,clamp=0,warmup=none,gradient=exact")
 
     def test_check_takes_the_settings_that_have_a_gradient_to_check(self):
         report = self.report("check", "--loss", "arcface", "--like", "wespeaker", "--problems", 3)
         self.assertEqual([loss["spec"] for loss in report["losses"]],
-                         ["arcface:s=32,m=0.2,tail=continuous,clamp=0,gradient=exact"])
+                         ["arcface:s=32,m=0.2,tail=continuous,clamp=0,warmup=none,gradient=exact"])
         self.fails(2, ["gradient", "exact"], "check", "--loss", "arcface", "--like", "insightface", "--json")
         self.assertIs(self.report("check", "--loss", "arcface:gradient=exact", "--like", "insightface", "--problems",
                                   3)["passed"], True)
@@ -101,7 +101,7 @@ class Verbs(Case):
         words = ["--data", "x.npy,y.npy", "--encoder", "none", "--epochs", "1", "--batch", "4"]
         self.write("t.conf", "like = pml\nloss = arcface:s=8\n")
         report = self.report("train", *words, "--config", "t.conf", "--out", "run")
-        wanted = "arcface:s=8,m=0.4991641660703783,tail=cosface,clamp=0,gradient=exact"
+        wanted = "arcface:s=8,m=0.4991641660703783,tail=cosface,clamp=0,warmup=none,gradient=exact"
         self.assertEqual(report["loss"], wanted)
         self.assertEqual(json.loads(self.read("run/run.json"))["loss"], wanted)
         self.fails(2, ["pml has no settings for softmax"], "train", *words, "--loss", "softmax", "--like", "pml", "--out",
