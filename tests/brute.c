@@ -176,11 +176,22 @@ static number plain_logit(const point *p, const number *x, int64_t j, const pair
     return bilinear(x, p->w + at->row * p->h->dim, p->h->dim) + (p->h->bias ? p->b[j] : 0);
 }
 
+/* Where a loss clamps the target cosine it is the constant 1 - clamp, or its negative. */
+static void clamp_cosine(const test_head *h, pair *at) {
+    double most = 1 - test_head_value(h, "clamp");
+    if (!(most < 1 && fabs(creal(at->c)) > most)) return;
+    at->c = creal(at->c) > 0 ? most : -most;
+    at->theta = acos(creal(at->c));
+    at->sine = sin(creal(at->theta));
+}
+
 static number target_logit(const point *p, int64_t i, int64_t y) {
     const number *x = p->x + i * p->h->dim;
     pair at = nearest(p, x, y);
     measure_angle(p, x, &at);
-    number plain = plain_logit(p, x, y, &at), z = bent(p, &at, i, y, plain);
+    number plain = plain_logit(p, x, y, &at);
+    clamp_cosine(p->h, &at);
+    number z = bent(p, &at, i, y, plain);
     if (p->gradient == DETACHED) z = plain + creal(z - plain);
     if (p->gradient == UNIT) z = creal(z);
     return z + p->nudge;
@@ -435,6 +446,8 @@ static void target_distances(const point *p, int64_t i, int64_t y, const pair *a
         m = least + (test_head_value(h, "u_m") - least) * (creal(clipped(h, at->r)) - low) / (high - low);
         out->jump = fmin(out->jump, fmin(fabs(r / low - 1), fabs(r / high - 1)));
     }
+    if (test_head_value(h, "clamp") > 0)
+        out->jump = fmin(out->jump, fabs(fabs(creal(at->c)) - 1 + test_head_value(h, "clamp")));
     if (tail == 5) out->jump = fmin(out->jump, fabs(creal(at->c)));
     if (tail < 2) out->jump = fmin(out->jump, fabs(theta + m - pi));
     if (tail == 2 || tail == 4) out->kink = fmin(out->kink, fabs(theta + m - pi));

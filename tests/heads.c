@@ -18,6 +18,7 @@ const char *const test_specs[] = {
     "arcface:s=30,m=1.2,tail=none",
     "arcface:s=30,m=1.2,tail=clip",
     "arcface:s=30,m=1.2,tail=easy",
+    "arcface:s=30,m=0.5,clamp=0.1",
     "arcface:m=0.5,gradient=detached",
     "arcface:m=0.5,gradient=unit",
     "combined",
@@ -31,6 +32,7 @@ const char *const test_specs[] = {
     "lsoftmax:m=4,lambda=0,gradient=unit",
     "sphereface-r",
     "sphereface-r:s=16,m=3.3",
+    "sphereface-r:s=16,m=2.4,clamp=0.1",
     "sphereface",
     "sphereface:m=1,lambda=0",
     "sphereface:m=2,lambda=0",
@@ -40,6 +42,7 @@ const char *const test_specs[] = {
     "adaface",
     "adaface:s=30,m=0.8,mean=3,deviation=1,ema=0.5",
     "adaface:s=30,m=1.4,h=2,mean=2.5,deviation=0.5,ema=0,tail=fold", /* h^ is clipped on both sides */
+    "adaface:s=30,mean=3,deviation=1,clamp=0.1,ema=0",
     "adaface:s=16,mean=3,deviation=1,gradient=detached",
     "adaface:s=16,mean=3,deviation=1,gradient=unit",
     "magface",

@@ -15,7 +15,7 @@ static int64_t problems = 150;
 
 /* What a problem may lose: rounding of about 1,000 operations, exponents as eps |z|, tangents as eps / sin(theta). It
  * is relative to the largest force without its dimension (r dx, q dw, db), or, where forces cancel, as those of two
- * equal classes do, to a tenth of what one is made of: the size of a logit times the loss where that is below 1. Not
+ * equal classes do, to 0.3 of what one is made of: the size of a logit times the loss where that is below 1. Not
  * compared are the gradients of problems
  *   - whose gradient jumps within `brink` (a tail that is not smooth, a hard negative, two centres), in float32 within
  *     1e-4: rounding picks the branch;
@@ -29,8 +29,9 @@ static double f64_gate(const brute_condition *at) {
     return 1e-13 + 1e-15 * at->logit + 1e-15 / at->sine;
 }
 
+/* Two logits of 32 are rounded to 4e-6 together. */
 static double f32_gate(const brute_condition *at) {
-    return 5e-6 * fmax(1, at->logit / 64) + 1e-15 / at->sine;
+    return 5e-6 * fmax(1, at->logit / 32) + 1e-15 / at->sine;
 }
 
 typedef struct dice {
@@ -50,7 +51,7 @@ static void draw_spec(dice *d, const char *name, double r, char *out, size_t siz
     static const char *const tails[] = {"continuous", "cosface", "fold", "none", "clip", "easy"};
     const char *tail = tails[below(d, 6)];
     double s = PICK(d, 1, 16, 30, 64, 1000), m = PICK(d, 0, 1e-6, 0.2, 0.5, pi / 2, pi - 1e-3);
-    double lambda = PICK(d, 0, 0, 0.5, 5);
+    double lambda = PICK(d, 0, 0, 0.5, 5), clamp = PICK(d, 0, 0, 0, 1e-5, 0.05);
     int times = 1 + (int)below(d, 6);
     if (strcmp(name, "softmax") == 0)
         snprintf(out, size, "softmax");
@@ -59,16 +60,16 @@ static void draw_spec(dice *d, const char *name, double r, char *out, size_t siz
     else if (strcmp(name, "cosface") == 0)
         snprintf(out, size, "cosface:s=%g,m=%.17g", s, fmin(m, 2));
     else if (strcmp(name, "arcface") == 0)
-        snprintf(out, size, "arcface:s=%g,m=%.17g,tail=%s", s, m, tail);
+        snprintf(out, size, "arcface:s=%g,m=%.17g,tail=%s,clamp=%g", s, m, tail, clamp);
     else if (strcmp(name, "combined") == 0)
         snprintf(out, size, "combined:s=%g,m1=%g,m2=%.17g,m3=%g", s, PICK(d, 0.5, 1, 1.3, 2.7), m, PICK(d, 0, 0.2));
     else if (strcmp(name, "sphereface-r") == 0)
-        snprintf(out, size, "sphereface-r:s=%g,m=%g", s, PICK(d, 1, 1.3, 1.7, 3.3, 6));
+        snprintf(out, size, "sphereface-r:s=%g,m=%g,clamp=%g", s, PICK(d, 1, 1.3, 1.7, 3.3, 6), clamp);
     else if (strcmp(name, "lsoftmax") == 0 || strcmp(name, "sphereface") == 0)
         snprintf(out, size, "%s:m=%d,lambda=%g", name, times, lambda);
     else if (strcmp(name, "adaface") == 0)
-        snprintf(out, size, "adaface:s=%g,m=%.17g,h=%g,mean=%g,deviation=%g,ema=%g,tail=%s", s, fmin(m, 1.5),
-                 PICK(d, 0.333, 2), r * PICK(d, 0.5, 1, 1.2), r * PICK(d, 0.2, 1), PICK(d, 0, 0.01, 0.5), tail);
+        snprintf(out, size, "adaface:s=%g,m=%.17g,h=%g,mean=%g,deviation=%g,ema=%g,tail=%s,clamp=%g", s, fmin(m, 1.5),
+                 PICK(d, 0.333, 2), r * PICK(d, 0.5, 1, 1.2), r * PICK(d, 0.2, 1), PICK(d, 0, 0.01, 0.5), tail, clamp);
     else if (strcmp(name, "magface") == 0) {
         double least = PICK(d, 0, 0.2, 0.45), most = PICK(d, 0.5, 0.8, 2), low = 0.8 * r, high = 1.7 * r;
         double bound = s * (most - least) / (high - low) * high * high * low * low / (high * high - low * low);
@@ -121,6 +122,14 @@ static void draw_norms(dice *d, const char *name, lgt_space space, double *r, do
     if (strcmp(name, "magface") == 0) *r = PICK(d, 1e-4, 1, 1e4); /* l_a is bounded */
 }
 
+/* Gives rows a half, once or twice that length; those of 0 stay. */
+static void lengthen(dice *d, double *rows, int64_t n, int64_t dim, double length) {
+    for (int64_t i = 0; i < n; i++) {
+        double own = norm_of(rows + i * dim, dim), factor = own > 0 ? length * PICK(d, 0.5, 1, 2) / own : 0;
+        for (int64_t k = 0; k < dim; k++) rows[i * dim + k] *= factor;
+    }
+}
+
 static test_head draw_problem(const char *name, lgt_space space, uint64_t seed, double *r, double *q) {
     dice d = {{seed, 55}, 0};
     char spec[400];
@@ -135,9 +144,8 @@ static test_head draw_problem(const char *name, lgt_space space, uint64_t seed, 
     }
     if (below(&d, 8) == 0) memset(h.x, 0, (size_t)h.dim * sizeof(double));
     if (below(&d, 8) == 0) memset(h.w, 0, (size_t)h.dim * sizeof(double));
-    double size = sqrt((double)h.dim);
-    for (int64_t k = 0; k < h.n_rows * h.dim; k++) h.x[k] *= *r / size;
-    for (int64_t k = 0; k < h.w_rows * h.dim; k++) h.w[k] *= *q / size;
+    lengthen(&d, h.x, h.n_rows, h.dim, *r);
+    lengthen(&d, h.w, h.w_rows, h.dim, *q);
     if (below(&d, 2)) h.options.label_smoothing = 0.1;
     if (below(&d, 2) && h.n_classes > 1)
         h.options.z_loss = 0.01; /* of one class it is 0 at a right angle but for rounding */
@@ -181,7 +189,9 @@ static double compare(lgt_context *context, const test_head *h, const test_resul
     test_vectors a = forces(h, &found, r, q), b = forces(h, expected, r, q);
     double error = run.losses ? fabs(found.out.loss - expected->out.loss) / fmax(1, fabs(expected->out.loss)) : 0;
     assert_true(test_result_finite(h, &found));
-    double force = fmax(largest(h, &b), 0.1 * at->logit * fmin(1, expected->out.loss));
+    double term = fmax(at->logit, h->bias ? 1 : 0); /* a bias is felt whatever the size of x and w */
+    double certain = fmax(fmin(1, expected->out.loss), h->options.z_loss);
+    double force = fmax(largest(h, &b), 0.3 * term * certain);
     for (int64_t k = 0; k < h->n_rows * h->dim; k++) a.x[k] -= b.x[k];
     for (int64_t k = 0; k < h->w_rows * h->dim; k++) a.w[k] -= b.w[k];
     for (int64_t k = 0; k < h->n_classes; k++) a.b[k] -= b.b[k];
@@ -264,65 +274,140 @@ static void float32_holds_over_the_grid(void **state) {
     lgt_context_free(context);
 }
 
-/* J along a direction of size r in x and q in w: (8 (J(h) - J(-h)) - (J(2h) - J(-2h))) / 12 h. */
-static double central_difference(lgt_context *context, test_head *h, const test_vectors *v, double step) {
-    static const double at[] = {1, -1, 2, -2}, weight[] = {8, -8, -1, 1};
-    double sum = 0, *state = test_weights(LGT_LOSS_MAX_STATE, 1), *qualities = test_weights(h->n_rows, 1);
-    test_head moved = *h;
+/* A place from which a problem is looked at again: constants of the loss are fixed at their value here. */
+typedef struct frozen {
+    test_head h;
+    double state[LGT_LOSS_MAX_STATE], *qualities;
+} frozen;
+
+static void freeze(lgt_context *context, const test_head *h, frozen *out) {
     test_result here = test_head_run(context, h, LGT_ENGINE_REFERENCE, LGT_F64);
-    memcpy(state, here.out.state, sizeof here.out.state);
-    for (int64_t i = 0; i < h->n_rows; i++) qualities[i] = norm_of(h->x + i * h->dim, h->dim);
-    moved.state = state, moved.qualities = qualities, moved.frozen = 1;
-    for (int k = 0; k < 4; k++) {
-        test_vectors place = test_vectors_of(h, 0);
-        for (int64_t n = 0; n < h->n_rows * h->dim; n++) place.x[n] = h->x[n] + at[k] * step * v->x[n];
-        for (int64_t n = 0; n < h->w_rows * h->dim; n++) place.w[n] = h->w[n] + at[k] * step * v->w[n];
-        for (int64_t n = 0; n < h->n_classes; n++) place.b[n] = h->b[n] + at[k] * step * v->b[n];
-        moved.x = place.x, moved.w = place.w, moved.b = place.b;
-        test_result r = test_head_run(context, &moved, LGT_ENGINE_REFERENCE, LGT_F64);
-        sum += weight[k] * r.out.loss;
-        test_result_free(&r), test_vectors_free(&place);
-    }
-    test_result_free(&here), free(state), free(qualities);
-    return sum / (12 * step);
+    out->h = *h;
+    out->qualities = test_weights(h->n_rows, 1);
+    memcpy(out->state, here.out.state, sizeof out->state);
+    for (int64_t i = 0; i < h->n_rows; i++) out->qualities[i] = norm_of(h->x + i * h->dim, h->dim);
+    out->h.state = out->state, out->h.qualities = out->qualities, out->h.frozen = 1;
+    test_result_free(&here);
 }
 
-static void gradients_are_slopes_of_the_loss(void **state) {
+/* What a run gives at the problem's place + step v. */
+static test_result at_step(lgt_context *context, const frozen *from, const test_vectors *v, double step) {
+    test_head moved = from->h;
+    test_vectors place = test_vectors_of(&moved, 0);
+    for (int64_t n = 0; n < moved.n_rows * moved.dim; n++) place.x[n] = moved.x[n] + step * v->x[n];
+    for (int64_t n = 0; n < moved.w_rows * moved.dim; n++) place.w[n] = moved.w[n] + step * v->w[n];
+    for (int64_t n = 0; n < moved.n_classes; n++) place.b[n] = moved.b[n] + step * v->b[n];
+    moved.x = place.x, moved.w = place.w, moved.b = place.b;
+    test_result r = test_head_run(context, &moved, LGT_ENGINE_REFERENCE, LGT_F64);
+    test_vectors_free(&place);
+    return r;
+}
+
+/* A direction of the problem's own lengths, in which vectors of 0 stay. */
+static test_vectors direction_of(const test_head *h, uint64_t seed, double r, double q) {
+    test_vectors v = test_vectors_of(h, seed);
+    double size = sqrt((double)h->dim);
+    for (int64_t k = 0; k < h->n_rows * h->dim; k++) v.x[k] = h->x[k] == 0 ? 0 : copysign(r / size, v.x[k]);
+    for (int64_t k = 0; k < h->w_rows * h->dim; k++) v.w[k] = h->w[k] == 0 ? 0 : copysign(q / size, v.w[k]);
+    for (int64_t k = 0; k < h->n_classes; k++) v.b[k] *= r * q;
+    return v;
+}
+
+/* (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12 h. The steps turn pairs by up to 4e-4, and a slope of 100 by the angle
+ * leaves (4 * 100 h)^4 / 30 = 5e-9; smooth tells whether that reaches over no kink. */
+static const double stencil[4] = {1, -1, 2, -2}, stencil_weight[4] = {8, -8, -1, 1}, stencil_step = 5e-5;
+static const double slope_gate = 1e-8;
+
+static int is_smooth(const test_head *h) {
+    brute_condition at = brute_condition_of(h);
+    return at.kink > 1e-2 && at.sine > 0.05 && at.logit < 100 && !is_conventional(h);
+}
+
+static double inner(const test_head *h, const test_result *g, const test_vectors *v) {
+    double sum = 0;
+    for (int64_t k = 0; k < h->n_rows * h->dim; k++) sum += g->dx[k] * v->x[k];
+    for (int64_t k = 0; k < h->w_rows * h->dim; k++) sum += g->dw[k] * v->w[k];
+    for (int64_t k = 0; k < h->n_classes; k++) sum += g->db[k] * v->b[k];
+    return sum;
+}
+
+/* The slope of the loss against its difference, relative to the largest force; losses of 100 are rounded to 1e-14, over
+ * the step. */
+static double slope_error(lgt_context *context, const test_head *h, const test_vectors *v, double r, double q) {
+    frozen here;
+    double difference = 0;
+    freeze(context, h, &here);
+    for (int k = 0; k < 4; k++) {
+        test_result there = at_step(context, &here, v, stencil[k] * stencil_step);
+        difference += stencil_weight[k] * there.out.loss / (12 * stencil_step);
+        test_result_free(&there);
+    }
+    test_result found = test_head_run(context, h, LGT_ENGINE_CPU, LGT_F64);
+    test_vectors a = forces(h, &found, r, q);
+    double error = fabs(inner(h, &found, v) - difference) / fmax(0.1, largest(h, &a));
+    test_vectors_free(&a), test_result_free(&found), free(here.qualities);
+    return error;
+}
+
+/* The product of second order against differences of the gradient, and the engines against each other; both relative to
+ * the largest force of second order, and in parts of their gates. */
+static double product_error(lgt_context *context, const test_head *h, const test_vectors *v, double r, double q) {
+    frozen here;
+    brute_condition at = brute_condition_of(h);
+    test_result difference = test_result_empty(h), found = test_result_empty(h), streamed = test_result_empty(h);
+    freeze(context, h, &here);
+    for (int k = 0; k < 4; k++) {
+        test_result there = at_step(context, &here, v, stencil[k] * stencil_step);
+        double factor = stencil_weight[k] / (12 * stencil_step);
+        for (int64_t n = 0; n < h->n_rows * h->dim; n++) difference.dx[n] += factor * there.dx[n];
+        for (int64_t n = 0; n < h->w_rows * h->dim; n++) difference.dw[n] += factor * there.dw[n];
+        for (int64_t n = 0; n < h->n_classes; n++) difference.db[n] += factor * there.db[n];
+        test_result_free(&there);
+    }
+    test_vectors hv = test_head_hvp(context, h, LGT_ENGINE_REFERENCE, LGT_F64, v);
+    test_vectors cpu = test_head_hvp(context, h, LGT_ENGINE_CPU, LGT_F64, v);
+    memcpy(found.dx, hv.x, (size_t)(h->n_rows * h->dim) * sizeof(double));
+    memcpy(found.dw, hv.w, (size_t)(h->w_rows * h->dim) * sizeof(double));
+    memcpy(found.db, hv.b, (size_t)h->n_classes * sizeof(double));
+    memcpy(streamed.dx, cpu.x, (size_t)(h->n_rows * h->dim) * sizeof(double));
+    memcpy(streamed.dw, cpu.w, (size_t)(h->w_rows * h->dim) * sizeof(double));
+    memcpy(streamed.db, cpu.b, (size_t)h->n_classes * sizeof(double));
+    test_vectors a = forces(h, &found, r, q), b = forces(h, &difference, r, q), c = forces(h, &streamed, r, q);
+    double size = fmax(0.1, largest(h, &a));
+    for (int64_t k = 0; k < h->n_rows * h->dim; k++) b.x[k] -= a.x[k], c.x[k] -= a.x[k];
+    for (int64_t k = 0; k < h->w_rows * h->dim; k++) b.w[k] -= a.w[k], c.w[k] -= a.w[k];
+    for (int64_t k = 0; k < h->n_classes; k++) b.b[k] -= a.b[k], c.b[k] -= a.b[k];
+    double error = fmax(largest(h, &b) / size / slope_gate, largest(h, &c) / size / (10 * f64_gate(&at)));
+    test_vectors *vectors[] = {&hv, &cpu, &a, &b, &c};
+    for (int k = 0; k < 5; k++) test_vectors_free(vectors[k]);
+    test_result_free(&difference), test_result_free(&found), test_result_free(&streamed), free(here.qualities);
+    return error;
+}
+
+static void gradients_are_slopes_of_the_loss_and_products_of_the_gradient(void **state) {
     (void)state;
     lgt_context *context = test_context(1);
     for (int l = 0; l < lgt_loss_count(); l++) {
         const lgt_loss_info *info = lgt_loss_at(l);
-        double worst = 0;
+        double worst[2] = {0};
         int64_t compared = 0;
         for (int64_t n = 0; n < problems; n++) {
             double r, q;
             test_head h = draw_problem(info->name, info->space, (uint64_t)n, &r, &q);
-            brute_condition at = brute_condition_of(&h);
-            /* The steps turn pairs by up to 5e-4, and s = 64 leaves (3 s h)^4 / 30 = 3e-10 of the slope. */
-            if (at.kink > 1e-2 && at.sine > 0.05 && at.logit < 100 && !is_conventional(&h)) {
-                test_vectors v = test_vectors_of(&h, 4 + (uint64_t)n);
-                test_result found = test_head_run(context, &h, LGT_ENGINE_CPU, LGT_F64);
-                double slope = 0, size = 0;
-                for (int64_t k = 0; k < h.n_rows * h.dim; k++) {
-                    v.x[k] *= r / sqrt((double)h.dim), slope += found.dx[k] * v.x[k];
-                    if (h.x[k] == 0) slope -= found.dx[k] * v.x[k], v.x[k] = 0; /* vectors of 0 stay */
-                    size = fmax(size, fabs(found.dx[k]) * r);
-                }
-                for (int64_t k = 0; k < h.w_rows * h.dim; k++) {
-                    v.w[k] *= q / sqrt((double)h.dim), slope += found.dw[k] * v.w[k];
-                    if (h.w[k] == 0) slope -= found.dw[k] * v.w[k], v.w[k] = 0;
-                    size = fmax(size, fabs(found.dw[k]) * q);
-                }
-                for (int64_t k = 0; k < h.n_classes; k++) v.b[k] *= r * q, slope += found.db[k] * v.b[k];
-                size = fmax(size, 0.1); /* losses of 100 are rounded to 1e-14, over the step */
-                double error = fabs(slope - central_difference(context, &h, &v, 5e-5)) / size;
-                if (!(error <= 1e-8)) fail_msg("%s, problem %d, r %g, q %g: %.2g", info->name, (int)n, r, q, error);
-                worst = fmax(worst, error), compared++;
-                test_vectors_free(&v), test_result_free(&found);
+            if (is_smooth(&h)) {
+                test_vectors v = direction_of(&h, 4 + (uint64_t)n, r, q);
+                double slope = slope_error(context, &h, &v, r, q) / slope_gate;
+                double product = product_error(context, &h, &v, r, q);
+                if (!(slope <= 1 && product <= 1))
+                    fail_msg("%s, problem %d, r %g, q %g: slope %.2g, product %.2g of their gates", info->name, (int)n,
+                             r, q, slope, product);
+                worst[0] = fmax(worst[0], slope), worst[1] = fmax(worst[1], product), compared++;
+                test_vectors_free(&v);
             }
             test_head_free(&h);
         }
-        print_message("%-14s %d central differences: %.2g\n", info->name, (int)compared, worst);
+        print_message("%-14s %d central differences: slopes %.2g, products %.2g of the gate\n", info->name,
+                      (int)compared, worst[0], worst[1]);
         assert_true(compared > problems / 20);
     }
     lgt_context_free(context);
@@ -361,7 +446,7 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_engines_hold_over_the_grid),
         cmocka_unit_test(float32_holds_over_the_grid),
-        cmocka_unit_test(gradients_are_slopes_of_the_loss),
+        cmocka_unit_test(gradients_are_slopes_of_the_loss_and_products_of_the_gradient),
         cmocka_unit_test(sizes_beyond_the_tiles_hold_along_a_direction),
     };
     if (argc > 1 && strcmp(argv[1], "long") == 0) problems = 10000;
