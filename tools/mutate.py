@@ -44,6 +44,7 @@ class Workshop:
             elif os.path.isfile(source):
                 os.makedirs(self.root, exist_ok=True)
                 shutil.copy2(source, target)
+        self.originals = {}  # what the sources were when they were copied
         generator = ['-G', 'Ninja'] if shutil.which('ninja') else []
         code, output = run_quietly(['cmake', '-S', self.root, '-B', self.build, *generator, '-DCMAKE_BUILD_TYPE=Mutants',
                                     '-DCMAKE_C_FLAGS=-O1 -w', '-DLOGITUDE_BUILD_CLI=OFF', '-DLOGITUDE_BUILD_TESTS=ON'])
@@ -107,7 +108,7 @@ class Campaign:
             self.limits[name] = 10 * (time.monotonic() - start) + 10
 
     def try_mutant(self, shop, mutant):
-        original = checklib.read(self.root, mutant.path)
+        original = shop.originals.setdefault(mutant.path, checklib.read(shop.root, mutant.path))
         shop.write(mutant.path, mutant.apply(original))
         try:
             for test in self.tests_of(mutant):
