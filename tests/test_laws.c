@@ -240,6 +240,22 @@ static void only_the_nearest_centre_of_a_class_feels_a_force(void **state) {
     lgt_context_free(context);
 }
 
+/* The target and the crowd choose alike, on either engine. */
+static void of_equal_centres_the_first_feels_every_force(void **state) {
+    enum { D = 6, C = 70, K = 3 };
+    (void)state;
+    lgt_context *context = test_context(1);
+    for (int engine = LGT_ENGINE_CPU; engine <= LGT_ENGINE_REFERENCE; engine++) {
+        test_head h = test_head_random("subcenter:s=4,k=3", 4, D, C, 9);
+        for (int j = 0; j < C; j++)
+            for (int k = 1; k < K; k++) memcpy(h.w + (j * K + k) * D, h.w + j * K * D, D * sizeof(double));
+        test_result r = test_head_run(context, &h, (lgt_engine)engine, LGT_F64);
+        for (int j = 0; j < C * K; j++) assert_int_equal(norm(r.dw + j * D, D) > 0, j % K == 0);
+        test_result_free(&r), test_head_free(&h);
+    }
+    lgt_context_free(context);
+}
+
 /* A centre more costs nothing as long as it is farther than the class's own; and one centre is ArcFace. */
 static void a_centre_behind_the_others_changes_nothing(void **state) {
     enum { N = 5, D = 6, C = 4 };
@@ -294,6 +310,7 @@ int main(void) {
         cmocka_unit_test(softmax_gradients_keep_their_bounds),
         cmocka_unit_test(arcface_attracts_along_the_tangent_to_its_class),
         cmocka_unit_test(only_the_nearest_centre_of_a_class_feels_a_force),
+        cmocka_unit_test(of_equal_centres_the_first_feels_every_force),
         cmocka_unit_test(a_centre_behind_the_others_changes_nothing),
         cmocka_unit_test(the_sum_is_the_mean_times_the_weight_and_none_takes_upstream),
     };

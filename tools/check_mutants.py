@@ -38,7 +38,7 @@ def parse(text):
     for number, line in enumerate(text.splitlines(), 1):
         word, _, rest = line.partition(' ')
         if word == 'killers':
-            killers = rest.split()
+            killers += rest.split()
         elif word == 'file':
             path, *tests = rest.split()
         elif word == '#' and path:
