@@ -1,7 +1,7 @@
 # A thin front over CMake. Each target sets up what it needs (Debian packages, through apt) and builds first.
 #   make          the program build/logitude and the libraries beside it
 #   make demo     the main job: train and evaluate an ArcFace classifier on Fashion-MNIST
-#   make test     all tests
+#   make test     all tests; make check-long the long ones
 #   make mutants  whether the tests notice errors in the formulas: each of tools/mutants.txt must make one fail
 #   make install PREFIX=/usr/local
 
@@ -29,7 +29,7 @@ test:
 	@$(MAKE) --no-print-directory build TESTS=ON
 	@ctest --test-dir build --output-on-failure -j $(JOBS)
 
-# Every loss against the objective written a second time, 10,000 problems each: about an hour.
+# Every loss against the objective written a second time, 10,000 problems each: about ten minutes.
 check-long:
 	@tools/setup.sh test
 	@$(MAKE) --no-print-directory build TESTS=ON

@@ -77,9 +77,26 @@ static double scale_of(const test_head *h, int64_t j) {
     return h->class_scales ? h->class_scales[j] : test_head_value(h, "s");
 }
 
+/* How much of the margin there is at this step. */
+static double warmth(const test_head *h) {
+    const lgt_schedule *by = &h->loss.schedule;
+    double u = ((double)h->step - by->a) / (by->b - by->a);
+    if (by->kind != LGT_SCHEDULE_LINEAR && by->kind != LGT_SCHEDULE_EXPONENTIAL) return 1;
+    u = u < 0 ? 0 : u > 1 ? 1 : u;
+    return by->kind == LGT_SCHEDULE_LINEAR ? u : (1 - pow(1000, -u)) / 0.999;
+}
+
+/* A factor of the angle begins at 1. */
+static double warm_factor(const test_head *h, double m) {
+    return 1 + warmth(h) * (m - 1);
+}
+
 /* The margin, whatever the loss calls it. */
 static double margin_of(const test_head *h, int64_t y) {
-    return h->class_margins ? h->class_margins[y] : h->loss.values[lgt_loss_param_of(h->loss.info, LGT_ROLE_MARGIN)];
+    double own = h->loss.values[lgt_loss_param_of(h->loss.info, LGT_ROLE_MARGIN)];
+    double m = h->class_margins ? h->class_margins[y] : own;
+    if (strcmp(h->loss.info->name, "lsoftmax") == 0 || strcmp(h->loss.info->name, "sphereface") == 0) return m;
+    return strcmp(h->loss.info->name, "sphereface-r") == 0 ? warm_factor(h, m) : warmth(h) * m;
 }
 
 /* cos(m theta) = sum_n (-1)^n C(m, 2n) c^(m-2n) sine^(2n) */
@@ -143,10 +160,16 @@ static number clipped(const test_head *h, number r) {
     return creal(r) < low ? low : creal(r) > high ? high : r;
 }
 
-static number magface(const test_head *h, const pair *at) {
+/* m(a) of MagFace. */
+static number norm_margin(const test_head *h, number r) {
     double low = test_head_value(h, "l_a"), high = test_head_value(h, "u_a"), least = test_head_value(h, "l_m");
-    number share = (clipped(h, at->r) - low) / (high - low);
-    return widened(h, at, least + (test_head_value(h, "u_m") - least) * share);
+    number share = (clipped(h, r) - low) / (high - low);
+    return warmth(h) * (least + (test_head_value(h, "u_m") - least) * share);
+}
+
+static number combined(const test_head *h, const pair *at, double m) {
+    number phi = warm_factor(h, test_head_value(h, "m1")) * at->theta + m;
+    return (test_head_value(h, "tail") == 0 ? folded(phi) : ccos(phi)) - warmth(h) * test_head_value(h, "m3");
 }
 
 /* z_y from u_y; as every loss defines it. */
@@ -158,12 +181,11 @@ static number bent(const point *p, const pair *at, int64_t i, int64_t y, number 
     if (strcmp(name, "sphereface") == 0) return at->r * psi_blended(p, at, y);
     double s = scale_of(h, y);
     if (strcmp(name, "adaface") == 0) return s * adaface(p, at, i, y);
-    if (strcmp(name, "magface") == 0) return s * magface(h, at);
+    if (strcmp(name, "magface") == 0) return s * widened(h, at, norm_margin(h, at->r));
     double m = margin_of(h, y);
     if (strcmp(name, "cosface") == 0) return s * (at->c - m);
     if (strcmp(name, "sphereface-r") == 0) return s * folded(m * at->theta);
-    if (strcmp(name, "combined") == 0)
-        return s * (folded(test_head_value(h, "m1") * at->theta + m) - test_head_value(h, "m3"));
+    if (strcmp(name, "combined") == 0) return s * combined(h, at, m);
     if (strcmp(name, "arcface") == 0 || strcmp(name, "curricularface") == 0 || strcmp(name, "subcenter") == 0)
         return s * widened(h, at, m);
     fail_msg("the oracle does not know the loss %s: add it", name);
@@ -434,7 +456,10 @@ static void target_distances(const point *p, int64_t i, int64_t y, const pair *a
     const char *name = h->loss.info->name;
     double theta = creal(at->theta), r = creal(at->r), tail = test_head_value(h, "tail"), m = 0;
     if (test_head_has(h, LGT_ROLE_MARGIN)) m = margin_of(h, y);
-    if (strcmp(name, "combined") == 0) out->kink = fmin(out->kink, fold_distance(test_head_value(h, "m1") * theta + m));
+    if (strcmp(name, "combined") == 0) {
+        if (tail == 0) out->kink = fmin(out->kink, fold_distance(warm_factor(h, test_head_value(h, "m1")) * theta + m));
+        tail = NAN;
+    }
     if (strncmp(name, "sphereface", 10) == 0 || strcmp(name, "lsoftmax") == 0)
         out->kink = fmin(out->kink, fold_distance(m * theta) / m);
     if (strcmp(name, "adaface") == 0) {
@@ -442,8 +467,8 @@ static void target_distances(const point *p, int64_t i, int64_t y, const pair *a
         m *= -fmax(-1, fmin(1, test_head_value(h, "h") * (quality - p->state[0]) / (p->state[1] + 0.001)));
     }
     if (strcmp(name, "magface") == 0) {
-        double low = test_head_value(h, "l_a"), high = test_head_value(h, "u_a"), least = test_head_value(h, "l_m");
-        m = least + (test_head_value(h, "u_m") - least) * (creal(clipped(h, at->r)) - low) / (high - low);
+        double low = test_head_value(h, "l_a"), high = test_head_value(h, "u_a");
+        m = creal(norm_margin(h, at->r));
         out->jump = fmin(out->jump, fmin(fabs(r / low - 1), fabs(r / high - 1)));
     }
     if (test_head_value(h, "clamp") > 0)

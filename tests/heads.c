@@ -23,6 +23,13 @@ const char *const test_specs[] = {
     "arcface:m=0.5,gradient=unit",
     "combined",
     "combined:s=30,m1=1.3,m2=0.9,m3=0.1",
+    "combined:s=16,m1=1.6,m2=0.7,m3=0.2,tail=none",
+    /* Warm at steps past the start: test_oracle and test_hvp take some. */
+    "arcface:s=30,m=1.4,tail=cosface,warmup=linear/100/500",
+    "combined:s=16,m1=1.6,m2=0.7,m3=0.2,warmup=exponential/0/900",
+    "sphereface-r:s=16,m=3.3,warmup=linear/0/400",
+    "magface:s=16,l_m=1,u_m=2.5,l_a=2,u_a=3.5,lambda_g=130,warmup=linear/0/350",
+    "curricularface:s=16,m=0.8,t=0.4,ema=0.3,warmup=exponential/200/900",
     "lsoftmax",
     "lsoftmax:m=1,lambda=0",
     "lsoftmax:m=2,lambda=0",

@@ -277,12 +277,13 @@ static void float32_holds_over_the_grid(void **state) {
 /* A place from which a problem is looked at again: constants of the loss are fixed at their value here. */
 typedef struct frozen {
     test_head h;
-    double state[LGT_LOSS_MAX_STATE], *qualities;
+    double state[LGT_LOSS_MAX_STATE], *qualities, loss;
 } frozen;
 
 static void freeze(lgt_context *context, const test_head *h, frozen *out) {
     test_result here = test_head_run(context, h, LGT_ENGINE_REFERENCE, LGT_F64);
     out->h = *h;
+    out->loss = here.out.loss;
     out->qualities = test_weights(h->n_rows, 1);
     memcpy(out->state, here.out.state, sizeof out->state);
     for (int64_t i = 0; i < h->n_rows; i++) out->qualities[i] = norm_of(h->x + i * h->dim, h->dim);
@@ -373,7 +374,8 @@ static double product_error(lgt_context *context, const test_head *h, const test
     memcpy(streamed.dw, cpu.w, (size_t)(h->w_rows * h->dim) * sizeof(double));
     memcpy(streamed.db, cpu.b, (size_t)h->n_classes * sizeof(double));
     test_vectors a = forces(h, &found, r, q), b = forces(h, &difference, r, q), c = forces(h, &streamed, r, q);
-    double size = fmax(0.1, largest(h, &a));
+    double term = fmax(1, at.logit), terms = term * term * fmin(1, fabs(here.loss));
+    double size = fmax(fmax(0.1, 0.1 * terms), largest(h, &a)); /* as compare() does where forces cancel */
     for (int64_t k = 0; k < h->n_rows * h->dim; k++) b.x[k] -= a.x[k], c.x[k] -= a.x[k];
     for (int64_t k = 0; k < h->w_rows * h->dim; k++) b.w[k] -= a.w[k], c.w[k] -= a.w[k];
     for (int64_t k = 0; k < h->n_classes; k++) b.b[k] -= a.b[k], c.b[k] -= a.b[k];

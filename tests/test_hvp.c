@@ -135,6 +135,9 @@ static void the_streaming_engine_equals_the_reference(void **state) {
             for (int t = 0; t < 2; t++) {
                 test_vectors found = test_head_hvp(context, &h, LGT_ENGINE_CPU, t ? LGT_F32 : LGT_F64, &v);
                 double error = test_vectors_error(&h, &found, &expected);
+                /* Behind a clamp one class has no curvature but rounding. */
+                if (inner(&h, &expected, &expected) < 1e-24)
+                    error = inner(&h, &found, &found) < (t ? 1e-8 : 1e-24) ? 0 : INFINITY;
                 if (!(error <= (t ? f32_gate : f64_gate)))
                     fail_msg("%s (%d, %d, %d) %s: error %.3g", test_specs[i], (int)h.n_rows, (int)h.dim,
                              (int)h.n_classes, t ? "f32" : "f64", error);

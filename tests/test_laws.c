@@ -278,6 +278,21 @@ static void a_centre_behind_the_others_changes_nothing(void **state) {
     test_result_free(&a), test_result_free(&b), test_head_free(&one), test_head_free(&two), lgt_context_free(context);
 }
 
+static void of_two_equal_centres_the_first_feels_the_force(void **state) {
+    enum { N = 9, D = 6, C = 70 };
+    (void)state;
+    lgt_context *context = test_context(1);
+    for (int run = 0; run < 3; run++) {
+        test_head h = test_head_random("subcenter:s=4,k=2", N, D, C, 5);
+        for (int j = 0; j < C; j++) memcpy(h.w + (2 * j + 1) * D, h.w + 2 * j * D, D * sizeof(double));
+        lgt_engine engine = run ? LGT_ENGINE_CPU : LGT_ENGINE_REFERENCE;
+        test_result r = test_head_run(context, &h, engine, run == 2 ? LGT_F32 : LGT_F64);
+        for (int j = 0; j < C; j++) assert_true(norm(r.dw + 2 * j * D, D) > 0 && norm(r.dw + (2 * j + 1) * D, D) == 0);
+        test_result_free(&r), test_head_free(&h);
+    }
+    lgt_context_free(context);
+}
+
 static void the_sum_is_the_mean_times_the_weight_and_none_takes_upstream(void **state) {
     (void)state;
     lgt_context *context = test_context(2);
@@ -312,6 +327,7 @@ int main(void) {
         cmocka_unit_test(only_the_nearest_centre_of_a_class_feels_a_force),
         cmocka_unit_test(of_equal_centres_the_first_feels_every_force),
         cmocka_unit_test(a_centre_behind_the_others_changes_nothing),
+        cmocka_unit_test(of_two_equal_centres_the_first_feels_the_force),
         cmocka_unit_test(the_sum_is_the_mean_times_the_weight_and_none_takes_upstream),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,7 +18,7 @@ class Check(Case):
             self.assertIs(loss["passed"], True)
             self.assertEqual(list(loss), ["name", "spec", "problems", "dx", "dw", "db", "hvp", "engine_dx",
                                           "engine_dw", "engine_db", "engine_hvp", "tolerance", "engine_tolerance",
-                                          "passed"])
+                                          "engine_hvp_tolerance", "passed"])
             self.assertLessEqual(loss["dx"], loss["tolerance"])
             self.assertTrue(0 < loss["hvp"] <= loss["tolerance"])
         for loss in self.report("losses")["losses"]:
