@@ -2,13 +2,14 @@
 #   make          the program build/logitude and the libraries beside it
 #   make demo     the main job: train and evaluate an ArcFace classifier on Fashion-MNIST
 #   make test     all tests; make check-long the long ones
+#   make mutants  whether the tests notice errors in the formulas: each of tools/mutants.txt must make one fail
 #   make install PREFIX=/usr/local
 
 PREFIX ?= /usr/local
 JOBS   ?= $(shell nproc)
 TESTS  := OFF
 
-.PHONY: all setup build demo test check-long sanitize install format clean
+.PHONY: all setup build demo test check-long sanitize mutants install format clean
 
 all: build
 
@@ -39,6 +40,11 @@ sanitize:
 	@tools/setup.sh test
 	@cmake --preset asan && cmake --build --preset asan -j $(JOBS)
 	@ctest --test-dir build-asan --output-on-failure -j $(JOBS)
+
+# In a copy of the tree: nothing here changes. MUTANTS="--only angular" for some of them.
+mutants:
+	@tools/setup.sh test
+	@python3 tools/mutate.py --jobs $(JOBS) $(MUTANTS)
 
 install: build
 	@cmake --install build --prefix $(PREFIX)

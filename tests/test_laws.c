@@ -240,6 +240,43 @@ static void only_the_nearest_centre_of_a_class_feels_a_force(void **state) {
     lgt_context_free(context);
 }
 
+/* Whether its logit comes from the crowd or is the row's own, in any tile; curricularface bends its crowd. */
+static void of_equal_plain_logits_the_lowest_class_leads(void **state) {
+    enum { N = 3, D = 4, C = 200 };
+    static const char *const specs[] = {"softmax", "normalized", "curricularface:t=0.3"};
+    (void)state;
+    lgt_context *context = test_context(1);
+    for (int k = 0; k < 12; k++) {
+        int first = k % 2, engine = k / 2 % 2; /* class 0 is behind, or one of the equals */
+        test_head h = test_head_random(specs[k / 4], N, D, C, 2);
+        memset(h.b, 0, C * sizeof(double));
+        for (int i = 0; i < N * D; i++) h.x[i] = i % D == 0; /* its products are exact */
+        for (int i = 0; i < C * D; i++) h.w[i] = i % D == 0;
+        for (int i = 0; i < D && first == 1; i++) h.w[i] *= -1;
+        h.labels[0] = 1, h.labels[1] = 70, h.labels[2] = 199;
+        test_result r = test_head_run(context, &h, engine ? LGT_ENGINE_CPU : LGT_ENGINE_REFERENCE, LGT_F64);
+        for (int i = 0; i < N; i++) assert_int_equal(r.top1[i], first);
+        test_result_free(&r), test_head_free(&h);
+    }
+    lgt_context_free(context);
+}
+
+/* The target and the crowd choose alike, on either engine. */
+static void of_equal_centres_the_first_feels_every_force(void **state) {
+    enum { D = 6, C = 70, K = 3 };
+    (void)state;
+    lgt_context *context = test_context(1);
+    for (int engine = LGT_ENGINE_CPU; engine <= LGT_ENGINE_REFERENCE; engine++) {
+        test_head h = test_head_random("subcenter:s=4,k=3", 4, D, C, 9);
+        for (int j = 0; j < C; j++)
+            for (int k = 1; k < K; k++) memcpy(h.w + (j * K + k) * D, h.w + j * K * D, D * sizeof(double));
+        test_result r = test_head_run(context, &h, (lgt_engine)engine, LGT_F64);
+        for (int j = 0; j < C * K; j++) assert_int_equal(norm(r.dw + j * D, D) > 0, j % K == 0);
+        test_result_free(&r), test_head_free(&h);
+    }
+    lgt_context_free(context);
+}
+
 /* A centre more costs nothing as long as it is farther than the class's own; and one centre is ArcFace. */
 static void a_centre_behind_the_others_changes_nothing(void **state) {
     enum { N = 5, D = 6, C = 4 };
@@ -309,6 +346,8 @@ int main(void) {
         cmocka_unit_test(softmax_gradients_keep_their_bounds),
         cmocka_unit_test(arcface_attracts_along_the_tangent_to_its_class),
         cmocka_unit_test(only_the_nearest_centre_of_a_class_feels_a_force),
+        cmocka_unit_test(of_equal_plain_logits_the_lowest_class_leads),
+        cmocka_unit_test(of_equal_centres_the_first_feels_every_force),
         cmocka_unit_test(a_centre_behind_the_others_changes_nothing),
         cmocka_unit_test(of_two_equal_centres_the_first_feels_the_force),
         cmocka_unit_test(the_sum_is_the_mean_times_the_weight_and_none_takes_upstream),
