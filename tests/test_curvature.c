@@ -45,16 +45,13 @@ typedef struct bench {
 static bench bench_open(lgt_context *on, const char *spec, int n, int d, int c, lgt_dtype dtype) {
     lgt_error err;
     bench b = {.h = test_head_random(spec, n, d, c, 11)};
-    int rows_w = c * (int)lgt_loss_centres(&b.h.loss); /* heads.h draws one centre a class */
-    b.h.w = realloc(b.h.w, sizeof *b.h.w * (size_t)(rows_w * d));
-    test_normal(b.h.w, rows_w * d, 11, 2);
     b.h.options.dtype = dtype;
     b.h.options.second_order = 1;
     b.h.options.max_rows = n;
     assert_ok(lgt_head_create(on, &b.h.loss, d, c, &b.head, &err), err);
     assert_ok(lgt_plan_create(b.head, &b.h.options, &b.plan, &err), err);
     b.in = (lgt_head_inputs){
-        .x = lgt_view_of(b.h.x, n, d, LGT_F64), .w = lgt_view_of(b.h.w, rows_w, d, LGT_F64), .labels = b.h.labels};
+        .x = lgt_view_of(b.h.x, n, d, LGT_F64), .w = lgt_view_of(b.h.w, b.h.w_rows, d, LGT_F64), .labels = b.h.labels};
     if (b.h.bias) b.in.b = lgt_view_of(b.h.b, 1, c, LGT_F64);
     return b;
 }
