@@ -25,6 +25,7 @@
 #include "context.h"
 #include "encoder.h"
 #include "eval.h"
+#include "explain.h"
 #include "head.h"
 #include "io.h"
 #include "loss.h"
