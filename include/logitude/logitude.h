@@ -23,6 +23,7 @@
 
 #include "analysis.h"
 #include "context.h"
+#include "curvature.h"
 #include "encoder.h"
 #include "eval.h"
 #include "explain.h"
