@@ -28,25 +28,25 @@ LGT_API void lgt_explain_options_init(lgt_explain_options *options);
  * Attraction is the share of the row's class, repulsion that of all others; with soft targets attraction is the share
  * of the classes that ask for more than their probability, repulsion that of the rest. */
 typedef struct lgt_explanation {
-    double *loss;             /* L_i */
-    double *p;                /* p_y */
-    double *theta;            /* angle between x and the row of w that stands for the class */
-    double *alpha;            /* angular force of the loss's target logit over the plain head's (Eq. 102) */
-    double *x_norm, *w_norm;  /* |x|, |w_y| */
+    double *loss;                   /* L_i */
+    double *p;                      /* p_y */
+    double *theta;                  /* angle between x and the row of w that stands for the class */
+    double *alpha;                  /* angular force of the loss's target logit over the plain head's (Eq. 102) */
+    double *x_norm, *w_norm;        /* |x|, |w_y| */
     double *attraction, *repulsion; /* lengths of the two forces */
-    double *attraction_share; /* attraction / (attraction + repulsion) */
-    double *penalty;          /* what the loss adds for the norm of x: along x^, signed */
-    double *gradient;         /* |dL_i/dx| */
-    double *tangential, *radial; /* its lengths across and along x */
-    double *radial_share;        /* radial^2 / gradient^2, the share that changes the length of x alone */
-    double *sensitivity;         /* 1 / |x|: how far the direction of x turns for a step across it */
-    double *bound, *tight_bound; /* upper bounds of `gradient` (Eq. 105, 106) */
-    double *detached_angle;      /* angle between the gradients of the modes exact and detached */
-    double *detached_ratio;      /* |detached| / |exact| */
-    int64_t *nearest;            /* the other class (with soft targets: any class) of the smallest angle */
-    double *nearest_theta;       /* that angle */
-    int64_t *pushers;            /* (n, n_pushers) classes that push hardest, the hardest first, -1 behind the last */
-    double *pusher_shares;       /* (n, n_pushers) their shares of the sum of the lengths of all pushes */
+    double *attraction_share;       /* attraction / (attraction + repulsion) */
+    double *penalty;                /* what the loss adds for the norm of x: along x^, signed */
+    double *gradient;               /* |dL_i/dx| */
+    double *tangential, *radial;    /* its lengths across and along x */
+    double *radial_share;           /* radial^2 / gradient^2, the share that changes the length of x alone */
+    double *sensitivity;            /* 1 / |x|: how far the direction of x turns for a step across it */
+    double *bound, *tight_bound;    /* upper bounds of `gradient` (Eq. 105, 106) */
+    double *detached_angle;         /* angle between the gradients of the modes exact and detached */
+    double *detached_ratio;         /* |detached| / |exact| */
+    int64_t *nearest;               /* the other class (with soft targets: any class) of the smallest angle */
+    double *nearest_theta;          /* that angle */
+    int64_t *pushers;      /* (n, n_pushers) classes that push hardest, the hardest first, -1 behind the last */
+    double *pusher_shares; /* (n, n_pushers) their shares of the sum of the lengths of all pushes */
     double *attraction_x, *repulsion_x; /* (n, D) the forces themselves */
     /* Filled by every run. */
     double state[LGT_LOSS_MAX_STATE]; /* as in lgt_head_outputs: of all rows of x, asked for or not */

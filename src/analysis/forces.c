@@ -81,8 +81,8 @@ static double measure_logits(row_state *s) {
     s->row = lgt_row_finish(p, &crowd, s->y, s->target.z, 0, 1);
     s->row.loss += s->target.penalty;
     for (int64_t j = 0; j < p->n_classes; j++)
-        all[j].g = s->row.crowd_scale * exp(fmin(all[j].z - s->row.lse, 0)) + s->row.crowd_shift +
-                   s->row.soft * all[j].soft;
+        all[j].g =
+            s->row.crowd_scale * exp(fmin(all[j].z - s->row.lse, 0)) + s->row.crowd_shift + s->row.soft * all[j].soft;
     if (s->y >= 0) all[s->y].g = s->row.target;
     return lgt_lse_value(crowd.sum);
 }
