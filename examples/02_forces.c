@@ -4,10 +4,10 @@
 
 #include <logitude/logitude.h>
 
-enum { ROWS = 1, DIM = 2, CLASSES = 3, PUSHERS = 2 };
+enum { ROWS = 1, DIM = 3, CLASSES = 3, PUSHERS = 2 };
 
-/* The sample lies between its own class 0 and class 1; class 2 is behind it. */
-static const double x[ROWS * DIM] = {2, 1}, w[CLASSES * DIM] = {1, 0, 0, 1, -1, -1};
+/* The sample is nearest to its own class 0, then to class 1. */
+static const double x[ROWS * DIM] = {2, 1, 0.5}, w[CLASSES * DIM] = {1, 0, 0, 0, 1, 0, 0, 0, 1};
 static const int64_t labels[ROWS] = {0};
 
 static lgt_status explain(const lgt_head *head, lgt_error *err) {
@@ -30,7 +30,6 @@ static lgt_status explain(const lgt_head *head, lgt_error *err) {
                            .pusher_shares = shares};
     lgt_status status = lgt_explain_run(head, &options, &in, &out, err);
     if (status) return status;
-    /* cot(theta) = 2 here, so alpha = cos(0.5) + 2 sin(0.5) = 1.836. */
     printf("theta %.3f: the margin multiplies the pull by %.3f\n", theta, alpha);
     printf("attraction %.3f, repulsion %.3f, %.0f %% of it by class %d; gradient %.3f, at most %.3f\n", attraction,
            repulsion, 100 * shares[0], (int)pushers[0], gradient, bound);

@@ -155,26 +155,44 @@ static void compare_modes(row_state *s, lgt_force_row *out) {
     if (exact > 0 && detached > 0) out->detached_angle = lgt_angle_between(s->total, s->other, n, NULL, NULL).theta;
 }
 
-/* --- Bounds (Eq. 105, 106) --- */
+/* --- Bounds (Eq. 104 to 107) --- */
+
+/* The coefficients H_j = dL_i/d product of all classes. */
+typedef struct coefficients {
+    double up, down, length; /* sums of those above and below 0, and the length of all */
+    double steepest;         /* the largest dz_j/d product */
+    double targets;          /* sum of the targets: 1 but for the rounding of soft ones */
+} coefficients;
+
+static coefficients add_coefficients(const row_state *s) {
+    coefficients c = {.up = 0};
+    for (int64_t j = 0; j < s->field->problem->n_classes; j++) {
+        const lgt_force *f = &s->scratch->classes[j];
+        double slope = f->scale * f->slope, h = f->g * slope;
+        *(h > 0 ? &c.up : &c.down) += fabs(h);
+        c.length = hypot(c.length, h);
+        c.steepest = fmax(c.steepest, fabs(slope));
+        c.targets += f->soft;
+    }
+    c.targets = fmax(c.targets, 1);
+    return c;
+}
 
 static void bound_gradient(row_state *s, lgt_force_row *out) {
     const lgt_force_field *field = s->field;
     const lgt_problem *p = field->problem;
-    double up = 0, down = 0, square = 0, most = 0;
+    double classes = (double)p->n_classes, reach = p->unit_x ? s->scratch->x.norm : 1;
     if (p->unit_w && s->scratch->x.norm == 0) return;
-    for (int64_t j = 0; j < p->n_classes; j++) {
-        const lgt_force *f = &s->scratch->classes[j];
-        double slope = f->scale * f->slope, h = f->g * slope;
-        *(h > 0 ? &up : &down) += fabs(h);
-        square = hypot(square, h);
-        most = fmax(most, fabs(slope));
-    }
+    coefficients c = add_coefficients(s);
     for (int64_t k = 0; k < p->dim; k++) s->other[k] = s->pull[k] - s->detached[k];
     double bend = length(s, s->other), lift = 2 * p->options.z_loss * fabs(s->row.lse);
-    double penalty = fabs(s->target.penalty_slope), shrink = p->unit_x ? s->scratch->x.norm : 1;
-    double coefficients = isnan(field->centred) ? square * field->norm : hypot(up, down) * field->centred;
-    out->bound = (sqrt(2) + lift) * most * field->norm / shrink + (1 + lift) * bend + penalty;
-    out->tight_bound = coefficients / shrink + fabs(s->row.target) * bend + penalty;
+    double penalty = fabs(s->target.penalty_slope);
+    out->bound = (hypot(1, c.targets) + lift) * c.steepest * field->norm / reach + (1 + lift) * bend + penalty;
+    /* What up and down differ by is rounding, and acts through the mean row alone. */
+    double tight = isnan(field->centred)
+                       ? c.length * field->norm
+                       : hypot(c.up, c.down) * field->centred + fabs(c.up - c.down) * field->norm / sqrt(classes);
+    out->tight_bound = fmin(tight / reach + fabs(s->row.target) * bend + penalty, out->bound);
 }
 
 /* --- Angles and names --- */
