@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "arrays.h"
 #include "explain_report.h"
@@ -123,7 +124,8 @@ static lgt_status check_args(const cli_args *args, lgt_error *err) {
     static const char *const of_arrays[] = {"loss", "like",         "features",      "weights",      "labels",
                                             "bias", "soft-targets", "class-margins", "class-scales", "qualities"};
     static const char *const of_model[] = {"data", "label-column"};
-    const char *model = cli_text(args, "model");
+    static const char *const needed[] = {"loss", "features", "weights", "labels"};
+    const char *model = cli_text(args, "model"), *missing = NULL;
     if (cli_text(args, "rows") && cli_text(args, "limit"))
         return cli_fail(err, LGT_ERR_USAGE, "found --rows and --limit, expected one of them");
     for (size_t k = 0; model && k < sizeof of_arrays / sizeof *of_arrays; k++)
@@ -132,13 +134,15 @@ static lgt_status check_args(const cli_args *args, lgt_error *err) {
     for (size_t k = 0; !model && k < sizeof of_model / sizeof *of_model; k++)
         if (cli_text(args, of_model[k]))
             return cli_fail(err, LGT_ERR_USAGE, "--%s belongs to a model: give --model FILE as well", of_model[k]);
-    if (model && !cli_text(args, "data")) return cli_fail(err, LGT_ERR_USAGE, "--data is missing");
-    for (size_t k = 0; !model && k < 5; k++)
-        if (k != 1 && !cli_text(args, of_arrays[k]) && !(k == 4 && cli_text(args, "soft-targets")))
-            return cli_fail(err, LGT_ERR_USAGE,
-                            "--%s is missing: explain takes --model and --data, or --loss, --features, --weights and "
-                            "--labels",
-                            of_arrays[k]);
+    if (model && !cli_text(args, "data")) missing = "data";
+    for (size_t k = 0; !model && !missing && k < sizeof needed / sizeof *needed; k++)
+        if (!cli_text(args, needed[k])) missing = needed[k];
+    if (missing && strcmp(missing, "labels") == 0 && cli_text(args, "soft-targets")) missing = NULL;
+    if (missing)
+        return cli_fail(err, LGT_ERR_USAGE,
+                        "explain needs --model and --data, or --loss, --features, --weights and --labels; found no "
+                        "--%s",
+                        missing);
     return LGT_OK;
 }
 
@@ -417,7 +421,7 @@ static lgt_status run(const cli_args *args, lgt_error *err) {
 const cli_verb cli_verb_explain = {
     .name = "explain",
     .summary = "why the gradients of rows point where they do: forces, angles, bounds",
-    .usage = "--model FILE --data D [options] | --loss SPEC --features X --weights W --labels Y [options]",
+    .usage = "--model FILE --data D [options] | --loss SPEC --features X --weights W --labels Y",
     .options = options,
     .n_options = sizeof options / sizeof *options,
     .notes = "Up to 20 rows show as a table, more as quantiles; --json has every row and the quantiles.\n"

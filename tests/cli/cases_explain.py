@@ -137,11 +137,11 @@ class Explain(Case):
     def test_what_is_asked_wrongly(self):
         _, _, _, inputs = self.write_problem()
         all_inputs = ["--loss", "softmax", *inputs]
-        missing = ": explain takes --model and --data, or --loss, --features, --weights and --labels"
+        missing = "explain needs --model and --data, or --loss, --features, --weights and --labels; found no "
         for args, message in (
-            ([], "--loss is missing" + missing),
-            (["--loss", "softmax", *inputs[:4]], "--labels is missing" + missing),
-            (["--model", "m"], "--data is missing"),
+            ([], missing + "--loss"),
+            (["--loss", "softmax", *inputs[:4]], missing + "--labels"),
+            (["--model", "m"], missing + "--data"),
             (["--model", "m", "--data", "d", "--loss", "softmax"], "--loss belongs to arrays, but --model is given"),
             (["--data", "d"], "--data belongs to a model: give --model FILE as well"),
             ([*all_inputs, "--rows", "1", "--limit", "2"], "found --rows and --limit, expected one of them"),
