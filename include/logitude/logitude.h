@@ -26,6 +26,7 @@
 #include "curvature.h"
 #include "encoder.h"
 #include "eval.h"
+#include "explain.h"
 #include "head.h"
 #include "io.h"
 #include "loss.h"

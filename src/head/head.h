@@ -1,4 +1,4 @@
-/* The inside of a head, for head/ alone. */
+/* The inside of a head, for head/ and for analyses that look into single rows. */
 #ifndef LGT_HEAD_HEAD_H
 #define LGT_HEAD_HEAD_H
 

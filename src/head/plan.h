@@ -1,4 +1,4 @@
-/* The inside of a plan, for head/ alone. */
+/* The inside of a plan, for head/ and for analyses that look into single rows. */
 #ifndef LGT_HEAD_PLAN_H
 #define LGT_HEAD_PLAN_H
 

@@ -21,6 +21,9 @@ OPTIONS = {
              "direction-b", "dtype", "engine", "reduction", "label-smoothing", "z-loss", "ignore-label", "out"],
     "check": ["loss", "like", "engine", "dtype", "problems", "seed"],
     "lint": ["loss", "like", "step", "norm", "strict", "curve", "steps", "dim", "target", "classes", "probability"],
+    "explain": ["model", "data", "label-column", "loss", "like", "features", "weights", "labels", "bias",
+                "soft-targets", "class-margins", "class-scales", "qualities", "rows", "limit", "label-smoothing", "z-loss",
+                "ignore-label", "step", "pushers", "out"],
     "curvature": ["wrt", "top", "bottom", "tolerance", "max-products", "seed", "label-smoothing", "z-loss",
                   "along-gradient", "direction-x", "direction-w", "direction-b", "direction-z", "loss", "like", "features",
                   "weights", "labels", "bias", "logits", "model", "data", "label-column", "limit"],
@@ -90,7 +93,7 @@ class Help(Case):
         self.assertEqual(text, self.succeeds("help"))
 
     def test_the_verbs_of_later_versions_are_unknown(self):
-        for verb in ("explain", "conflict", "bench", "convert", "report", "completion"):
+        for verb in ("conflict", "bench", "convert", "report", "completion"):
             self.fails(2, ["unknown verb '%s'" % verb], verb)
 
     def test_every_verb_shows_all_its_options_and_examples(self):
