@@ -54,12 +54,21 @@ function tooltip() {
   };
 }
 
+/* A stroke for a line, a block for an area or dots. */
+function legend(drawn) {
+  return Chart.defaults.plugins.legend.labels.generateLabels(drawn).filter((item) => !drawn.data.datasets[item.datasetIndex].quietLegend)
+    .map((item) => {
+      const set = drawn.data.datasets[item.datasetIndex], isLine = set.showLine !== false && set.borderWidth > 0;
+      return Object.assign(item, {pointStyle: isLine ? 'line' : 'rect', lineWidth: isLine ? 2 : 0, strokeStyle: isLine ? set.borderColor : 'transparent', lineDash: set.borderDash || []});
+    });
+}
+
 /* chart({datasets, x, y, right, plugins, labels}): a line or scatter chart with titled axes. */
 function chart(s) {
   const c = shade();
   const scales = {x: axis(s.x, false), y: axis(s.y, true)};
-  if (s.right) scales.right = Object.assign(axis(Object.assign({right: true}, s.right), true), {grid: {drawOnChartArea: false}});
-  if (s.datasets.some((d) => d.yAxisID === 'density')) scales.density = {display: false, beginAtZero: true, grace: '60%'};
+  if (s.right) scales.right = Object.assign(axis(Object.assign({right: true}, s.right), true), {axis: 'y', grid: {drawOnChartArea: false}});
+  if (s.datasets.some((d) => d.yAxisID === 'density')) scales.density = {axis: 'y', type: 'linear', display: false, beginAtZero: true, grace: '60%'};
   return {
     type: s.type || 'line', data: {datasets: s.datasets, labels: s.labels}, plugins: s.plugins || [],
     options: {
@@ -68,8 +77,7 @@ function chart(s) {
       plugins: {
         legend: {
           display: s.legend !== false && s.datasets.filter((d) => !d.quietLegend).length > 1, position: 'bottom', align: 'start',
-          labels: {color: c.quiet, usePointStyle: true, pointStyleWidth: 18, boxHeight: 6, padding: 12, font: {size: 11.5},
-                   filter: (item, data) => !data.datasets[item.datasetIndex].quietLegend},
+          labels: {color: c.quiet, usePointStyle: true, pointStyleWidth: 16, boxHeight: 5, padding: 12, font: {size: 11.5}, generateLabels: legend},
         },
         tooltip: tooltip(),
       },

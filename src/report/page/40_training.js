@@ -8,8 +8,8 @@ function lossPanel() {
   const found = steps.length ? steps : epochs;
   return {
     title: 'Loss', wide: true,
-    summary: tell(found, (points) => 'Fell from ' + plain(first(points)) + ' to ' + plain(last(points)) + ' nats over ' +
-      plain(points[points.length - 1].x) + (steps.length ? ' steps.' : ' epochs.')).replace(/Fell from (\S+) to \1 /, 'Is $1 '),
+    summary: tell(found, (points) => 'From ' + plain(first(points)) + ' to ' + plain(last(points)) + ' nats over ' +
+      plain(points[points.length - 1].x) + (steps.length ? ' steps.' : ' epochs.')),
     chart: () => chart({
       x: {title: 'step', min: 0}, y: {title: 'mean loss', unit: 'nats'},
       datasets: [
@@ -28,7 +28,7 @@ function epochPanel(title, y, keys, sentence, scale = (v) => v) {
   return {
     title, summary: tell(shown.list, (points, run) => sentence(scale(first(points)), scale(last(points)), shown.words, run)),
     chart: () => chart({
-      x: {title: 'epoch', whole: true}, y,
+      x: {title: 'epoch', whole: true, min: shown.list.every((h) => h.value.length > 1) ? 1 : undefined}, y,
       datasets: found.flatMap((f, i) => f.list.map((h) => line({
         label: named(h.run, f.words), points: h.value.map((p) => ({x: p.x, y: scale(p.y)})), colour: several ? h.index : i, dash: f.dash}))),
     }),
@@ -60,7 +60,4 @@ const schedulePanel = () => stepPanel('Schedule of the loss', 'schedule', {title
 
 section('training', 'Training', lossPanel, accuracyPanel, ratePanel, schedulePanel,
   () => epochPanel('Loss on test data', {title: 'negative log likelihood', unit: 'nats'}, [['test_nll', 'test', false]],
-    (a, b) => 'From ' + plain(a) + ' to ' + plain(b) + ' nats, of the logits without a margin.'),
-  () => epochPanel('Angles over time', {title: 'mean angle', unit: '\u00b0'},
-    [['theta_target', 'to the own class', false], ['theta_nearest', 'to the nearest other class', true]],
-    (a, b, words) => 'The mean angle ' + words + ' went from ' + angle(a) + ' to ' + angle(b) + '.', degrees));
+    (a, b) => 'From ' + plain(a) + ' to ' + plain(b) + ' nats, of the logits without a margin.'));

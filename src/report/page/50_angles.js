@@ -74,8 +74,9 @@ function gainAt(run, theta) {
 }
 
 function gainRange(found) {
+  const round = (v) => Math.ceil(2 * v) / 2;
   const inside = found.flatMap((h) => h.value.flatMap(([points]) => points)).filter((p) => p.x > 12 && p.x < 168).map((p) => p.y);
-  return {title: '\u03b1(\u03b8)', min: Math.min(0, Math.max(-3, least(inside))), max: Math.max(1.5, Math.min(12, greatest(inside)))};
+  return {title: '\u03b1(\u03b8)', min: -round(Math.min(3, Math.max(0, -least(inside)))), max: round(Math.max(1.5, Math.min(12, greatest(inside))))};
 }
 
 const alphaPanel = () => curvePanel(
@@ -87,16 +88,20 @@ function normPanel(title, key, what) {
   const found = having((run) => finite(list(run, 'analysis', 'angles', key)));
   if (!found.length) return null;
   const [low, high] = roundRange(found.flatMap((h) => h.value));
+  const n = Math.max(8, Math.min(40, Math.round(2 * Math.sqrt(greatest(found.map((h) => h.value.length))))));
   return {
     title, summary: tell(found, (values) => 'Median ' + plain(quantile(values, .5)) + ', from ' + plain(least(values)) + ' to ' + plain(greatest(values)) + '.'),
     chart: () => chart({
       x: {title: what, min: low, max: high}, y: {title: key === 'x_norm' ? 'share of rows' : 'share of classes', unit: '%', zero: true},
-      datasets: found.map((h) => line({label: named(h.run, what), points: outline(histogram(h.value, low, high, 40)), colour: h.index, stepped: true, fill: several ? 0 : .3})),
+      datasets: found.map((h) => line({label: named(h.run, what), points: outline(histogram(h.value, low, high, n)), colour: h.index, stepped: true, fill: several ? 0 : .3})),
     }),
   };
 }
 
 section('angles', 'Angles and the loss', anglePanel, logitPanel, forcePanel, alphaPanel,
+  () => epochPanel('Angles over time', {title: 'mean angle', unit: '\u00b0'},
+    [['theta_target', 'to the own class', false], ['theta_nearest', 'to the nearest other class', true]],
+    (a, b, words) => 'The mean angle ' + words + ' went from ' + angle(a) + ' to ' + angle(b) + '.', degrees),
   () => normPanel('Norms of features', 'x_norm', '|x|'), () => normPanel('Norms of class weights', 'w_norm', '|w|'),
   () => epochPanel('Norms over time', {title: 'mean norm', zero: true}, [['x_norm', 'features |x|', false], ['w_norm', 'class weights |w|', true]],
     (a, b, words) => 'Mean norm of ' + words + ': from ' + plain(a) + ' to ' + plain(b) + '.'));

@@ -3,7 +3,7 @@
 const explained = (run, key) => numbers(list(run, 'analysis', 'explain', key));
 
 /* Rows as dots: attraction against repulsion, gradient against bound, alpha over theta. */
-function scatterPanel(title, x, y, sets, summary, diagonal) {
+function scatterPanel(title, x, y, sets, summary, diagonal, clip) {
   const found = sets.map((s) => ({words: s.words, list: having((run) => pairs(s.x(run), s.y(run)))})).filter((f) => f.list.length);
   if (!found.length) return null;
   const points = found.flatMap((f) => f.list.flatMap((h) => h.value));
@@ -11,7 +11,7 @@ function scatterPanel(title, x, y, sets, summary, diagonal) {
   return {
     title, summary: tell(found[0].list, summary),
     chart: () => chart({
-      scatter: true, x, y,
+      scatter: true, x, y: Object.assign({max: clip ? clip(points) : undefined}, y),
       datasets: [
         ...found.flatMap((f, i) => f.list.map((h) => dots({label: named(h.run, f.words), points: h.value, colour: several ? h.index : i, opacity: points.length > 600 ? .35 : .6}))),
         ...(diagonal ? [line({label: diagonal, points: [{x: 0, y: 0}, {x: end, y: end}], colour: shade().quiet, dash: true, width: 1, marks: false})] : []),
@@ -23,7 +23,8 @@ function scatterPanel(title, x, y, sets, summary, diagonal) {
 const alphaRows = () => scatterPanel(
   'Gain of every row', {title: 'angle to the own class', unit: '\u00b0'}, {title: '\u03b1'},
   [{words: 'rows', x: (run) => explained(run, 'theta').map(degrees), y: (run) => explained(run, 'alpha')}],
-  (points) => 'Median gain ' + plain(quantile(points.map((p) => p.y), .5), 3) + ' over ' + plain(points.length) + ' rows.');
+  (points) => 'Median gain ' + plain(quantile(points.map((p) => p.y), .5), 3) + ' over ' + plain(points.length) + ' rows.', null,
+  (points) => Math.ceil(1.2 * quantile(points.map((p) => p.y), .99)));
 
 const balancePanel = () => scatterPanel(
   'Attraction and repulsion', {title: 'attraction', zero: true}, {title: 'repulsion', zero: true},
@@ -39,7 +40,7 @@ const boundPanel = () => scatterPanel(
 function leakPanel() {
   const found = having((run) => finite(list(run, 'analysis', 'explain', 'radial_share')));
   if (!found.length) return null;
-  const high = Math.max(greatest(found.flatMap((h) => h.value)), 1e-12), small = high < 1e-3;
+  const high = Math.max(roundRange([0, ...found.flatMap((h) => h.value)])[1], 1e-12), small = high < 1e-3;
   return {
     title: 'Radial leak',
     summary: tell(found, (values) => 'Of the gradient\u2019s square, ' + (small ? 'at most ' + greatest(values).toExponential(1) : percent(mean(values)) + ' on the mean') +

@@ -9,11 +9,11 @@ const headline = [
   ['Test accuracy', (run) => results(run, 'test_accuracy'), (v) => percent(v), true],
   ['Training accuracy', (run) => results(run, 'train_accuracy'), (v) => percent(v), true],
   ['Training loss', (run) => results(run, 'train_loss'), (v) => plain(v), false, 'nats'],
-  ['Test nll', (run) => results(run, 'test_nll'), (v) => plain(v), false, 'nats, without a margin'],
+  ['Test nll', (run) => results(run, 'test_nll'), (v) => plain(v), false, 'nats, no margin'],
   ['AUC', (run) => dig(run, 'analysis', 'verification', 'auc'), (v) => v.toFixed(4), true, 'pairs by cosine'],
-  ['TAR', (run) => dig(run, 'analysis', 'verification', 'tar_at_far', '0.001'), (v) => percent(v, 1), true, 'at a FAR of 0.1 %'],
+  ['TAR', (run) => dig(run, 'analysis', 'verification', 'tar_at_far', '0.001'), (v) => percent(v, 1), true, 'at FAR 0.1 %'],
   ['Training time', (run) => results(run, 'seconds'), duration, false],
-  ['Speed', (run) => results(run, 'samples_per_second'), short, true, 'samples a second'],
+  ['Speed', (run) => results(run, 'samples_per_second'), short, true, 'samples / s'],
   ['Parameters', (run) => results(run, 'parameters'), short, null],
 ];
 
