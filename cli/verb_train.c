@@ -256,11 +256,13 @@ static lgt_status test(training *run, lgt_error *err) {
     return LGT_OK;
 }
 
+/* Embeddings that are not finite leave the measures out: whether that ends a training is for others to say. */
 static lgt_status look(training *run, lgt_error *err) {
+    const cli_means none = {NAN, NAN, NAN, NAN};
     if (!run->wants_report) return LGT_OK;
     lgt_status status = cli_probe_measure(&run->probe, lgt_trainer_model(run->trainer), err);
-    if (!status) run->measures.means = cli_probe_means(&run->probe);
-    return status;
+    run->measures.means = status ? none : cli_probe_means(&run->probe);
+    return status == LGT_ERR_NONFINITE ? LGT_OK : status;
 }
 
 static lgt_status log_step(training *run, lgt_error *err) {
@@ -299,10 +301,7 @@ static lgt_status train(training *run, lgt_error *err) {
     cli_progress_stop(&run->progress);
     if (!status && is_finished(run))
         status = lgt_trainer_objective(run->trainer, &run->train_loss, &run->objective, err);
-    if (!status) status = lgt_model_save(lgt_trainer_model(run->trainer), run->folder.model, err);
-    if (!status && run->wants_report)
-        status = cli_analysis_write(&run->probe, lgt_trainer_model(run->trainer), run->folder.analysis, err);
-    return status;
+    return status ? status : lgt_model_save(lgt_trainer_model(run->trainer), run->folder.model, err);
 }
 
 /* --- After --- */
@@ -357,12 +356,19 @@ static lgt_status close_log(training *run, lgt_error *err) {
     return lgt_log_close(log, err);
 }
 
+static lgt_status write_report(training *run, lgt_error *err) {
+    if (!run->wants_report) return LGT_OK;
+    lgt_status status = cli_analysis_write(&run->probe, lgt_trainer_model(run->trainer), run->folder.analysis, err);
+    if (status == LGT_ERR_NONFINITE) status = LGT_OK; /* there is a model and no picture of it */
+    return status ? status : cli_run_report(run->context, &run->folder, err);
+}
+
 static lgt_status finish(training *run, lgt_error *err) {
     lgt_status status = close_log(run, err);
     if (status) return status;
     json_t *results = describe_results(run, NULL);
     status = write_run(run, json_incref(results), err);
-    if (!status && run->wants_report) status = cli_run_report(run->context, &run->folder, err);
+    if (!status) status = write_report(run, err);
     if (!status && is_finished(run)) cli_report_print(run->args, json_incref(results));
     json_decref(results);
     if (!status && !is_finished(run))

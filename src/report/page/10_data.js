@@ -89,5 +89,5 @@ function short(value) {
   if (!isNumber(value)) return '\u2013';
   for (const [size, letter] of [[1e9, ' G'], [1e6, ' M'], [1e4, ' k']])
     if (value >= size) return (value / (letter === ' k' ? 1e3 : size)).toPrecision(3) + letter;
-  return value.toLocaleString('en-US');
+  return value.toLocaleString('en-US', {maximumFractionDigits: value >= 100 ? 0 : 2});
 }

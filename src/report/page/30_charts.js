@@ -13,9 +13,11 @@ function line(s) {
 }
 
 /* Where the data lie, behind a curve: a soft area on an axis of its own that is not drawn. */
-function density(values, low, high, n, label) {
+const density = (values, low, high, n, label) => area(label, outline(histogram(values, low, high, n)));
+
+function area(label, points) {
   return {
-    label, data: outline(histogram(values, low, high, n)), borderWidth: 0, backgroundColor: shade().density, fill: 'origin',
+    label, data: points, borderWidth: 0, backgroundColor: shade().density, fill: 'origin',
     stepped: true, pointRadius: 0, pointHitRadius: 0, pointStyle: 'rect', yAxisID: 'density', order: 9,
   };
 }
@@ -39,7 +41,7 @@ function axis(s, vertical) {
             callback: s.log ? (v) => (Math.abs(Math.log10(v) % 1) < 1e-9 ? (v < 1e-3 || v > 1e4 ? v.toExponential(0) : String(v)) : null)
               : s.labels ? (v) => s.labels(v) : (v) => plain(v, 3)},
     grid: {color: c.grid, borderColor: c.grid, drawTicks: false},
-    display: true, position: vertical ? (s.right ? 'right' : 'left') : 'bottom', reverse: s.reverse || false,
+    display: true, position: vertical ? 'left' : 'bottom', reverse: s.reverse || false,
   };
 }
 
@@ -63,11 +65,10 @@ function legend(drawn) {
     });
 }
 
-/* chart({datasets, x, y, right, plugins, labels}): a line or scatter chart with titled axes. */
+/* chart({datasets, x, y, plugins, labels}): a line or scatter chart with titled axes. */
 function chart(s) {
   const c = shade();
   const scales = {x: axis(s.x, false), y: axis(s.y, true)};
-  if (s.right) scales.right = Object.assign(axis(Object.assign({right: true}, s.right), true), {axis: 'y', grid: {drawOnChartArea: false}});
   if (s.datasets.some((d) => d.yAxisID === 'density')) scales.density = {axis: 'y', type: 'linear', display: false, beginAtZero: true, grace: '60%'};
   return {
     type: s.type || 'line', data: {datasets: s.datasets, labels: s.labels}, plugins: s.plugins || [],

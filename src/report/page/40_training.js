@@ -13,8 +13,8 @@ function lossPanel() {
     chart: () => chart({
       x: {title: 'step', min: 0}, y: {title: 'mean loss', unit: 'nats'},
       datasets: [
-        ...steps.map((h) => line({label: named(h.run, 'of a step'), points: h.value, colour: h.index, faint: epochs.length > 0, marks: false, order: 2})),
-        ...epochs.map((h) => line({label: named(h.run, 'mean of an epoch'), points: onSteps(h), colour: h.index, order: 1})),
+        ...steps.map((h) => line({label: named(h.run, 'of a step'), points: h.value, colour: h.index, faint: epochs.length > 0, marks: false, order: 2, quietLegend: several && epochs.length > 0})),
+        ...epochs.map((h) => line({label: named(h.run, several ? '' : 'mean of an epoch'), points: onSteps(h), colour: h.index, order: 1})),
       ],
     }),
   };
@@ -24,13 +24,13 @@ function lossPanel() {
 function epochPanel(title, y, keys, sentence, scale = (v) => v) {
   const found = keys.map(([key, words, dash]) => ({words, dash, list: having((run) => series(run, 'epochs', key))}));
   if (found.every((f) => !f.list.length)) return null;
-  const shown = found.find((f) => f.list.length);
+  const shown = found.find((f) => f.list.length), single = found.filter((f) => f.list.length).length === 1;
   return {
     title, summary: tell(shown.list, (points, run) => sentence(scale(first(points)), scale(last(points)), shown.words, run)),
     chart: () => chart({
       x: {title: 'epoch', whole: true, min: shown.list.every((h) => h.value.length > 1) ? 1 : undefined}, y,
       datasets: found.flatMap((f, i) => f.list.map((h) => line({
-        label: named(h.run, f.words), points: h.value.map((p) => ({x: p.x, y: scale(p.y)})), colour: several ? h.index : i, dash: f.dash}))),
+        label: named(h.run, several && single ? '' : f.words), points: h.value.map((p) => ({x: p.x, y: scale(p.y)})), colour: several ? h.index : i, dash: f.dash}))),
     }),
   };
 }
@@ -47,7 +47,7 @@ function stepPanel(title, key, y, sentence, more) {
     title, summary: tell(found, sentence),
     chart: () => chart(Object.assign({
       x: {title: 'step', min: 0}, y,
-      datasets: found.map((h) => line({label: named(h.run, title.toLowerCase()), points: h.value, colour: h.index, marks: false})),
+      datasets: found.map((h) => line({label: named(h.run, several ? '' : title.toLowerCase()), points: h.value, colour: h.index, marks: false})),
     }, more)),
   };
 }

@@ -43,7 +43,7 @@ function curvePanel(title, y, make, summary, note) {
       x: {title: 'angle to the own class', unit: '\u00b0', min: 0, max: 180}, y: typeof y === 'function' ? y(found) : y,
       datasets: [
         ...found.flatMap((h) => h.value.map(([points, words, dash], i) => line(
-          {label: named(h.run, words), points, colour: several ? h.index : i, dash, marks: false}))),
+          {label: named(h.run, several ? '' : words), points, colour: several ? h.index : i, dash, marks: false}))),
         ...data.slice(0, several ? 0 : 1).map((h) => density(h.value, 0, 180, 90, 'share of the data (%)')),
       ],
     }),
@@ -84,16 +84,28 @@ const alphaPanel = () => curvePanel(
   (run) => 'The pull with the margin over the pull without: ' + plain(gainAt(run, quantile(anglesOf(run, 'target'), .5)), 3) +
     ' at the median angle of the data' + (several ? '.' : ', which lie in the shade.'));
 
-function normPanel(title, key, what) {
-  const found = having((run) => finite(list(run, 'analysis', 'angles', key)));
+function normPanel() {
+  const what = '|x|', found = having((run) => finite(list(run, 'analysis', 'angles', 'x_norm')));
   if (!found.length) return null;
   const [low, high] = roundRange(found.flatMap((h) => h.value));
   const n = Math.max(8, Math.min(40, Math.round(2 * Math.sqrt(greatest(found.map((h) => h.value.length))))));
   return {
-    title, summary: tell(found, (values) => 'Median ' + plain(quantile(values, .5)) + ', from ' + plain(least(values)) + ' to ' + plain(greatest(values)) + '.'),
+    title: 'Norms of features', summary: tell(found, (values) => 'Median ' + plain(quantile(values, .5)) + ', from ' + plain(least(values)) + ' to ' + plain(greatest(values)) + '.'),
     chart: () => chart({
-      x: {title: what, min: low, max: high}, y: {title: key === 'x_norm' ? 'share of rows' : 'share of classes', unit: '%', zero: true},
-      datasets: found.map((h) => line({label: named(h.run, what), points: outline(histogram(h.value, low, high, n)), colour: h.index, stepped: true, fill: several ? 0 : .3})),
+      x: {title: what, min: low, max: high}, y: {title: 'share of rows', unit: '%', zero: true},
+      datasets: found.map((h) => line({label: named(h.run, several ? '' : what), points: outline(histogram(h.value, low, high, n)), colour: h.index, stepped: true, fill: several ? 0 : .3})),
+    }),
+  };
+}
+
+function weightPanel() {
+  const found = having((run) => finite(list(run, 'analysis', 'angles', 'w_norm')).sort((a, b) => b - a));
+  if (!found.length) return null;
+  return {
+    title: 'Norms of class weights', summary: tell(found, (values) => 'From ' + plain(values[values.length - 1]) + ' to ' + plain(values[0]) + '.'),
+    chart: () => chart({
+      x: {title: 'classes by falling norm', whole: true}, y: {title: '|w|', zero: true},
+      datasets: found.map((h) => line({label: named(h.run, several ? '' : '|w|'), points: h.value.map((y, i) => ({x: i + 1, y})), colour: h.index, marks: h.value.length <= 60})),
     }),
   };
 }
@@ -102,6 +114,6 @@ section('angles', 'Angles and the loss', anglePanel, logitPanel, forcePanel, alp
   () => epochPanel('Angles over time', {title: 'mean angle', unit: '\u00b0'},
     [['theta_target', 'to the own class', false], ['theta_nearest', 'to the nearest other class', true]],
     (a, b, words) => 'The mean angle ' + words + ' went from ' + angle(a) + ' to ' + angle(b) + '.', degrees),
-  () => normPanel('Norms of features', 'x_norm', '|x|'), () => normPanel('Norms of class weights', 'w_norm', '|w|'),
-  () => epochPanel('Norms over time', {title: 'mean norm', zero: true}, [['x_norm', 'features |x|', false], ['w_norm', 'class weights |w|', true]],
-    (a, b, words) => 'Mean norm of ' + words + ': from ' + plain(a) + ' to ' + plain(b) + '.'));
+  normPanel, weightPanel,
+  () => epochPanel('Norms over time', {title: 'mean norm |x|', zero: true}, [['x_norm', 'features |x|', false]],
+    (a, b) => 'The mean norm of features went from ' + plain(a) + ' to ' + plain(b) + '.'));

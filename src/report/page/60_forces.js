@@ -43,8 +43,8 @@ function leakPanel() {
   const high = Math.max(roundRange([0, ...found.flatMap((h) => h.value)])[1], 1e-12), small = high < 1e-3;
   return {
     title: 'Radial leak',
-    summary: tell(found, (values) => 'Of the gradient\u2019s square, ' + (small ? 'at most ' + greatest(values).toExponential(1) : percent(mean(values)) + ' on the mean') +
-      ' points along the feature, where a loss of directions does nothing.'),
+    summary: tell(found, (values) => 'Of the gradient, ' + (small ? 'at most ' + greatest(values).toExponential(1) : percent(mean(values)) + ' on the mean') +
+      ' points along the feature itself.'),
     chart: () => chart({
       x: {title: 'radial share of the gradient', min: 0, max: high}, y: {title: 'share of rows', unit: '%', zero: true},
       datasets: found.map((h) => line({label: named(h.run, 'rows'), points: outline(histogram(h.value, 0, high, 40)), colour: h.index, stepped: true, fill: several ? 0 : .3})),

@@ -11,12 +11,18 @@ function rocPanel() {
     chart: () => chart({
       x: {title: 'false accept rate, FAR', log: true, min: least(found.flatMap((h) => h.value.map((p) => p.x))), max: 1}, y: {title: 'true accept rate, TAR', unit: '%', max: 100},
       datasets: [
-        ...found.map((h) => line({label: named(h.run, 'all pairs by cosine'), points: h.value, colour: h.index, marks: false})),
+        ...found.map((h) => line({label: named(h.run, several ? '' : 'all pairs by cosine'), points: h.value, colour: h.index, marks: false})),
         ...found.map((h) => dots({label: named(h.run, 'TAR at FAR 0.1 % and 1 %'), colour: h.index, opacity: 1, size: 4,
           points: pairs([.001, .01], [tar(h.run, '0.001'), tar(h.run, '0.01')].map((v) => (isNumber(v) ? 100 * v : NaN)))})).map((d) => Object.assign(d, {quietLegend: several})),
       ],
     }),
   };
+}
+
+/* How many of the rows are in each bin of confidence, in per cent. */
+function binned(run) {
+  const low = numbers(list(run, 'analysis', 'calibration', 'low')), rows = numbers(list(run, 'analysis', 'calibration', 'rows'));
+  return [...pairs(low.map((v) => 100 * v), rows.map((n) => 100 * n / sum(finite(rows)))), {x: 100, y: 0}];
 }
 
 function calibrationPanel() {
@@ -28,18 +34,16 @@ function calibrationPanel() {
   if (!found.length) return null;
   const total = (points) => sum(points.map((p) => p.n));
   const error = (points) => sum(points.map((p) => p.n * Math.abs(p.x - p.y))) / total(points);
-  const counts = (points) => [...points.map((p) => ({x: p.x, y: 100 * p.n / total(points)}))];
   return {
     title: 'Calibration',
     summary: tell(found, (points) => 'Expected calibration error ' + plain(error(points), 3) + ' %. ' +
       (sum(points.map((p) => p.n * (p.x - p.y))) > 0 ? 'On the whole the model is more sure than right.' : 'On the whole the model is more right than sure.')),
     chart: () => chart({
       x: {title: 'confidence in the top class', unit: '%', min: 0, max: 100}, y: {title: 'accuracy', unit: '%', min: 0, max: 100},
-      right: several ? undefined : {title: 'rows', unit: '%', min: 0, max: 100},
       datasets: [
         line({label: 'perfect', points: [{x: 0, y: 0}, {x: 100, y: 100}], colour: shade().quiet, dash: true, width: 1, marks: false, order: 3}),
-        ...found.map((h) => line({label: named(h.run, 'accuracy'), points: h.value.map(({x, y}) => ({x, y})), colour: h.index, marks: true})),
-        ...found.slice(0, several ? 0 : 1).map((h) => line({label: 'share of the rows', points: counts(h.value), colour: 4, marks: true, dash: true, width: 1, axis: 'right', order: 2})),
+        ...found.map((h) => line({label: named(h.run, several ? '' : 'accuracy'), points: h.value.map(({x, y}) => ({x, y})), colour: h.index, marks: true})),
+        ...found.slice(0, several ? 0 : 1).map((h) => area('share of the rows (%)', binned(h.run))),
       ],
     }),
   };
@@ -83,7 +87,7 @@ function worstPanel() {
   const names = [...new Set(found.flatMap((h) => h.value.slice(0, 10).map(name)))].slice(0, 12);
   return {
     title: 'Most confused classes',
-    summary: tell(found, (worst) => String(worst[0].label) + ' is taken for ' + String(worst[0].predicted) + ' ' + plain(worst[0].rows) + ' times.'),
+    summary: tell(found, (worst) => String(worst[0].label) + ' was taken for ' + String(worst[0].predicted) + ' in ' + plain(worst[0].rows) + ' rows.'),
     chart: () => bars(names, found.map((h) => ({label: named(h.run, 'rows'), colour: h.index, data: names.map((n) => dig(h.value.find((w) => name(w) === n), 'rows') || 0)})), 'rows'),
   };
 }
@@ -136,4 +140,5 @@ function mapPanel(run) {
   };
 }
 
-section('evaluation', 'Evaluation', ...runs.map((run) => () => mapPanel(run)), ...runs.map((run) => () => matrixPanel(run)), worstPanel, rocPanel, calibrationPanel);
+section('evaluation', 'Evaluation', ...runs.map((run) => () => mapPanel(run)), rocPanel, calibrationPanel,
+  ...runs.map((run) => () => matrixPanel(run)), worstPanel);

@@ -23,6 +23,9 @@ function tile([name, get, write, , note]) {
   return [element('div', {class: 'tile'}, element('dt', {}, name), element('dd', {}, write(value)), ...(note ? [element('p', {}, note)] : []))];
 }
 
+/* A line may end behind a comma. */
+const breakable = (text) => String(text).replace(/,/g, ',\u200b');
+
 function swatch(i) {
   const dot = element('span', {class: 'swatch'});
   dot.style.backgroundColor = colour(i);
@@ -36,7 +39,7 @@ function comparison() {
     const values = runs.map(get).filter(isNumber);
     return more === null || values.length < 2 ? NaN : more ? greatest(values) : least(values);
   });
-  const row = (run, i) => element('tr', {}, element('td', {}, swatch(i), run.name), element('td', {class: 'text'}, element('code', {}, String(dig(run, 'run', 'loss') || ''))),
+  const row = (run, i) => element('tr', {}, element('td', {}, swatch(i), run.name), element('td', {class: 'text'}, element('code', {}, breakable(dig(run, 'run', 'loss') || ''))),
     ...columns.map(([, get, write], k) => element('td', {class: get(run) === best[k] ? 'best' : ''}, isNumber(get(run)) ? write(get(run)) : '\u2013')));
   return element('div', {class: 'runs', id: 'comparison'}, element('table', {},
     element('thead', {}, element('tr', {}, element('th', {}, 'run'), element('th', {}, ''), ...columns.map(([name]) => element('th', {scope: 'col'}, name)))),
@@ -79,7 +82,7 @@ function head() {
   return [
     element('div', {class: 'top'}, element('div', {}, element('div', {class: 'brand'}, 'Logitude report'),
       element('h1', {}, several ? 'Comparison of ' + runs.length + ' runs' : runs[0].name),
-      ...(loss ? [element('p', {class: 'facts'}, element('code', {}, loss))] : []),
+      ...(loss ? [element('p', {class: 'facts'}, element('code', {}, breakable(loss)))] : []),
       ...(several ? [] : [element('p', {class: 'facts'}, description(runs[0]))])), button),
     ...notices(),
   ];
