@@ -20,7 +20,9 @@ HOSTILE = ["</script><script>window.hacked=1</script>", "<img src=x onerror=wind
 # What the page is asked for: every canvas with the number of its colours, and what the document says of itself.
 LOOK = """(() => {
   const colours = (canvas) => {
-    const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data, found = new Set();
+    const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', {willReadFrequently: true}), found = new Set();
+    copy.drawImage(canvas, 0, 0);
+    const data = copy.getImageData(0, 0, canvas.width, canvas.height).data;
     for (let i = 0; i < data.length; i += 4) if (data[i + 3]) found.add(data[i] << 16 | data[i + 1] << 8 | data[i + 2]);
     return found.size;
   };
@@ -103,7 +105,7 @@ class Browser:
         for event in self.events:
             method, parameters = event.get("method"), event.get("params", {})
             if method in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"):
-                found.append(json.dumps(parameters)[:600])
+                found.append(json.dumps(parameters)[:300])
             if method == "Network.requestWillBeSent" and parameters.get("type") != "Document":
                 found.append("request for " + parameters["request"]["url"][:200])
         return found
@@ -207,12 +209,39 @@ class Tests:
         print("%s: %d charts, %d cards" % (name, len(seen["canvases"]), len(seen["titles"])))
         return seen
 
+    def see_what_is_wrong(self):
+        """A test that cannot fail is none: these pages must be complained about."""
+        policy = "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'\">"
+        for name, page in (("refused", policy + "<script>1</script>"), ("styled", policy + "<p style='color:red'>x"),
+                           ("thrown", "<script>throw 1</script>"), ("said", "<script>console.log(1)</script>"),
+                           ("asked", "<img src=other.png>")):
+            with open(self.path(name + ".html"), "w", encoding="utf-8") as out:
+                out.write("<!doctype html>" + page)
+            self.browser.open("file://" + self.path(name + ".html"))
+            time.sleep(.2)
+            self.browser.evaluate("1")
+            self.expect(self.browser.complaints(), "self-test: nothing was seen in the page '%s'" % name)
+
+    def switch(self):
+        """The button goes through the themes and every chart is drawn again."""
+        shades = []
+        for _ in range(3):
+            self.browser.evaluate("document.getElementById('theme').click()")
+            seen = json.loads(self.browser.evaluate(LOOK))
+            shades.append(seen["shade"])
+            self.expect(all(colours >= 5 for _, colours, _ in seen["canvases"]), "switch: a blank chart in " + seen["shade"])
+        self.expect(shades[0] == "dark" and shades[2] == "light", "switch: themes were %s" % shades)
+        self.expect(not self.browser.complaints(), "switch: %s" % self.browser.complaints())
+
     def run(self):
+        self.see_what_is_wrong()
         self.write_run("full", run_json(), metrics(1), full_analysis(1))
         self.write_run("other", run_json("softmax"), metrics(2), full_analysis(2))
         for theme in ("light", "dark"):
             seen = self.look("full-" + theme, "full", theme=theme)
             self.expect(len(seen["canvases"]) == 29, "full: %d charts, expected 29: %s" % (len(seen["canvases"]), seen["titles"]))
+            if theme == "light":
+                self.switch()
         self.look("narrow", "full", width=390)
         seen = self.look("both", "full", "other")
         self.expect(seen["heading"] == "Comparison of 2 runs", "both: " + seen["heading"])

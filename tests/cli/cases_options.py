@@ -49,7 +49,6 @@ ERRORS = [
     (["losses", "a", "b"], "losses takes one word beside its options, found 'b'; see 'logitude losses --help'"),
     (["report"], "report needs the folder of a run: logitude report RUN..."),
     (["report", *["r"] * 33], "report takes at most 32 words beside its options, found 'r'; see 'logitude report --help'"),
-    (["report", "gone"], "gone: no run.json, metrics.jsonl or analysis.json there, expected the folder of a training"),
     (["train"], "train needs --data D; see 'logitude train --help'"),
     (["train", "--data", "x"], "train needs --loss SPEC; see 'logitude train --help'"),
     (["eval", "--data", "x"], "eval needs --model FILE; see 'logitude eval --help'"),

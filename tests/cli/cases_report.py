@@ -157,6 +157,12 @@ class Reports(Training):
         self.fails(5, ["bad/run.json: "], "report", "bad")
         self.assertEqual(self.names(), ["bad", "bad/run.json"])
 
+    def test_a_folder_without_a_run_is_an_error(self):
+        os.mkdir(self.path("hollow"))
+        for name in ("gone", "hollow"):
+            self.fails(5, "%s: no run.json, metrics.jsonl or analysis.json there, expected the folder of a training" % name,
+                       "report", name)
+
     def test_a_place_that_cannot_be_written_is_an_error(self):
         os.mkdir(self.path("r"))
         self.write("r/run.json", "{}")
