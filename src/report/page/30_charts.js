@@ -8,7 +8,7 @@ function line(s) {
     label: s.label, data: s.points, borderColor: s.faint ? faded(paint, .32) : paint, backgroundColor: s.fill ? faded(paint, s.fill) : paint,
     borderWidth: s.width || (s.faint ? 1 : 1.9), borderDash: s.dash ? [5, 4] : [], fill: s.fill ? 'origin' : false,
     stepped: s.stepped || false, tension: 0, spanGaps: false, pointRadius: marks ? 2.4 : 0, pointHoverRadius: 4, pointHitRadius: 8,
-    pointStyle: marks ? 'circle' : 'line', yAxisID: s.axis || 'y', order: s.order || 0, quietLegend: s.quietLegend,
+    pointStyle: marks ? 'circle' : 'line', yAxisID: s.axis || 'y', order: s.order || 0, quietLegend: s.quietLegend, clip: marks ? 5 : undefined,
   };
 }
 
