@@ -321,8 +321,7 @@ static void runs_that_are_not_whole_are_shown_as_far_as_they_go(void **state) {
         {"no end", NULL, "{\"kind\":\"epoch\",\"epoch\":1,\"loss\":2}", NULL},
         {"gaps", NULL, "{\"kind\":\"step\",\"step\":1,\"loss\":null}\n{\"kind\":\"step\",\"step\":null,\"loss\":1}\n",
          NULL},
-        {"strange", "{\"results\":[]}", "[]\n{\"kind\":5}\n{\"kind\":\"new\"}\n{\"kind\":\"step\"}\n",
-         "{\"map\":3}"},
+        {"strange", "{\"results\":[]}", "[]\n{\"kind\":5}\n{\"kind\":\"new\"}\n{\"kind\":\"step\"}\n", "{\"map\":3}"},
     };
     lgt_context *context = test_context(1);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
