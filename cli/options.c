@@ -194,10 +194,17 @@ static lgt_status read_short(cli_args *args, const char *word, lgt_error *err) {
 }
 
 static lgt_status read_word(cli_args *args, const char *word, lgt_error *err) {
-    if (args->word || args->verb->max_words == 0)
+    char most[40];
+    int max_words = args->verb->max_words;
+    snprintf(most, sizeof most, "at most %d words beside its options", max_words);
+    if (args->n_words == max_words)
         return cli_fail(err, LGT_ERR_USAGE, "%s takes %s, found '%s'; see 'logitude %s --help'", args->verb->name,
-                        args->verb->max_words ? "one word beside its options" : "options only", word, args->verb->name);
-    args->word = word;
+                        max_words == 0   ? "options only"
+                        : max_words == 1 ? "one word beside its options"
+                                         : most,
+                        word, args->verb->name);
+    args->words[args->n_words++] = word;
+    args->word = args->words[0];
     return LGT_OK;
 }
 

@@ -34,11 +34,12 @@ typedef struct cli_verb {
     const char *examples; /* lines */
     const cli_option *options;
     int n_options;
-    int max_words; /* words that are not options: 0 or 1 */
+    int max_words; /* words that are not options: at most CLI_MAX_WORDS */
     lgt_status (*run)(const cli_args *args, lgt_error *err);
 } cli_verb;
 
 #define CLI_MAX_OPTIONS 48
+#define CLI_MAX_WORDS   32
 
 typedef enum cli_source { CLI_DEFAULT, CLI_CONFIG, CLI_COMMAND } cli_source;
 
@@ -52,8 +53,10 @@ typedef struct cli_value {
 struct cli_args {
     const cli_verb *verb;
     cli_value values[CLI_MAX_OPTIONS]; /* in the order of cli_option_at */
-    const char *word;                  /* the word that is no option, or NULL */
-    int help;                          /* --help was met; nothing behind it was read */
+    const char *word;                  /* the first word that is no option, or NULL */
+    const char *words[CLI_MAX_WORDS];
+    int n_words;
+    int help; /* --help was met; nothing behind it was read */
 };
 
 /* The verb's options, then those of every verb; NULL behind the last. */

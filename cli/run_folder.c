@@ -9,6 +9,7 @@
 
 #include "outfile.h"
 #include "output.h"
+#include "run_files.h"
 
 /* --- The folder --- */
 
@@ -21,19 +22,27 @@ lgt_status cli_run_folder_plan(cli_run_folder *out, const char *folder, const ch
     out->model = cli_path_join(out->folder, "model.safetensors");
     out->metrics = cli_path_join(out->folder, "metrics.jsonl");
     out->run = cli_path_join(out->folder, "run.json");
+    out->analysis = cli_path_join(out->folder, "analysis.json");
+    out->report = cli_path_join(out->folder, "report.html");
     lgt_status status = cli_folder_check(out->folder, err);
     if (!status) status = cli_member_check(out->model, err);
     if (!status) status = cli_member_check(out->metrics, err);
     if (!status) status = cli_member_check(out->run, err);
+    if (!status) status = cli_member_check(out->analysis, err);
+    if (!status) status = cli_member_check(out->report, err);
     return status;
 }
 
 lgt_status cli_run_folder_create(lgt_context *context, cli_run_folder *run, lgt_error *err) {
     lgt_status status = lgt_folder_create(run->folder, err);
+    remove(run->analysis); /* of an earlier training: it would stand beside metrics that are not its own */
+    remove(run->report);
     return status ? status : lgt_log_open(context, run->metrics, &run->log, err);
 }
 
 void cli_run_folder_free(cli_run_folder *run) {
+    free(run->report);
+    free(run->analysis);
     free(run->run);
     free(run->metrics);
     free(run->model);
@@ -58,22 +67,33 @@ static json_t *start_line(const char *kind, const lgt_train_record *record) {
     return object;
 }
 
-lgt_status cli_metrics_step(cli_run_folder *run, const lgt_train_record *record, lgt_error *err) {
+static void put_known(json_t *object, const char *key, double value) {
+    if (!isnan(value)) cli_put_real(object, key, value);
+}
+
+lgt_status cli_metrics_step(cli_run_folder *run, const lgt_train_record *record, const cli_measures *measures,
+                            lgt_error *err) {
     json_t *object = start_line("step", record);
     cli_put_real(object, "loss", record->loss);
     cli_put_real(object, "lr", record->lr);
-    if (!isnan(record->schedule)) cli_put_real(object, "schedule", record->schedule);
+    put_known(object, "schedule", record->schedule);
+    put_known(object, "gradient_norm", measures->gradient_norm);
     cli_put_real(object, "seconds", record->seconds);
     cli_put_integer(object, "samples", record->samples);
     return write_line(run, object, err);
 }
 
-lgt_status cli_metrics_epoch(cli_run_folder *run, const lgt_train_record *record, double test_accuracy,
+lgt_status cli_metrics_epoch(cli_run_folder *run, const lgt_train_record *record, const cli_measures *measures,
                              lgt_error *err) {
     json_t *object = start_line("epoch", record);
     cli_put_real(object, "loss", record->epoch_loss);
     cli_put_real(object, "accuracy", record->epoch_accuracy);
-    if (!isnan(test_accuracy)) cli_put_real(object, "test_accuracy", test_accuracy);
+    put_known(object, "test_accuracy", measures->test_accuracy);
+    put_known(object, "test_nll", measures->test_nll);
+    put_known(object, "theta_target", measures->means.theta_target);
+    put_known(object, "theta_nearest", measures->means.theta_nearest);
+    put_known(object, "x_norm", measures->means.x_norm);
+    put_known(object, "w_norm", measures->means.w_norm);
     cli_put_real(object, "seconds", record->seconds);
     cli_put_integer(object, "samples", record->samples);
     return write_line(run, object, err);
@@ -144,5 +164,15 @@ lgt_status cli_run_write(lgt_context *context, const cli_args *args, const cli_r
     lgt_status status = lgt_file_write(context, run->run, text, length + 1, err);
     free(text);
     json_decref(object);
+    return status;
+}
+
+/* --- report.html --- */
+
+lgt_status cli_run_report(lgt_context *context, const cli_run_folder *run, lgt_error *err) {
+    lgt_report_run files;
+    lgt_status status = cli_run_files_read(run->folder, &files, err);
+    if (!status) status = lgt_report_write(context, &files, 1, run->report, err);
+    cli_run_files_free(&files);
     return status;
 }

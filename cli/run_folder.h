@@ -1,4 +1,4 @@
-/* The folder of a training: model.safetensors, metrics.jsonl, run.json. */
+/* The folder of a training: model.safetensors, metrics.jsonl, run.json, analysis.json, report.html. */
 #ifndef LGT_CLI_RUN_FOLDER_H
 #define LGT_CLI_RUN_FOLDER_H
 
@@ -6,27 +6,40 @@
 
 #include "logitude/train.h"
 #include "options.h"
+#include "probe.h"
 
 typedef struct cli_run_folder {
-    char *model, *metrics, *run; /* paths */
+    char *model, *metrics, *run, *analysis, *report; /* paths */
     char *folder;
     lgt_log *log;
 } cli_run_folder;
 
 /* Names the folder (NULL: runs/LOSS-SEED) and checks that it and its files could be made; makes nothing yet. */
 lgt_status cli_run_folder_plan(cli_run_folder *out, const char *folder, const char *loss, int64_t seed, lgt_error *err);
-/* Makes the folder and opens metrics.jsonl. */
+/* Makes the folder, clears it of an earlier analysis and report, and opens metrics.jsonl. */
 lgt_status cli_run_folder_create(lgt_context *context, cli_run_folder *run, lgt_error *err);
 void cli_run_folder_free(cli_run_folder *run);
 
-/* Lines of metrics.jsonl; test_accuracy NaN where there is none. */
-lgt_status cli_metrics_step(cli_run_folder *run, const lgt_train_record *record, lgt_error *err);
-lgt_status cli_metrics_epoch(cli_run_folder *run, const lgt_train_record *record, double test_accuracy, lgt_error *err);
+/* What is known beside a step's or an epoch's record; NaN where it is not. */
+typedef struct cli_measures {
+    double gradient_norm;           /* of a step */
+    double test_accuracy, test_nll; /* of an epoch */
+    cli_means means;
+} cli_measures;
+
+/* Lines of metrics.jsonl. */
+lgt_status cli_metrics_step(cli_run_folder *run, const lgt_train_record *record, const cli_measures *measures,
+                            lgt_error *err);
+lgt_status cli_metrics_epoch(cli_run_folder *run, const lgt_train_record *record, const cli_measures *measures,
+                             lgt_error *err);
 lgt_status cli_metrics_failure(cli_run_folder *run, const lgt_error *failure, lgt_error *err);
 
 /* run.json: the effective configuration, the versions and machine, the data, and what came out. Takes the objects. */
 lgt_status cli_run_write(lgt_context *context, const cli_args *args, const cli_run_folder *run, const lgt_loss *loss,
                          json_t *data, json_t *results, lgt_error *err);
+
+/* report.html of what the folder holds by now. */
+lgt_status cli_run_report(lgt_context *context, const cli_run_folder *run, lgt_error *err);
 
 /* What run.json says of a dataset. */
 json_t *cli_describe_dataset(const char *spec, const lgt_dataset *data);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis_file.h"
 #include "logitude/logitude.h"
 #include "output.h"
 #include "progress.h"
@@ -159,6 +160,10 @@ static const cli_option options[] = {
      .unit = "steps",
      .group = "Output",
      .help = "steps between two lines of metrics.jsonl"},
+    {.name = "no-report",
+     .kind = CLI_FLAG,
+     .group = "Output",
+     .help = "no report.html, and none of the measurements for it"},
 };
 
 typedef struct training {
@@ -172,7 +177,10 @@ typedef struct training {
     cli_progress progress;
     lgt_train_record record; /* of the last step that went well */
     float *z;                /* embeddings of the test data */
-    double train_loss, objective, test_accuracy, test_nll;
+    double train_loss, objective;
+    int wants_report;
+    cli_probe probe;       /* with a report */
+    cli_measures measures; /* of the last epoch */
 } training;
 
 /* --- Before --- */
@@ -224,6 +232,10 @@ static lgt_status prepare(training *run, lgt_error *err) {
     if (!status) status = lgt_trainer_create(run->context, &run->options, run->data, &run->trainer, err);
     if (!status && run->test)
         run->z = cli_alloc(run->test->n_rows, (size_t)lgt_model_dim(lgt_trainer_model(run->trainer)) * sizeof *run->z);
+    if (!status && run->wants_report)
+        cli_probe_open(&run->probe, run->context, run->test ? run->test : run->data, run->test ? "test" : "train",
+                       run->test ? run->test_spec : cli_text(run->args, "data"),
+                       lgt_model_dim(lgt_trainer_model(run->trainer)));
     return status;
 }
 
@@ -239,9 +251,24 @@ static lgt_status test(training *run, lgt_error *err) {
         status = cli_classify(run->context, model, lgt_view_of(run->z, n_rows, dim, LGT_F32), run->test->labels,
                               &result, err);
     if (status) return status;
-    run->test_accuracy = result.accuracy;
-    run->test_nll = result.nll;
+    run->measures.test_accuracy = result.accuracy;
+    run->measures.test_nll = result.nll;
     return LGT_OK;
+}
+
+/* Embeddings that are not finite leave the measures out: whether that ends a training is for others to say. */
+static lgt_status look(training *run, lgt_error *err) {
+    const cli_means none = {NAN, NAN, NAN, NAN};
+    if (!run->wants_report) return LGT_OK;
+    lgt_status status = cli_probe_measure(&run->probe, lgt_trainer_model(run->trainer), err);
+    run->measures.means = status ? none : cli_probe_means(&run->probe);
+    return status == LGT_ERR_NONFINITE ? LGT_OK : status;
+}
+
+static lgt_status log_step(training *run, lgt_error *err) {
+    if (run->record.step % cli_integer(run->args, "log-every") != 0) return LGT_OK;
+    run->measures.gradient_norm = lgt_trainer_gradient_norm(run->trainer);
+    return cli_metrics_step(&run->folder, &run->record, &run->measures, err);
 }
 
 static lgt_status step(training *run, lgt_error *err) {
@@ -250,11 +277,12 @@ static lgt_status step(training *run, lgt_error *err) {
     if (status) return status;
     run->record = record;
     cli_progress_step(&run->progress, &record);
-    if (record.step % cli_integer(run->args, "log-every") == 0) status = cli_metrics_step(&run->folder, &record, err);
+    status = log_step(run, err);
     if (status || !record.end_of_epoch) return status;
     status = test(run, err);
-    if (!status) status = cli_metrics_epoch(&run->folder, &record, run->test_accuracy, err);
-    if (!status) cli_progress_epoch(&run->progress, &record, run->test_accuracy);
+    if (!status) status = look(run, err);
+    if (!status) status = cli_metrics_epoch(&run->folder, &record, &run->measures, err);
+    if (!status) cli_progress_epoch(&run->progress, &record, run->measures.test_accuracy);
     return status;
 }
 
@@ -290,15 +318,18 @@ static json_t *describe_results(const training *run, const lgt_error *failure) {
     cli_put_real(report, "objective", run->objective);
     cli_put_real(report, "train_loss", run->train_loss);
     cli_put_real(report, "train_accuracy", record->step > 0 ? record->epoch_accuracy : NAN);
-    cli_put_real(report, "test_accuracy", run->test_accuracy);
-    cli_put_real(report, "test_nll", run->test_nll);
+    cli_put_real(report, "test_accuracy", run->measures.test_accuracy);
+    cli_put_real(report, "test_nll", run->measures.test_nll);
     cli_put_integer(report, "epochs", record->epoch - (record->step > 0 && !record->end_of_epoch));
     cli_put_integer(report, "steps", record->step);
     cli_put_real(report, "seconds", record->seconds);
     cli_put_real(report, "samples_per_second", (double)record->samples / record->seconds);
+    cli_put_integer(report, "parameters", lgt_model_n_params(lgt_trainer_model(run->trainer)));
+    cli_put_integer(report, "zero_rows", record->zero_rows);
     cli_put_text(report, "model", failure ? NULL : run->folder.model);
     cli_put_text(report, "metrics", run->folder.metrics);
     cli_put_text(report, "run", run->folder.run);
+    cli_put_text(report, "report", run->wants_report ? run->folder.report : NULL);
     return report;
 }
 
@@ -316,6 +347,7 @@ static void record_failure(training *run, const lgt_error *failure) {
     lgt_log_close(run->folder.log, &ignored);
     run->folder.log = NULL;
     write_run(run, describe_results(run, failure), &ignored);
+    if (run->wants_report) cli_run_report(run->context, &run->folder, &ignored);
 }
 
 static lgt_status close_log(training *run, lgt_error *err) {
@@ -324,11 +356,19 @@ static lgt_status close_log(training *run, lgt_error *err) {
     return lgt_log_close(log, err);
 }
 
+static lgt_status write_report(training *run, lgt_error *err) {
+    if (!run->wants_report) return LGT_OK;
+    lgt_status status = cli_analysis_write(&run->probe, lgt_trainer_model(run->trainer), run->folder.analysis, err);
+    if (status == LGT_ERR_NONFINITE) status = LGT_OK; /* there is a model and no picture of it */
+    return status ? status : cli_run_report(run->context, &run->folder, err);
+}
+
 static lgt_status finish(training *run, lgt_error *err) {
     lgt_status status = close_log(run, err);
     if (status) return status;
     json_t *results = describe_results(run, NULL);
     status = write_run(run, json_incref(results), err);
+    if (!status) status = write_report(run, err);
     if (!status && is_finished(run)) cli_report_print(run->args, json_incref(results));
     json_decref(results);
     if (!status && !is_finished(run))
@@ -338,6 +378,7 @@ static lgt_status finish(training *run, lgt_error *err) {
 }
 
 static void free_training(training *run) {
+    cli_probe_close(&run->probe);
     free(run->z);
     lgt_log_close(run->folder.log, NULL);
     if (run->trainer) lgt_trainer_free(run->trainer);
@@ -348,7 +389,8 @@ static void free_training(training *run) {
 }
 
 static lgt_status run_train(const cli_args *args, lgt_error *err) {
-    training run = {.args = args, .train_loss = NAN, .objective = NAN, .test_accuracy = NAN, .test_nll = NAN};
+    training run = {.args = args, .train_loss = NAN, .objective = NAN, .wants_report = !cli_flag(args, "no-report")};
+    run.measures = (cli_measures){NAN, NAN, NAN, {NAN, NAN, NAN, NAN}};
     lgt_status status = prepare(&run, err);
     if (!status) status = cli_run_folder_create(run.context, &run.folder, err);
     if (!status) {
@@ -370,6 +412,8 @@ const cli_verb cli_verb_train = {
              "  model.safetensors  weights, normalisation, labels and loss\n"
              "  metrics.jsonl      a line every --log-every steps and one an epoch\n"
              "  run.json           configuration, versions, data and results\n"
+             "  analysis.json      what the report shows of the model: angles, ROC, calibration, confusions, a map\n"
+             "  report.html        all of it as charts, in one file that needs no network\n"
              "The first SIGINT or SIGTERM ends the training after its step, with the model as it stands (exit code\n"
              "130 or 143). Numbers that are not finite end it with exit code 4 and no model.",
     .examples =

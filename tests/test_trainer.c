@@ -111,6 +111,42 @@ static void records_count_steps_epochs_and_samples(void **state) {
     lgt_context_free(context);
 }
 
+/* Plain descent moves the parameters by the rate times the gradient. */
+static void the_gradient_norm_is_what_a_step_of_plain_descent_moves(void **state) {
+    lgt_context *context = test_context(2);
+    lgt_dataset d = test_clusters(40, 5, 3, 2, 7);
+    lgt_train_options o = test_train_options("softmax", "linear", 4);
+    lgt_train_record r;
+    lgt_error err;
+    float before[64];
+    double moved = 0;
+    (void)state;
+    o.optimizer = LGT_OPTIMIZER_SGD;
+    o.schedule = LGT_LR_CONSTANT;
+    o.momentum = o.weight_decay = 0;
+    o.l2 = 0.1;
+    o.lr = 0.5;
+    lgt_trainer *t = test_trainer(context, &o, &d);
+    assert_true(lgt_trainer_gradient_norm(t) == 0);
+    int64_t n = 0;
+    for (int g = 0; g < LGT_N_GROUPS; g++)
+        for (int64_t i = 0; i < t->groups[g].count; i++) before[n++] = t->groups[g].value[i];
+    assert_int_equal(n, 5 * 4 + 4 + 4 * 3 + 3);
+    assert_int_equal(n, lgt_model_n_params(lgt_trainer_model(t)));
+    assert_ok(lgt_trainer_step(t, &r, &err), err);
+    n = 0;
+    for (int g = 0; g < LGT_N_GROUPS; g++)
+        for (int64_t i = 0; i < t->groups[g].count; i++, n++)
+            moved += pow(((double)t->groups[g].value[i] - before[n]) / o.lr, 2);
+    assert_true(moved > 1e-4);
+    /* a step of float32 rounds each parameter by 6e-8 of its size */
+    assert_at_most(fabs(sqrt(moved) / lgt_trainer_gradient_norm(t) - 1), 1e-5, "gradient norm");
+    assert_int_equal(r.zero_rows, 0);
+    lgt_trainer_free(t);
+    test_clusters_free(&d);
+    lgt_context_free(context);
+}
+
 static void the_objective_is_the_loss_of_a_batch_that_is_everything(void **state) {
     lgt_context *context = test_context(2);
     lgt_dataset d = test_clusters(2100, 5, 3, 1, 7); /* three blocks */
@@ -371,6 +407,7 @@ int main(void) {
         cmocka_unit_test(separable_clusters_are_learnt_by_every_kind_of_head),
         cmocka_unit_test(l2_pulls_the_head_towards_zero_and_enters_the_objective_alone),
         cmocka_unit_test(records_count_steps_epochs_and_samples),
+        cmocka_unit_test(the_gradient_norm_is_what_a_step_of_plain_descent_moves),
         cmocka_unit_test(the_objective_is_the_loss_of_a_batch_that_is_everything),
         cmocka_unit_test(every_epoch_walks_its_own_permutation),
         cmocka_unit_test(trained_weights_have_the_same_bits_for_any_number_of_threads),

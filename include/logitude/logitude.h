@@ -30,6 +30,7 @@
 #include "head.h"
 #include "io.h"
 #include "loss.h"
+#include "report.h"
 #include "status.h"
 #include "train.h"
 #include "types.h"

@@ -28,6 +28,7 @@ LGT_API int64_t lgt_model_in_dim(const lgt_model *model);
 LGT_API int64_t lgt_model_dim(const lgt_model *model);
 LGT_API int64_t lgt_model_n_classes(const lgt_model *model);
 LGT_API int64_t lgt_model_step(const lgt_model *model);
+LGT_API int64_t lgt_model_n_params(const lgt_model *model); /* of encoder, weights and bias */
 LGT_API const char *lgt_model_encoder_spec(const lgt_model *model);
 /* The loss; its state, if it has one, is where the last step left it. */
 LGT_API const lgt_loss *lgt_model_loss(const lgt_model *model);
@@ -89,9 +90,10 @@ typedef struct lgt_train_record {
     double epoch_loss,
         epoch_accuracy; /* means over the epoch so far (accuracy of the plain logits, before each update) */
     double lr;
-    double schedule; /* the loss's lambda, or its margin's factor, at this step; NaN if neither is scheduled */
-    double seconds;  /* spent in lgt_trainer_step since the start */
-    int64_t samples; /* seen since the start */
+    double schedule;   /* the loss's lambda, or its margin's factor, at this step; NaN if neither is scheduled */
+    double seconds;    /* spent in lgt_trainer_step since the start */
+    int64_t samples;   /* seen since the start */
+    int64_t zero_rows; /* cosine spaces: rows without a direction since the start (Eq. 14) */
 } lgt_train_record;
 
 typedef struct lgt_trainer lgt_trainer;
@@ -107,6 +109,10 @@ LGT_API void lgt_trainer_free(lgt_trainer *trainer);
  * smaller. Returns OK and fills the record; after the last step `record->step == record->n_steps`.
  * Errors: NONFINITE, naming step and rows of the dataset: the parameters are then those before the step. */
 LGT_API lgt_status lgt_trainer_step(lgt_trainer *trainer, lgt_train_record *record, lgt_error *err);
+
+/* The norm of the last step's gradient over all parameters, that of l2 included, weight decay not; 0 before the first
+ * step. */
+LGT_API double lgt_trainer_gradient_norm(const lgt_trainer *trainer);
 
 /* Mean loss over the whole training set with the present parameters, and that plus the l2 term. Errors: NONFINITE,
  * MEMORY. */

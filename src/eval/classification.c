@@ -7,7 +7,12 @@
 
 #include "base/error.h"
 
-#define N_BINS 15
+#define N_BINS LGT_CALIBRATION_BINS
+
+static int bin_of(double p) {
+    int bin = p < 1 ? (int)(p * N_BINS) : N_BINS - 1;
+    return bin < N_BINS ? bin : N_BINS - 1; /* p just below 1 */
+}
 
 lgt_status lgt_eval_classification(int64_t n_rows, const int64_t *labels, int64_t k, const int64_t *classes,
                                    const double *logits, const double *lse, const double *label_logits,
@@ -26,9 +31,7 @@ lgt_status lgt_eval_classification(int64_t n_rows, const int64_t *labels, int64_
             return lgt_fail(err, LGT_ERR_DATA, "row %lld has top logit %g, lse %g and label logit %g, expected finite",
                             (long long)row, logits[row * k], lse[row], label_logits[row]);
         int right = classes[row * k] == labels[row];
-        int bin = p < 1 ? (int)(p * N_BINS) : N_BINS - 1;
-        if (bin >= N_BINS) bin = N_BINS - 1; /* p just below 1 */
-        gap[bin] += right - p;
+        gap[bin_of(p)] += right - p;
         n_right += right;
         nll += loss;
     }
@@ -37,5 +40,33 @@ lgt_status lgt_eval_classification(int64_t n_rows, const int64_t *labels, int64_
     out->accuracy = (double)n_right / (double)n_rows;
     out->nll = nll / (double)n_rows;
     out->ece = ece / (double)n_rows;
+    return lgt_succeed(err);
+}
+
+lgt_status lgt_eval_calibration(int64_t n_rows, const int64_t *labels, int64_t k, const int64_t *classes,
+                                const double *logits, const double *lse, lgt_calibration *out, lgt_error *err) {
+    lgt_calibration sums = {{0}, {0}, {0}};
+    if (!labels || !classes || !logits || !lse || !out || k < 1)
+        return lgt_fail(err, LGT_ERR_USAGE,
+                        "calibration needs labels, classes, logits, lse, a result and k >= 1, found k = %lld or a NULL "
+                        "among them",
+                        (long long)k);
+    if (n_rows < 1) return lgt_fail(err, LGT_ERR_DATA, "found %lld rows, expected at least 1", (long long)n_rows);
+    for (int64_t row = 0; row < n_rows; row++) {
+        double p = exp(logits[row * k] - lse[row]);
+        if (!isfinite(p))
+            return lgt_fail(err, LGT_ERR_DATA, "row %lld has top logit %g and lse %g, expected finite", (long long)row,
+                            logits[row * k], lse[row]);
+        int bin = bin_of(p);
+        sums.rows[bin]++;
+        sums.confidence[bin] += p;
+        sums.accuracy[bin] += classes[row * k] == labels[row];
+    }
+    for (int bin = 0; bin < N_BINS; bin++) {
+        double rows = sums.rows[bin] ? (double)sums.rows[bin] : NAN;
+        sums.confidence[bin] /= rows;
+        sums.accuracy[bin] /= rows;
+    }
+    *out = sums;
     return lgt_succeed(err);
 }

@@ -62,6 +62,10 @@ int64_t lgt_model_n_classes(const lgt_model *model) {
 int64_t lgt_model_step(const lgt_model *model) {
     return model->step;
 }
+int64_t lgt_model_n_params(const lgt_model *model) {
+    int64_t n_weights = model->n_classes * lgt_loss_centres(&model->loss) * lgt_model_dim(model);
+    return lgt_encoder_n_params(model->encoder) + n_weights + (model->b ? model->n_classes : 0);
+}
 const char *lgt_model_encoder_spec(const lgt_model *model) {
     return lgt_encoder_spec(model->encoder);
 }

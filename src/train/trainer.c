@@ -124,6 +124,7 @@ static void record_step(lgt_trainer *t, const lgt_head_outputs *out, double lr, 
     t->epoch_correct += out->n_correct;
     t->epoch_rows += n;
     t->samples += n;
+    t->zero_rows += out->n_zero_rows;
     *record = (lgt_train_record){.step = done, .n_steps = t->n_steps, .loss = out->loss, .lr = lr};
     record->epoch = lgt_ceil_div(done, t->steps_per_epoch);
     record->end_of_epoch = done % t->steps_per_epoch == 0;
@@ -132,6 +133,7 @@ static void record_step(lgt_trainer *t, const lgt_head_outputs *out, double lr, 
     record->schedule = scheduled(&t->model.loss, done - 1);
     record->seconds = t->seconds;
     record->samples = t->samples;
+    record->zero_rows = t->zero_rows;
 }
 
 static void begin_epoch(lgt_trainer *t) {
@@ -199,6 +201,13 @@ static double squared_norm(const float *w, int64_t count) {
     double sum = 0;
     for (int64_t i = 0; i < count; i++) sum += (double)w[i] * w[i];
     return sum;
+}
+
+double lgt_trainer_gradient_norm(const lgt_trainer *trainer) {
+    double sum = 0;
+    if (trainer->model.step == 0) return 0;
+    for (int g = 0; g < LGT_N_GROUPS; g++) sum += squared_norm(trainer->groups[g].gradient, trainer->groups[g].count);
+    return sqrt(sum);
 }
 
 lgt_status lgt_trainer_objective(lgt_trainer *trainer, double *train_loss, double *objective, lgt_error *err) {

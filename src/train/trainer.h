@@ -27,7 +27,7 @@ struct lgt_trainer {
     int64_t *labels;   /* (batch) */
 
     double epoch_loss; /* sum over the epoch's rows so far */
-    int64_t epoch_correct, epoch_rows, samples;
+    int64_t epoch_correct, epoch_rows, samples, zero_rows;
     double seconds;
 };
 

@@ -12,10 +12,11 @@ COMMON = ["threads", "max-isa", "config", "json", "quiet", "verbose", "help"]
 OPTIONS = {
     "train": ["data", "test-data", "label-column", "standardize", "loss", "like", "encoder", "dim", "no-bias", "epochs",
               "batch", "optimizer", "lr", "momentum", "weight-decay", "l2", "schedule", "warmup", "label-smoothing",
-              "z-loss", "dtype", "seed", "out", "log-every"],
+              "z-loss", "dtype", "seed", "out", "log-every", "no-report"],
     "eval": ["model", "data", "label-column", "protocol"],
     "predict": ["model", "data", "label-column", "top", "out"],
     "embed": ["model", "data", "label-column", "out"],
+    "report": ["out"],
     "grad": ["loss", "like", "features", "weights", "labels", "bias", "sample-weights", "class-weights",
              "soft-targets", "class-margins", "class-scales", "qualities", "upstream", "direction-x", "direction-w",
              "direction-b", "dtype", "engine", "reduction", "label-smoothing", "z-loss", "ignore-label", "out"],
@@ -53,6 +54,8 @@ ERRORS = [
     (["check", "--json=1"], "--json takes no value, found '1'"),
     (["check", "arcface"], "check takes options only, found 'arcface'; see 'logitude check --help'"),
     (["losses", "a", "b"], "losses takes one word beside its options, found 'b'; see 'logitude losses --help'"),
+    (["report"], "report needs the folder of a run: logitude report RUN..."),
+    (["report", *["r"] * 33], "report takes at most 32 words beside its options, found 'r'; see 'logitude report --help'"),
     (["train"], "train needs --data D; see 'logitude train --help'"),
     (["train", "--data", "x"], "train needs --loss SPEC; see 'logitude train --help'"),
     (["eval", "--data", "x"], "eval needs --model FILE; see 'logitude eval --help'"),
@@ -93,7 +96,7 @@ class Help(Case):
         self.assertEqual(text, self.succeeds("help"))
 
     def test_the_verbs_of_later_versions_are_unknown(self):
-        for verb in ("conflict", "bench", "convert", "report", "completion"):
+        for verb in ("conflict", "bench", "convert", "completion"):
             self.fails(2, ["unknown verb '%s'" % verb], verb)
 
     def test_every_verb_shows_all_its_options_and_examples(self):

@@ -12,6 +12,9 @@ import tools
 from tools import Case, clusters, idx_bytes, read_npy
 
 
+ALL_FILES = ["analysis.json", "metrics.jsonl", "model.safetensors", "report.html", "run.json"]
+
+
 class Training(Case):
     """Four separable clusters, trained in well under a second."""
 
@@ -32,11 +35,13 @@ class EndToEnd(Training):
         report = self.report(*self.small())
         self.assertEqual(list(report), [
             "schema", "status", "loss", "objective", "train_loss", "train_accuracy", "test_accuracy", "test_nll",
-            "epochs", "steps", "seconds", "samples_per_second", "model", "metrics", "run"])
+            "epochs", "steps", "seconds", "samples_per_second", "parameters", "zero_rows", "model", "metrics", "run",
+            "report"])
         self.assertGreaterEqual(report["test_accuracy"], 0.95)
         self.assertEqual((report["status"], report["epochs"], report["steps"]), ("finished", 6, 6 * 13))
-        self.assertEqual(report["model"], "run/model.safetensors")
-        self.assertEqual(sorted(os.listdir(self.path("run"))), ["metrics.jsonl", "model.safetensors", "run.json"])
+        self.assertEqual((report["model"], report["report"]), ("run/model.safetensors", "run/report.html"))
+        self.assertEqual((report["parameters"], report["zero_rows"]), (6 * 16 + 16 + 16 * 5 + 5 + 4 * 5, 0))
+        self.assertEqual(sorted(os.listdir(self.path("run"))), ALL_FILES)
         self.check_metrics(report)
         self.check_run(report)
 
@@ -49,7 +54,10 @@ class EndToEnd(Training):
         self.assertEqual(epochs[-1]["test_accuracy"], report["test_accuracy"])
         self.assertEqual(epochs[-1]["samples"], 6 * 200)
         self.assertLess(epochs[-1]["loss"], epochs[0]["loss"])
-        self.assertEqual(set(steps[0]), {"kind", "step", "epoch", "loss", "lr", "seconds", "samples"})
+        self.assertEqual(set(steps[0]), {"kind", "step", "epoch", "loss", "lr", "gradient_norm", "seconds", "samples"})
+        self.assertEqual(set(epochs[0]), {"kind", "step", "epoch", "loss", "accuracy", "test_accuracy", "test_nll",
+                                          "theta_target", "theta_nearest", "x_norm", "w_norm", "seconds", "samples"})
+        self.assertLess(epochs[-1]["theta_target"], epochs[-1]["theta_nearest"])
 
     def check_run(self, report):
         run = json.loads(self.read("run/run.json"))
@@ -290,7 +298,7 @@ class Interrupted(Training):
             self.assertEqual((results["status"], results["objective"]), ("interrupted", None))
             report = self.report("eval", "--model", out + "/model.safetensors", "--data", "test-x.npy,test-y.npy")
             self.assertEqual(report["rows"], 80)
-            self.assertEqual(sorted(os.listdir(self.path(out))), ["metrics.jsonl", "model.safetensors", "run.json"])
+            self.assertEqual(sorted(os.listdir(self.path(out))), ALL_FILES)
 
 
 class Diverged(Training):
@@ -299,7 +307,7 @@ class Diverged(Training):
                           loss="softmax")
         self.write_npy("train-x.npy", [[1e20 * (i % 7 - k) for k in range(6)] for i in range(200)], "f4")
         done = self.fails(4, ["step ", "row"], *args)
-        self.assertEqual(sorted(os.listdir(self.path("run"))), ["metrics.jsonl", "run.json"])
+        self.assertEqual(sorted(os.listdir(self.path("run"))), ["metrics.jsonl", "report.html", "run.json"])
         last = json.loads(self.read("run/metrics.jsonl").splitlines()[-1])
         self.assertEqual((last["kind"], last["status"]), ("failure", "nonfinite"))
         self.assertEqual("logitude: %s\n" % last["message"], done.stderr)
@@ -312,7 +320,7 @@ class Diverged(Training):
         data = "train-x.npy,train-y.npy"
         for test, place in ([], "after step 1: "), (["--test-data", data], data + ": row "):
             self.fails(4, [place], "train", *deep, *test, "--out", "run")
-            self.assertEqual(sorted(os.listdir(self.path("run"))), ["metrics.jsonl", "run.json"])
+            self.assertEqual(sorted(os.listdir(self.path("run"))), ["metrics.jsonl", "report.html", "run.json"])
             results = json.loads(self.read("run/run.json"))["results"]
             self.assertEqual((results["status"], results["steps"], results["model"]), ("failed", 1, None))
 

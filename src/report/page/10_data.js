@@ -1,0 +1,93 @@
+// The record of the page, and small statistics over it. Missing numbers are null in the record and NaN here.
+'use strict';
+
+const record = JSON.parse(document.getElementById('record').textContent);
+const runs = record.runs;
+const several = runs.length > 1;
+
+const isNumber = (v) => typeof v === 'number' && Number.isFinite(v);
+const finite = (list) => (Array.isArray(list) ? list : []).filter(isNumber);
+const numbers = (list) => (Array.isArray(list) ? list : []).map((v) => (isNumber(v) ? v : NaN));
+const isObject = (v) => v !== null && typeof v === 'object' && !Array.isArray(v);
+
+/* dig(run, 'analysis', 'angles', 'target'): undefined where a step is missing. Own members alone count. */
+function dig(value, ...path) {
+  for (const key of path) {
+    if (!isObject(value) || !Object.prototype.hasOwnProperty.call(value, key)) return undefined;
+    value = value[key];
+  }
+  return value;
+}
+
+const list = (value, ...path) => {
+  const found = dig(value, ...path);
+  return Array.isArray(found) ? found : [];
+};
+
+/* A series of steps or epochs as points; a missing value is a gap. Empty where there is nothing to draw. */
+function series(run, kind, key) {
+  const x = list(run, kind, key, 'x'), y = numbers(list(run, kind, key, 'y'));
+  const points = x.map((at, i) => ({x: at, y: y[i]})).filter((p) => isNumber(p.x));
+  return points.some((p) => isNumber(p.y)) ? points : [];
+}
+
+const pairs = (x, y) => x.map((at, i) => ({x: at, y: y[i]})).filter((p) => isNumber(p.x) && isNumber(p.y));
+const last = (points) => points.map((p) => p.y).filter(isNumber).pop();
+const first = (points) => points.map((p) => p.y).find(isNumber);
+const sum = (values) => values.reduce((a, b) => a + b, 0);
+const mean = (values) => (values.length ? sum(values) / values.length : NaN);
+const least = (values) => values.reduce((a, b) => Math.min(a, b), Infinity);
+const greatest = (values) => values.reduce((a, b) => Math.max(a, b), -Infinity);
+
+function quantile(values, share) {
+  if (!values.length) return NaN;
+  const sorted = Float64Array.from(values).sort();
+  const at = share * (sorted.length - 1), low = Math.floor(at), high = Math.ceil(at);
+  return sorted[low] + (sorted[high] - sorted[low]) * (at - low);
+}
+
+/* Per cent of the values in each of n equal bins over [low, high]; the last bin has both its ends. */
+function histogram(values, low, high, n) {
+  const counts = new Array(n).fill(0), width = (high - low) / n;
+  for (const v of values) if (v >= low && v <= high) counts[Math.min(n - 1, Math.floor((v - low) / width))]++;
+  return {low, high, width, shares: counts.map((c) => 100 * c / Math.max(1, values.length))};
+}
+
+/* A histogram's outline: each point holds to the next one. */
+const outline = (h) =>
+  [...h.shares.map((y, i) => ({x: h.low + i * h.width, y})), {x: h.high, y: 0}];
+
+const degrees = (radians) => radians * 180 / Math.PI;
+const inDegrees = (values) => finite(values).map(degrees);
+
+/* Round ends for an axis over values. */
+function roundRange(values) {
+  let low = least(values), high = greatest(values);
+  if (!(low < high)) return [low - Math.abs(low || 1) * .05, high + Math.abs(high || 1) * .05];
+  const unit = Math.pow(10, Math.floor(Math.log10(high - low))) / 4;
+  return [Math.floor(low / unit) * unit, Math.ceil(high / unit) * unit];
+}
+
+/* --- Numbers as text --- */
+
+function plain(value, digits = 4) {
+  if (!isNumber(value)) return '\u2013';
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 1e-4 || size >= 1e7)) return value.toExponential(Math.max(0, digits - 2)).replace('e+', 'e');
+  if (Number.isInteger(value)) return value.toLocaleString('en-US');
+  return value.toLocaleString('en-US', {maximumSignificantDigits: Math.max(digits, size >= 1 ? String(Math.floor(size)).length : 0)});
+}
+const percent = (share, digits = 2) => (isNumber(share) ? (100 * share).toFixed(digits) + ' %' : '\u2013');
+const angle = (value) => (isNumber(value) ? value.toFixed(1) + '\u00b0' : '\u2013');
+function duration(seconds) {
+  if (!isNumber(seconds)) return '\u2013';
+  if (seconds < 60) return seconds.toFixed(seconds < 10 ? 2 : 1) + ' s';
+  const minutes = Math.floor(seconds / 60);
+  return minutes < 60 ? minutes + ' min ' + Math.round(seconds % 60) + ' s' : (seconds / 3600).toFixed(2) + ' h';
+}
+function short(value) {
+  if (!isNumber(value)) return '\u2013';
+  for (const [size, letter] of [[1e9, ' G'], [1e6, ' M'], [1e4, ' k']])
+    if (value >= size) return (value / (letter === ' k' ? 1e3 : size)).toPrecision(3) + letter;
+  return value.toLocaleString('en-US', {maximumFractionDigits: value >= 100 ? 0 : 2});
+}

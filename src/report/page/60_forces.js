@@ -1,0 +1,125 @@
+// Panels of the forces on samples, the curvature of the loss, and the head against other aims.
+
+const explained = (run, key) => numbers(list(run, 'analysis', 'explain', key));
+
+/* Rows as dots: attraction against repulsion, gradient against bound, alpha over theta. */
+function scatterPanel(title, x, y, sets, summary, diagonal, clip) {
+  const found = sets.map((s) => ({words: s.words, list: having((run) => pairs(s.x(run), s.y(run)))})).filter((f) => f.list.length);
+  if (!found.length) return null;
+  const points = found.flatMap((f) => f.list.flatMap((h) => h.value));
+  const end = greatest(points.map((p) => Math.max(p.x, p.y)));
+  return {
+    title, summary: tell(found[0].list, summary),
+    chart: () => chart({
+      scatter: true, x, y: Object.assign({max: clip ? clip(points) : undefined}, y),
+      datasets: [
+        ...found.flatMap((f, i) => f.list.map((h) => dots({label: named(h.run, f.words), points: h.value, colour: several ? h.index : i, opacity: points.length > 600 ? .35 : .6}))),
+        ...(diagonal ? [line({label: diagonal, points: [{x: 0, y: 0}, {x: end, y: end}], colour: shade().quiet, dash: true, width: 1, marks: false})] : []),
+      ],
+    }),
+  };
+}
+
+const alphaRows = () => scatterPanel(
+  'Gain of every row', {title: 'angle to the own class', unit: '\u00b0'}, {title: '\u03b1'},
+  [{words: 'rows', x: (run) => explained(run, 'theta').map(degrees), y: (run) => explained(run, 'alpha')}],
+  (points) => 'Median gain ' + plain(quantile(points.map((p) => p.y), .5), 3) + ' over ' + plain(points.length) + ' rows.', null,
+  (points) => Math.ceil(1.2 * quantile(points.map((p) => p.y), .99)));
+
+const balancePanel = () => scatterPanel(
+  'Attraction and repulsion', {title: 'attraction', zero: true}, {title: 'repulsion', zero: true},
+  [{words: 'rows', x: (run) => explained(run, 'attraction'), y: (run) => explained(run, 'repulsion')}],
+  (points) => 'Mean attraction ' + plain(mean(points.map((p) => p.x)), 3) + ', mean repulsion ' + plain(mean(points.map((p) => p.y)), 3) + '.', 'equal');
+
+const boundPanel = () => scatterPanel(
+  'Bounds of the gradient', {title: 'attained |dL/dx|', zero: true}, {title: 'bound', zero: true},
+  [{words: 'tight bound', x: (run) => explained(run, 'gradient'), y: (run) => explained(run, 'tight_bound')},
+   {words: 'bound', x: (run) => explained(run, 'gradient'), y: (run) => explained(run, 'bound')}],
+  (points) => 'The gradient attains at most ' + percent(greatest(points.filter((p) => p.y > 0).map((p) => p.x / p.y)), 1) + ' of its bound.', 'attained');
+
+function leakPanel() {
+  const found = having((run) => finite(list(run, 'analysis', 'explain', 'radial_share')));
+  if (!found.length) return null;
+  const high = Math.max(roundRange([0, ...found.flatMap((h) => h.value)])[1], 1e-12), small = high < 1e-3;
+  return {
+    title: 'Radial leak',
+    summary: tell(found, (values) => 'Of the gradient, ' + (small ? 'at most ' + greatest(values).toExponential(1) : percent(mean(values)) + ' on the mean') +
+      ' points along the feature itself.'),
+    chart: () => chart({
+      x: {title: 'radial share of the gradient', min: 0, max: high}, y: {title: 'share of rows', unit: '%', zero: true},
+      datasets: found.map((h) => line({label: named(h.run, 'rows'), points: outline(histogram(h.value, 0, high, 40)), colour: h.index, stepped: true, fill: several ? 0 : .3})),
+    }),
+  };
+}
+
+function spectrumPanel() {
+  const found = having((run) => finite(list(run, 'analysis', 'curvature', 'eigenvalues')).sort((a, b) => b - a));
+  if (!found.length) return null;
+  return {
+    title: 'Spectrum of the Hessian',
+    summary: tell(found, (values, run) => 'Largest eigenvalue ' + plain(values[0]) + ', smallest of those found ' + plain(values[values.length - 1]) +
+      (values.some((v) => v < 0) ? '; some are negative' : '') +
+      (list(run, 'analysis', 'curvature', 'residuals').length ? '; residuals up to ' + plain(greatest(finite(dig(run, 'analysis', 'curvature', 'residuals'))), 2) : '') + '.'),
+    chart: () => chart({
+      x: {title: 'rank', whole: true}, y: {title: 'eigenvalue'},
+      datasets: found.map((h) => line({label: named(h.run, 'eigenvalues'), points: h.value.map((y, i) => ({x: i + 1, y})), colour: h.index, marks: h.value.length <= 100})),
+    }),
+  };
+}
+
+/* A histogram of cosines: counts over equal bins of [-1, 1], or {edges, counts}. */
+function cosineBins(run) {
+  const given = dig(run, 'analysis', 'conflict', 'cosines_histogram');
+  const counts = numbers(Array.isArray(given) ? given : list({given}, 'given', 'counts')).map((v) => v || 0);
+  const edges = numbers(list({given}, 'given', 'edges'));
+  const total = sum(counts);
+  if (!total) return [];
+  const at = (i) => (edges.length === counts.length + 1 ? edges[i] : -1 + 2 * i / counts.length);
+  return [...counts.map((c, i) => ({x: at(i), y: 100 * c / total})), {x: at(counts.length), y: 0}];
+}
+
+function conflictPanel() {
+  const found = having(cosineBins);
+  if (!found.length) return null;
+  return {
+    title: 'Head against alignment',
+    summary: tell(found, (points, run) => 'They conflict on ' + percent(dig(run, 'analysis', 'conflict', 'rate')) + ' of the rows (cosine below 0).'),
+    chart: () => chart({
+      x: {title: 'cosine of the two directions', min: -1, max: 1}, y: {title: 'share of rows', unit: '%', zero: true},
+      datasets: found.map((h) => line({label: named(h.run, 'rows'), points: h.value, colour: h.index, stepped: true, fill: several ? 0 : .3})),
+    }),
+  };
+}
+
+function conditionPanel() {
+  const found = having((run) => Object.entries(dig(run, 'analysis', 'conflict', 'conditions') || {}).filter(([, v]) => isNumber(v)));
+  if (!found.length) return null;
+  const names = [...new Set(found.flatMap((h) => h.value.map(([name]) => name)))];
+  return {
+    title: 'Conditions of agreement', summary: tell(found, (entries) => entries.map(([name, v]) => name.replace(/_/g, ' ') + ' ' + percent(v, 1)).join(', ') + '.'),
+    chart: () => bars(names.map((n) => n.replace(/_/g, ' ')), found.map((h) => ({
+      label: named(h.run, 'rows'), colour: h.index, data: names.map((n) => 100 * (h.value.find(([name]) => name === n) || [0, NaN])[1])})), 'rows that meet it', '%'),
+  };
+}
+
+/* Bars that lie, one a name. */
+function bars(names, sets, title, unit) {
+  const config = chart({
+    type: 'bar', sideways: true, labels: names, x: {title, unit, zero: true}, y: {title: ''},
+    datasets: sets.map((s) => ({label: s.label, data: s.data, backgroundColor: faded(colour(s.colour), .8), pointStyle: 'rect', barPercentage: .8, categoryPercentage: .8})),
+  });
+  config.options.scales.y = {type: 'category', title: {display: false, text: ''}, ticks: {color: shade().quiet, font: {size: 11}, autoSkip: false}, grid: {display: false}};
+  config.options.interaction = {mode: 'index', axis: 'y', intersect: false};
+  config.options.plugins.tooltip.callbacks = {label: (item) => ' ' + item.dataset.label + '  ' + plain(item.parsed.x)};
+  return config;
+}
+
+section('forces', 'Forces and curvature', balancePanel,
+  () => epochPanel('Attraction and repulsion over time', {title: 'mean over rows', zero: true}, [['attraction', 'attraction', false], ['repulsion', 'repulsion', true]],
+    (a, b, words) => 'Mean ' + words + ' from ' + plain(a, 3) + ' to ' + plain(b, 3) + '.'),
+  alphaRows, boundPanel, leakPanel,
+  () => epochPanel('Radial leak over time', {title: 'mean radial share', zero: true}, [['radial_share', 'radial share', false]],
+    (a, b) => 'From ' + plain(a, 2) + ' to ' + plain(b, 2) + '.'), spectrumPanel);
+section('alignment', 'Alignment', conflictPanel, conditionPanel,
+  () => epochPanel('Conflict over time', {title: 'rows in conflict', unit: '%', zero: true}, [['conflict_rate', 'conflict', false]],
+    (a, b) => 'From ' + plain(a, 3) + ' to ' + plain(b, 3) + ' %.', (v) => 100 * v));

@@ -1,0 +1,312 @@
+#!/usr/bin/env python3
+"""Opens reports in a headless Chromium: browser.py PROGRAM. Charts must draw, in both themes; nothing may be written to the
+console, thrown, refused by the policy, or asked of the network. Without Chromium it says so and exits with 77."""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+HOSTILE = ["</script><script>window.hacked=1</script>", "<img src=x onerror=window.hacked=1>", "\"><svg onload=window.hacked=1>",
+           "<!--", "__proto__", "constructor", "' onclick='window.hacked=1", "&lt;b&gt;", "line\u2028separator", "{{script}}"]
+
+# What the page is asked for: every canvas with the number of its colours, and what the document says of itself.
+LOOK = """(() => {
+  const colours = (canvas) => {
+    const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', {willReadFrequently: true}), found = new Set();
+    copy.drawImage(canvas, 0, 0);
+    const data = copy.getImageData(0, 0, canvas.width, canvas.height).data;
+    for (let i = 0; i < data.length; i += 4) if (data[i + 3]) found.add(data[i] << 16 | data[i + 1] << 8 | data[i + 2]);
+    return found.size;
+  };
+  for (const d of document.querySelectorAll('details')) d.open = true;
+  return JSON.stringify({
+    canvases: [...document.querySelectorAll('canvas')].map((c) => [c.getAttribute('aria-label'), colours(c), c.getAttribute('role')]),
+    titles: [...document.querySelectorAll('h3')].map((h) => h.textContent), text: document.body.innerText,
+    heading: document.querySelector('h1').textContent, shade: document.documentElement.dataset.shade,
+    elements: [...document.querySelectorAll('img, svg, iframe, link, object, embed')].length, hacked: window.hacked === 1,
+    wide: document.documentElement.scrollWidth > window.innerWidth,
+  });
+})()"""
+TABLES = "[...document.querySelectorAll('details')].map((d) => d.querySelectorAll('td').length)"
+
+
+class Browser:
+    """Chromium behind its debugging pipe: messages are JSON, each ended by a zero byte."""
+
+    def __init__(self, program, folder):
+        read_here, write_there = os.pipe()
+        read_there, write_here = os.pipe()
+        command = [program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe",
+                   "--user-data-dir=" + folder, "about:blank"]
+        self.process = subprocess.Popen(["sh", "-c", 'exec "$@" 3<&%d 4>&%d' % (read_there, write_there), "sh", *command],
+                                        pass_fds=(read_there, write_there), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        os.close(read_there)
+        os.close(write_there)
+        self.input, self.output = write_here, read_here
+        self.buffer, self.number, self.events = b"", 0, []
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Network", "Log"):
+            self.ask(domain + ".enable")
+
+    def next(self):
+        while b"\0" not in self.buffer:
+            part = os.read(self.output, 1 << 16)
+            if not part:
+                sys.exit("the browser has left")
+            self.buffer += part
+        message, _, self.buffer = self.buffer.partition(b"\0")
+        return json.loads(message)
+
+    def call(self, method, session=None, **parameters):
+        self.number += 1
+        message = {"id": self.number, "method": method, "params": parameters}
+        if session:
+            message["sessionId"] = session
+        os.write(self.input, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self.next()
+            if answer.get("id") == self.number:
+                if "error" in answer:
+                    sys.exit("%s: %s" % (method, answer["error"]))
+                return answer["result"]
+            self.events.append(answer)
+
+    def ask(self, method, **parameters):
+        return self.call(method, self.session, **parameters)
+
+    def open(self, url, width=1280):
+        self.events = []
+        self.ask("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+        self.ask("Page.navigate", url=url)
+        deadline = time.monotonic() + 60
+        while self.evaluate("document.readyState + location.href") != "complete" + url:
+            if time.monotonic() > deadline:
+                sys.exit("%s did not load" % url)
+            time.sleep(0.05)
+
+    def evaluate(self, script):
+        result = self.ask("Runtime.evaluate", expression=script, returnByValue=True)
+        if "exceptionDetails" in result:
+            sys.exit("the page failed: %s" % result["exceptionDetails"])
+        return result["result"].get("value")
+
+    def complaints(self):
+        """Everything in the console, every exception and violation, and every request but that for the page itself."""
+        found = []
+        for event in self.events:
+            method, parameters = event.get("method"), event.get("params", {})
+            if method in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"):
+                found.append(json.dumps(parameters)[:300])
+            if method == "Network.requestWillBeSent" and parameters.get("type") != "Document":
+                found.append("request for " + parameters["request"]["url"][:200])
+        return found
+
+    def close(self):
+        self.call("Browser.close")
+        self.process.wait(timeout=30)
+
+
+# --- Records ---
+
+def gauss(rng, n, mean, deviation):
+    return [rng.gauss(mean, deviation) for _ in range(n)]
+
+
+def full_analysis(seed):
+    """Every key that a panel reads, those of analyses that train does not make by itself included."""
+    rng, n, classes = random.Random(seed), 300, ["a", "b", "c", "d"]
+    theta = [abs(v) + 0.02 for v in gauss(rng, n, 0.5, 0.2)]
+    axis = [i * 3.14159265 / 90 for i in range(91)]
+    far = [10 ** (-4 + 4 * i / 50) for i in range(51)]
+    return {
+        "schema": "logitude.analysis/1", "data": "test", "rows": n, "of_rows": 1000, "step": 100,
+        "angles": {"target": theta, "nearest": gauss(rng, n, 1.4, 0.2), "x_norm": gauss(rng, n, 10, 2), "w_norm": [1, 1.1, 0.9, 1]},
+        "health": {"zero_rows": 0, "zero_classes": 0},
+        "curve": {"theta": axis, "logit": [16 - 5 * t for t in axis], "force": [5 for t in axis],
+                  "plain_logit": [16 - 4 * t for t in axis], "plain_force": [4 for t in axis]},
+        "calibration": {"low": [i / 15 for i in range(15)], "rows": [0, *range(1, 15)], "confidence": [None] + [(i + .5) / 15 for i in range(1, 15)],
+                        "accuracy": [None] + [i / 15 for i in range(1, 15)]},
+        "confusion": {"classes": classes, "counts": [[20, 1, 0, 0], [2, 18, 0, 1], [0, 0, 21, 0], [0, 3, 0, 9]],
+                      "worst": [{"label": "d", "predicted": "b", "rows": 3}]},
+        "verification": {"auc": 0.97, "eer": 0.05, "tar_at_far": {"0.01": 0.7, "0.001": 0.4}, "roc": {"far": far, "tar": [f ** 0.1 for f in far]}},
+        "map": {"kind": "pca", "shares": [0.5, 0.2], "x": gauss(rng, n, 0, 1), "y": gauss(rng, n, 0, 1),
+                "label": [i % 5 - 1 for i in range(n)], "classes": classes},
+        "explain": {"theta": theta, "alpha": gauss(rng, n, 1.4, .2), "attraction": gauss(rng, n, .4, .05), "repulsion": gauss(rng, n, .3, .05),
+                    "radial_share": [abs(v) for v in gauss(rng, n, 0, .01)], "gradient": gauss(rng, n, .5, .1), "bound": [2] * n,
+                    "tight_bound": gauss(rng, n, 1, .1), "x_norm": [1] * n},
+        "curvature": {"eigenvalues": [5, 3, 1, -.5], "residuals": [1e-9] * 4},
+        "conflict": {"cosines_histogram": [1, 4, 9, 4], "rate": .2, "conditions": {"exact": 1, "smallest_angle": .9}},
+    }
+
+
+def metrics(seed, steps=60):
+    rng = random.Random(seed)
+    for step in range(1, steps + 1):
+        yield {"kind": "step", "step": step, "epoch": 1, "loss": None if step == 30 else 2 / step + rng.random(), "lr": 1e-3 / step,
+               "schedule": 100 / step, "gradient_norm": rng.random(), "seconds": step * .01, "samples": step * 10}
+        if step % 20 == 0:
+            yield {"kind": "epoch", "step": step, "epoch": step // 20, "loss": 2 / step, "accuracy": .5 + step / 200, "test_accuracy": .5 + step / 250,
+                   "test_nll": 1 / step, "theta_target": 1 / step + .5, "theta_nearest": 1.4, "x_norm": step, "w_norm": 1, "attraction": .5,
+                   "repulsion": .4, "radial_share": .01, "conflict_rate": .3, "seconds": step * .01, "samples": step * 10}
+
+
+def run_json(loss="arcface:s=16"):
+    return {"schema": "logitude.run/1", "version": "0.1.0", "loss": loss, "isa": "avx2", "threads": 2, "blas": "OpenBLAS",
+            "config": {"encoder": "mlp:8", "dim": 4, "epochs": 3, "batch": 10, "optimizer": "adamw", "lr": 1e-3, "seed": 0},
+            "data": {"train": {"rows": 100, "dim": 6, "classes": 4, "fingerprint": "0"}},
+            "results": {"status": "finished", "train_loss": .2, "train_accuracy": .95, "test_accuracy": .9, "test_nll": .3, "steps": 60,
+                        "seconds": .6, "samples_per_second": 1000, "parameters": 100, "zero_rows": 0}}
+
+
+class Tests:
+    def __init__(self, program, browser, folder):
+        self.program, self.browser, self.folder, self.failures = program, browser, folder, 0
+
+    def path(self, *names):
+        return os.path.join(self.folder, *names)
+
+    def write_run(self, name, run=None, lines=None, analysis=None):
+        os.makedirs(self.path(name))
+        for file, content in (("run.json", run), ("analysis.json", analysis)):
+            if content is not None:
+                with open(self.path(name, file), "w", encoding="utf-8") as out:
+                    json.dump(content, out)
+        if lines is not None:
+            with open(self.path(name, "metrics.jsonl"), "w", encoding="utf-8") as out:
+                out.writelines(json.dumps(line) + "\n" for line in lines)
+
+    def expect(self, condition, what):
+        if not condition:
+            print("FAILED: " + what)
+            self.failures += 1
+
+    def look(self, name, *runs, theme="light", width=1280):
+        out = self.path(name + ".html")
+        subprocess.run([self.program, "report", *(self.path(run) for run in runs), "--out", out, "-q"], check=True, stdout=subprocess.DEVNULL)
+        self.browser.open("file://" + out + "#" + theme, width)
+        seen = json.loads(self.browser.evaluate(LOOK))
+        time.sleep(.2)
+        cells = self.browser.evaluate(TABLES)
+        for complaint in self.browser.complaints():
+            self.expect(False, "%s: %s" % (name, complaint))
+        for label, colours, role in seen["canvases"]:
+            self.expect(colours >= 5, "%s: blank: %s (%d colours)" % (name, label, colours))
+            self.expect(role == "img" and label and len(label) > 20, "%s: no text for a chart: %r" % (name, label))
+        self.expect(all(cells), "%s: charts without a table: %s" % (name, cells))
+        self.expect(seen["elements"] == 0 and not seen["hacked"], "%s: markup came from a text" % name)
+        self.expect(seen["shade"] == theme, "%s: the theme is %s" % (name, seen["shade"]))
+        self.expect(not seen["wide"], "%s: wider than its window of %d" % (name, width))
+        self.expect("NaN" not in seen["text"] and "undefined" not in seen["text"], "%s: a number that is none" % name)
+        print("%s: %d charts, %d cards" % (name, len(seen["canvases"]), len(seen["titles"])))
+        return seen
+
+    def see_what_is_wrong(self):
+        """A test that cannot fail is none: these pages must be complained about."""
+        policy = "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'\">"
+        for name, page in (("refused", policy + "<script>1</script>"), ("styled", policy + "<p style='color:red'>x"),
+                           ("thrown", "<script>throw 1</script>"), ("said", "<script>console.log(1)</script>"),
+                           ("asked", "<img src=other.png>")):
+            with open(self.path(name + ".html"), "w", encoding="utf-8") as out:
+                out.write("<!doctype html>" + page)
+            self.browser.open("file://" + self.path(name + ".html"))
+            time.sleep(.2)
+            self.browser.evaluate("1")
+            self.expect(self.browser.complaints(), "self-test: nothing was seen in the page '%s'" % name)
+
+    def switch(self):
+        """The button goes through the themes and every chart is drawn again."""
+        shades = []
+        for _ in range(3):
+            self.browser.evaluate("document.getElementById('theme').click()")
+            seen = json.loads(self.browser.evaluate(LOOK))
+            shades.append(seen["shade"])
+            self.expect(all(colours >= 5 for _, colours, _ in seen["canvases"]), "switch: a blank chart in " + seen["shade"])
+        self.expect(shades[0] == "dark" and shades[2] == "light", "switch: themes were %s" % shades)
+        self.expect(not self.browser.complaints(), "switch: %s" % self.browser.complaints())
+
+    def run(self):
+        self.see_what_is_wrong()
+        self.write_run("full", run_json(), metrics(1), full_analysis(1))
+        self.write_run("other", run_json("softmax"), metrics(2), full_analysis(2))
+        for theme in ("light", "dark"):
+            seen = self.look("full-" + theme, "full", theme=theme)
+            self.expect(len(seen["canvases"]) == 29, "full: %d charts, expected 29: %s" % (len(seen["canvases"]), seen["titles"]))
+            if theme == "light":
+                self.switch()
+        self.look("narrow", "full", width=390)
+        seen = self.look("both", "full", "other")
+        self.expect(seen["heading"] == "Comparison of 2 runs", "both: " + seen["heading"])
+        self.expect(len(seen["canvases"]) == 30, "both: %d charts, expected 30 (two maps)" % len(seen["canvases"]))
+        self.partial()
+        self.hostile()
+
+    def partial(self):
+        """Runs that are not whole draw what they have."""
+        self.write_run("metrics-only", lines=metrics(3))
+        self.expect("no run.json" in self.look("metrics-only", "metrics-only")["text"], "metrics-only: no notice")
+        self.write_run("empty", run={})
+        self.expect(self.look("empty", "empty")["canvases"] == [], "empty: there are charts")
+        self.write_run("one-step", lines=[{"kind": "step", "step": 1, "loss": 2}])
+        self.expect(len(self.look("one-step", "one-step")["canvases"]) >= 1, "one-step: no chart")
+        nothing = {"kind": "step", "step": 1, "loss": None}
+        failure = {"kind": "failure", "status": "nonfinite", "message": "step 7: <b>row 3</b>"}
+        self.write_run("failed", run=dict(run_json(), results={"status": "failed", "failure": failure["message"]}), lines=[nothing, failure])
+        seen = self.look("failed", "failed")
+        self.expect("Failed step 7: <b>row 3</b>" in seen["text"], "failed: the message is not shown")
+        self.expect(seen["canvases"] == [], "failed: a chart of no numbers")
+        broken = full_analysis(4)
+        for key in broken:
+            if isinstance(broken[key], dict):
+                broken[key] = {name: None for name in broken[key]}
+        self.write_run("broken", run_json(), [], broken)
+        self.look("broken", "broken")
+        self.look("mixed", "full", "metrics-only", "broken", "empty")
+
+    def hostile(self):
+        """Every text that a user can give is one that would like to be markup."""
+        n = len(HOSTILE)
+        run, analysis = run_json(HOSTILE[0]), full_analysis(5)
+        run["config"] = {"encoder": HOSTILE[1], "optimizer": HOSTILE[2], "dim": 3}
+        run["version"], run["isa"], run["blas"], run["results"]["failure"] = HOSTILE[3:7]
+        analysis["map"]["classes"] = HOSTILE
+        analysis["confusion"] = {"classes": HOSTILE, "counts": [[i + j for i in range(n)] for j in range(n)],
+                                 "worst": [{"label": text, "predicted": HOSTILE[-1], "rows": 2} for text in HOSTILE]}
+        analysis["conflict"]["conditions"] = {text: .5 for text in HOSTILE}
+        lines = [*metrics(6), {"kind": "failure", "status": HOSTILE[7], "message": HOSTILE[8]}]
+        for name in ("<img src=x onerror=window.hacked=1>", "</script><b>"):
+            self.write_run(name.replace("/", "\\"), run, lines, analysis)
+        names = sorted(name for name in os.listdir(self.folder) if name.startswith("<"))
+        seen = self.look("hostile", names[0])
+        self.expect(seen["heading"] == names[0], "hostile: the heading is " + seen["heading"])
+        for text in HOSTILE:
+            self.expect(" ".join(text.split()) in " ".join(seen["text"].split()), "hostile: not shown as it is: " + text)
+        self.look("hostile-runs", *names)
+
+
+def main():
+    program = next((found for found in map(shutil.which, BROWSERS) if found), None)
+    if not program:
+        print("skipped: there is no Chromium")
+        sys.exit(77)
+    folder = tempfile.mkdtemp(prefix="logitude-browser-")
+    try:
+        browser = Browser(program, os.path.join(folder, "profile"))
+        tests = Tests(os.path.abspath(sys.argv[1]), browser, folder)
+        tests.run()
+        browser.close()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    sys.exit(tests.failures != 0)
+
+
+if __name__ == "__main__":
+    main()
