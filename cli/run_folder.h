@@ -28,6 +28,9 @@ lgt_status cli_metrics_failure(cli_run_folder *run, const lgt_error *failure, lg
 lgt_status cli_run_write(lgt_context *context, const cli_args *args, const cli_run_folder *run, const lgt_loss *loss,
                          json_t *data, json_t *results, lgt_error *err);
 
+/* Rates and histogram of an epoch's conflicts, or of the verb's. */
+json_t *cli_describe_conflict(const lgt_conflict *conflict);
+
 /* What run.json says of a dataset. */
 json_t *cli_describe_dataset(const char *spec, const lgt_dataset *data);
 

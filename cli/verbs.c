@@ -1,6 +1,14 @@
 /* The list of verbs. */
 #include "verbs.h"
 
-const cli_verb *const cli_verbs[] = {
-    &cli_verb_train, &cli_verb_eval, &cli_verb_predict, &cli_verb_embed, &cli_verb_grad,
-    &cli_verb_check, &cli_verb_lint, &cli_verb_losses,  &cli_verb_info,  0};
+const cli_verb *const cli_verbs[] = {&cli_verb_train,
+                                     &cli_verb_eval,
+                                     &cli_verb_predict,
+                                     &cli_verb_embed,
+                                     &cli_verb_grad,
+                                     &cli_verb_check,
+                                     &cli_verb_lint,
+                                     &cli_verb_conflict,
+                                     &cli_verb_losses,
+                                     &cli_verb_info,
+                                     0};
