@@ -1,14 +1,15 @@
 # A thin front over CMake. Each target sets up what it needs (Debian packages, through apt) and builds first.
 #   make          the program build/logitude and the libraries beside it
 #   make demo     the main job: train and evaluate an ArcFace classifier on Fashion-MNIST
-#   make test     all tests
+#   make test     all tests; make check-long the long ones
+#   make mutants  whether the tests notice errors in the formulas: each of tools/mutants.txt must make one fail
 #   make install PREFIX=/usr/local
 
 PREFIX ?= /usr/local
 JOBS   ?= $(shell nproc)
 TESTS  := OFF
 
-.PHONY: all setup build demo test sanitize install format clean
+.PHONY: all setup build demo test check-long sanitize mutants install format clean
 
 all: build
 
@@ -28,11 +29,22 @@ test:
 	@$(MAKE) --no-print-directory build TESTS=ON
 	@ctest --test-dir build --output-on-failure -j $(JOBS)
 
+# Every loss against the objective written a second time, 10,000 problems each: about ten minutes.
+check-long:
+	@tools/setup.sh test
+	@$(MAKE) --no-print-directory build TESTS=ON
+	@ctest --test-dir build -C long -L long --output-on-failure
+
 # The same tests under the address and undefined-behaviour sanitizers.
 sanitize:
 	@tools/setup.sh test
 	@cmake --preset asan && cmake --build --preset asan -j $(JOBS)
 	@ctest --test-dir build-asan --output-on-failure -j $(JOBS)
+
+# In a copy of the tree: nothing here changes. MUTANTS="--only angular" for some of them.
+mutants:
+	@tools/setup.sh test
+	@python3 tools/mutate.py --jobs $(JOBS) $(MUTANTS)
 
 install: build
 	@cmake --install build --prefix $(PREFIX)

@@ -82,6 +82,7 @@ static void record(checker *check, const char *spec, const lgt_loss *loss, const
     cli_put_real(object, "engine_hvp", result->engine_hvp);
     cli_put_real(object, "tolerance", result->tolerance);
     cli_put_real(object, "engine_tolerance", result->engine_tolerance);
+    cli_put_real(object, "engine_hvp_tolerance", result->engine_hvp_tolerance);
     cli_put(object, "passed", json_boolean(result->passed));
     cli_append(check->losses, object);
     check->n_checked++;

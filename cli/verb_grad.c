@@ -203,11 +203,11 @@ static lgt_status read_inputs(const cli_args *args, problem *p, lgt_error *err) 
     p->dim = p->x.shape[1];
     p->n_classes = p->w.shape[0] / centres;
     if (p->dim < 1) status = cli_fail(err, LGT_ERR_DATA, "%s: no columns, expected at least one", x);
-    if (!status && p->n_classes < 1)
-        status = cli_fail(err, LGT_ERR_DATA, "%s: no rows, expected at least one class", w);
     if (!status && p->w.shape[0] % centres != 0)
         status = cli_fail(err, LGT_ERR_DATA, "%s: %lld rows, expected a multiple of the %lld centres a class", w,
                           (long long)p->w.shape[0], (long long)centres);
+    if (!status && p->n_classes < 1)
+        status = cli_fail(err, LGT_ERR_DATA, "%s: no rows, expected at least one class", w);
     if (!status) status = cli_array_check_length(w, &p->w, 1, p->dim, "columns as in the features", err);
     if (!status)
         status = cli_array_check_length(y, &p->y, 0, p->n_rows, "labels, one for every row of the features", err);

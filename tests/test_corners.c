@@ -16,12 +16,17 @@ typedef struct corner {
 
 static void scale_all(test_head *h, double size) {
     for (int64_t i = 0; i < h->n_rows * h->dim; i++) h->x[i] *= size;
-    for (int64_t i = 0; i < h->n_classes * h->dim; i++) h->w[i] *= size;
+    for (int64_t i = 0; i < h->w_rows * h->dim; i++) h->w[i] *= size;
+}
+
+/* The first centre of row i's class. */
+static double *class_of(const test_head *h, int64_t i) {
+    return h->w + h->labels[i] * (h->w_rows / h->n_classes) * h->dim;
 }
 
 static void parallel(test_head *h, double size) {
     for (int64_t i = 0; i < h->n_rows; i++)
-        for (int64_t k = 0; k < h->dim; k++) h->x[i * h->dim + k] = 3 * h->w[h->labels[i] * h->dim + k];
+        for (int64_t k = 0; k < h->dim; k++) h->x[i * h->dim + k] = 3 * class_of(h, i)[k];
     scale_all(h, size);
 }
 
@@ -32,7 +37,7 @@ static void antiparallel(test_head *h, double size) {
 
 static void orthogonal(test_head *h, double size) {
     for (int64_t i = 0; i < h->n_rows * h->dim; i++) h->x[i] = i % h->dim == 0;
-    for (int64_t j = 0; j < h->n_classes; j++) h->w[j * h->dim] = 0;
+    for (int64_t j = 0; j < h->w_rows; j++) h->w[j * h->dim] = 0;
     scale_all(h, size);
 }
 
@@ -43,7 +48,7 @@ static void zero_rows(test_head *h, double size) {
 
 static void zero_classes(test_head *h, double size) {
     scale_all(h, size);
-    memset(h->w + h->labels[0] * h->dim, 0, (size_t)h->dim * sizeof(double));
+    memset(class_of(h, 0), 0, (size_t)h->dim * sizeof(double));
 }
 
 static void all_zero(test_head *h, double size) {
@@ -51,7 +56,7 @@ static void all_zero(test_head *h, double size) {
 }
 
 static void duplicates(test_head *h, double size) {
-    for (int64_t i = h->dim; i < h->n_classes * h->dim; i++) h->w[i] = h->w[i - h->dim];
+    for (int64_t i = h->dim; i < h->w_rows * h->dim; i++) h->w[i] = h->w[i - h->dim];
     scale_all(h, size);
 }
 
@@ -99,23 +104,50 @@ static void every_result_is_finite_at_every_corner(void **state) {
     lgt_context_free(context);
 }
 
-static void zero_vectors_in_a_cosine_space_feel_no_force_and_are_counted(void **state) {
+static void zero_vectors_have_no_direction_feel_no_force_and_are_counted(void **state) {
+    /* At c = 0 a target logit is that of a right angle, times |x| = 0 in SphereFace; the others are 0. */
+    static const struct {
+        const char *spec;
+        double z;
+    } cases[] = {{"arcface:s=64,m=0.5", -30.683234470668992},
+                 {"curricularface:s=64,m=0.5", -30.683234470668992},
+                 {"subcenter:s=64,m=0.5,k=1", -30.683234470668992},
+                 {"sphereface:m=2,lambda=0", 0},
+                 {"cosface:s=10,m=0.5", -5}};
+    (void)state;
+    lgt_context *context = test_context(1);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int engine = LGT_ENGINE_CPU; engine <= LGT_ENGINE_REFERENCE; engine++) {
+            test_head h = test_head_random(cases[i].spec, 7, D, C, 32);
+            zero_rows(&h, 1);
+            zero_classes(&h, 1);
+            test_result r = test_head_run(context, &h, (lgt_engine)engine, LGT_F64);
+            assert_int_equal(r.out.n_zero_rows, 2);
+            assert_int_equal(r.out.n_zero_classes, 1);
+            for (int k = 0; k < 2 * D; k++) assert_true(r.dx[k] == 0);
+            for (int k = 0; k < D; k++) assert_true(r.dw[h.labels[0] * D + k] == 0);
+            double expected = log(exp(cases[i].z) + C - 1) - cases[i].z;
+            assert_at_most(fabs(r.loss_rows[0] - expected), 1e-12, cases[i].spec);
+            test_result_free(&r);
+            test_head_free(&h);
+        }
+    lgt_context_free(context);
+}
+
+/* A class of 0 leaves a right angle, at which SphereFace's target is -|x| for m = 2: x still feels its own length. */
+static void the_length_of_x_counts_before_a_class_of_zero(void **state) {
     (void)state;
     lgt_context *context = test_context(1);
     for (int engine = LGT_ENGINE_CPU; engine <= LGT_ENGINE_REFERENCE; engine++) {
-        test_head h = test_head_random("arcface", 7, D, C, 32);
-        zero_rows(&h, 1);
-        zero_classes(&h, 1);
+        test_head h = test_head_random("sphereface:m=2,lambda=0", 1, 2, 2, 1);
+        const double x[] = {3, 4}, w[] = {0, 0, 0, 0};
+        memcpy(h.x, x, sizeof x), memcpy(h.w, w, sizeof w);
         test_result r = test_head_run(context, &h, (lgt_engine)engine, LGT_F64);
-        assert_int_equal(r.out.n_zero_rows, 2);
-        assert_int_equal(r.out.n_zero_classes, 1);
-        for (int k = 0; k < 2 * D; k++) assert_true(r.dx[k] == 0);
-        for (int k = 0; k < D; k++) assert_true(r.dw[h.labels[0] * D + k] == 0);
-        /* c = 0: the target logit is s cos(pi/2 + m), the others 0. */
-        double z = 64 * cos(1.5707963267948966 + 0.5);
-        assert_at_most(fabs(r.loss_rows[0] - (log(exp(z) + C - 1) - z)), 1e-12, "loss of a zero row");
-        test_result_free(&r);
-        test_head_free(&h);
+        double force = 1 / (1 + exp(-5)); /* L = log(1 + e^|x|) */
+        assert_at_most(fabs(r.out.loss - log1p(exp(5))), 1e-15 * 8, "loss");
+        assert_at_most(fabs(r.dx[0] - 0.6 * force), 1e-15, "dx");
+        assert_at_most(fabs(r.dx[1] - 0.8 * force), 1e-15, "dx");
+        test_result_free(&r), test_head_free(&h);
     }
     lgt_context_free(context);
 }
@@ -143,12 +175,29 @@ static void one_class_costs_nothing(void **state) {
         for (int engine = LGT_ENGINE_CPU; engine <= LGT_ENGINE_REFERENCE; engine++) {
             test_head h = test_head_random(test_specs[i], 4, D, 1, 34);
             test_result r = test_head_run(context, &h, (lgt_engine)engine, LGT_F64);
-            assert_true(r.out.loss == 0);
-            for (int k = 0; k < 4 * D; k++) assert_true(r.dx[k] == 0);
-            for (int k = 0; k < D; k++) assert_true(r.dw[k] == 0);
+            int costs_norms = strcmp(h.loss.info->name, "magface") == 0; /* its penalty is left */
+            assert_true(r.out.loss == 0 || costs_norms);
+            for (int k = 0; k < 4 * D; k++) assert_true(r.dx[k] == 0 || costs_norms);
+            for (int64_t k = 0; k < h.w_rows * D; k++) assert_true(r.dw[k] == 0);
             assert_int_equal(r.out.n_correct, 4);
             test_result_free(&r);
             test_head_free(&h);
+        }
+    lgt_context_free(context);
+}
+
+static void one_class_leaves_the_penalty_of_norms(void **state) {
+    (void)state;
+    lgt_context *context = test_context(1);
+    for (int engine = LGT_ENGINE_CPU; engine <= LGT_ENGINE_REFERENCE; engine++)
+        for (int length = 1; length <= 4; length++) { /* below, inside, at the end, above */
+            test_head h = test_head_random("magface:s=1,l_m=0,u_m=0,l_a=2,u_a=4,lambda_g=10", 1, 2, 1, 1);
+            h.x[0] = 0, h.x[1] = length == 3 ? 3 : length == 4 ? 5 : length == 1 ? 1 : 2.5;
+            double a = fmax(2, fmin(4, h.x[1])), slope = a == h.x[1] ? 10 * (1.0 / 16 - 1 / (a * a)) : 0;
+            test_result r = test_head_run(context, &h, (lgt_engine)engine, LGT_F64);
+            assert_at_most(fabs(r.out.loss - 10 * (a / 16 + 1 / a)), 1e-14, "penalty");
+            assert_at_most(fabs(r.dx[0]) + fabs(r.dx[1] - slope), 1e-14, "slope of the penalty");
+            test_result_free(&r), test_head_free(&h);
         }
     lgt_context_free(context);
 }
@@ -157,8 +206,10 @@ static void nothing_used_costs_nothing(void **state) {
     (void)state;
     lgt_context *context = test_context(2);
     for (int engine = LGT_ENGINE_CPU; engine <= LGT_ENGINE_REFERENCE; engine++)
-        for (int rows = 0; rows <= 3; rows += 3) {
-            test_head h = test_head_random("softmax", rows, D, C, 35);
+        for (int run = 0; run < 8; run++) {
+            static const char *const specs[] = {"softmax", "adaface", "curricularface:t=0.5", "magface"};
+            int rows = run % 2 * 3;
+            test_head h = test_head_random(specs[run / 2], rows, D, C, 35);
             h.options.ignore_label = -100;
             for (int i = 0; i < rows; i++) h.labels[i] = -100;
             test_result r = test_head_run(context, &h, (lgt_engine)engine, LGT_F64);
@@ -227,9 +278,11 @@ static void the_loss_does_not_saturate(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_result_is_finite_at_every_corner),
-        cmocka_unit_test(zero_vectors_in_a_cosine_space_feel_no_force_and_are_counted),
+        cmocka_unit_test(zero_vectors_have_no_direction_feel_no_force_and_are_counted),
+        cmocka_unit_test(the_length_of_x_counts_before_a_class_of_zero),
         cmocka_unit_test(a_vector_too_short_for_its_gradient_counts_as_zero),
         cmocka_unit_test(one_class_costs_nothing),
+        cmocka_unit_test(one_class_leaves_the_penalty_of_norms),
         cmocka_unit_test(nothing_used_costs_nothing),
         cmocka_unit_test(weights_of_zero_give_zero_and_not_nan),
         cmocka_unit_test(logits_beyond_the_type_are_an_error_naming_the_row),

@@ -61,28 +61,30 @@ static void cpu_equals_reference_over_several_panels_of_rows(void **state) {
     lgt_context_free(context);
 }
 
-static double *uniform(int64_t n, uint64_t seed) {
-    double *values = calloc((size_t)n, sizeof *values);
-    assert_non_null(values);
-    test_normal(values, n, seed, 9);
-    for (int64_t i = 0; i < n; i++) values[i] = i % 5 == 4 ? 0 : fabs(values[i]);
-    return values;
-}
-
 static void every_option_agrees_in_any_combination(void **state) {
-    static const char *const specs[] = {"softmax", "arcface:s=16,m=0.3", "lsoftmax:m=3,lambda=1"};
+    static const char *const specs[] = {"softmax",
+                                        "arcface:s=16,m=0.3",
+                                        "lsoftmax:m=3,lambda=1",
+                                        "normalized:s=8",
+                                        "sphereface:m=2,lambda=0.5",
+                                        "subcenter:s=16,k=2",
+                                        "curricularface:s=16,t=0.3",
+                                        "magface:s=16,l_m=0.2,u_m=0.9,l_a=3,u_a=4,lambda_g=300"};
     (void)state;
     lgt_context *context = test_context(2);
     for (size_t i = 0; i < sizeof specs / sizeof *specs; i++)
-        for (unsigned mask = 0; mask < 64; mask++) {
+        for (unsigned mask = (unsigned)i; mask < 512; mask += 13) { /* all of them on small problems: test_options */
             test_head h = test_head_random(specs[i], 70, 13, 77, 100 + mask);
-            if (mask & 1) h.sample_weights = uniform(h.n_rows, mask);
-            if (mask & 2) h.class_weights = uniform(h.n_classes, mask + 1);
+            if (mask & 1) h.sample_weights = test_weights(h.n_rows, mask);
+            if (mask & 2) h.class_weights = test_weights(h.n_classes, mask + 1);
             if (mask & 4) h.options.label_smoothing = 0.15;
             if (mask & 8) h.options.z_loss = 0.01;
             if (mask & 16) h.options.ignore_label = 3, h.labels[0] = 3;
             if (mask & 32) h.options.reduction = mask & 1 ? LGT_REDUCTION_SUM : LGT_REDUCTION_NONE;
-            if (h.options.reduction == LGT_REDUCTION_NONE) h.upstream = uniform(h.n_rows, mask + 2);
+            if (h.options.reduction == LGT_REDUCTION_NONE) h.upstream = test_weights(h.n_rows, mask + 2);
+            if (mask & 64 && test_head_has(&h, LGT_ROLE_MARGIN)) test_head_margins(&h, mask);
+            if (mask & 128 && test_head_has(&h, LGT_ROLE_SCALE)) test_head_scales(&h, mask);
+            if (mask & 256 && h.loss.info->n_params <= 2) test_head_soften(&h, mask); /* softmax, normalized */
             compare(context, &h, specs[i]);
             test_head_free(&h);
         }
@@ -96,7 +98,9 @@ static void bits_do_not_depend_on_threads(void **state) {
     for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++)
         for (int t = 0; t < 2; t++) {
             lgt_dtype dtype = t ? LGT_F32 : LGT_F64;
-            test_head h = test_head_random(t ? "softmax" : "arcface", shapes[k][0], shapes[k][1], shapes[k][2], 3);
+            static const char *const specs[] = {"arcface",   "softmax",    "curricularface:t=0.2",
+                                                "subcenter", "sphereface", "adaface"};
+            test_head h = test_head_random(specs[2 * k + (size_t)t], shapes[k][0], shapes[k][1], shapes[k][2], 3);
             lgt_context *one = test_context(1);
             test_result expected = test_head_run(one, &h, LGT_ENGINE_CPU, dtype);
             for (size_t i = 0; i < sizeof threads / sizeof *threads; i++) {
@@ -136,6 +140,10 @@ static void a_margin_of_nothing_equals_the_plain_head_to_the_bit(void **state) {
                                            {"arcface:s=16,m=0,tail=fold", "normalized:s=16"},
                                            {"cosface:s=16,m=0", "normalized:s=16"},
                                            {"combined:s=16,m2=0", "normalized:s=16"},
+                                           {"subcenter:s=16,m=0,k=1", "normalized:s=16"},
+                                           {"subcenter:s=16,m=0.5,k=1", "arcface:s=16,m=0.5"},
+                                           {"adaface:s=16,m=0", "normalized:s=16"},
+                                           {"sphereface:m=1,lambda=0", "sphereface:m=1,lambda=7"},
                                            {"sphereface-r:s=16,m=1", "normalized:s=16"},
                                            {"lsoftmax:m=1,lambda=0", "softmax"},
                                            {"lsoftmax:m=1", "softmax"}};

@@ -154,13 +154,16 @@ static lgt_status whole_life(lgt_context *context, fixture *f, lgt_engine engine
     lgt_head *head = NULL;
     lgt_plan *plan = NULL;
     lgt_plan_options o;
-    lgt_plan_options_init(&o), o.max_rows = N, o.engine = engine;
+    lgt_plan_options_init(&o), o.max_rows = N, o.engine = engine, o.second_order = 1;
     lgt_status status = lgt_loss_parse("softmax", &loss, err);
     if (!status) status = lgt_head_create(context, &loss, D, C, &head, err);
     if (!status) status = lgt_plan_create(head, &o, &plan, err);
     if (!status) {
         int64_t before = test_allocations();
+        lgt_direction along = {.x = f->in.x, .w = f->in.w, .b = f->in.b};
+        lgt_hvp product = {.x = f->out.dx, .w = f->out.dw, .b = f->out.db};
         status = lgt_plan_run(plan, &f->in, &f->out, err);
+        if (!status) status = lgt_plan_hvp(plan, &f->in, &along, &product, err);
         assert_int_equal(test_allocations(), before); /* a run allocates nothing */
     }
     lgt_predictions top = {.k = 2};

@@ -15,6 +15,7 @@ typedef struct lgt_gradcheck {
     double hvp;        /* analytic Hessian-vector product against central differences of the gradient */
     double engine_dx, engine_dw, engine_db, engine_hvp; /* the checked engine against the reference engine */
     double tolerance, engine_tolerance; /* what counts as passing, for the differences and for the engines */
+    double engine_hvp_tolerance;        /* and for second derivatives by the engines */
     int passed;
 } lgt_gradcheck;
 

@@ -11,7 +11,9 @@
  * 1e-8 of the gradient for s from 1 to 64; scales beyond that shrink h. A direction moves every entry at once: half,
  * and where that is too far (the sphere's curvature grows as 1/theta towards theta = 0) a quarter of that. */
 static const double entry_step = 2e-4, direction_step = 1e-4, usual_scale = 64;
-static const double difference_tolerance = 1e-8, f64_tolerance = 1e-11, f32_tolerance = 2e-5;
+/* Over 10,000 problems a loss the largest engine errors met are 1.6e-13 in float64 and 6.6e-6 in float32, and 1.5e-13
+ * and 2.3e-5 for second derivatives, into which float32's exponents (rounded to 6e-8 of [-s, s]) enter twice. */
+static const double difference_tolerance = 1e-8, f64_tolerance = 1e-11, f32_tolerance = 1e-5, hvp_share = 5;
 /* A difference may straddle a kink or jump of the loss or of its slope; moving features and weights this far leaves it
  * behind, and leaves a wrong formula wrong. (Weights too: in two dimensions a kink between two classes turns with x.)
  * Several tries, since the next kink of an L-Softmax of large m is near. */
@@ -164,7 +166,7 @@ static double worst_difference(const lgt_gradcheck *e) {
 }
 
 static double worst_engine(const lgt_gradcheck *e) {
-    return fmax(fmax(e->engine_dx, e->engine_dw), fmax(e->engine_db, e->engine_hvp));
+    return fmax(e->engine_dx, fmax(e->engine_dw, e->engine_db));
 }
 
 static lgt_status check_problem(problem *p, lgt_engine engine, lgt_dtype dtype, double scale, lgt_gradcheck *found,
@@ -190,6 +192,7 @@ lgt_status lgt_gradcheck_run(lgt_context *context, const lgt_loss *loss, lgt_eng
                              int64_t n_problems, uint64_t seed, lgt_gradcheck *out, lgt_error *err) {
     lgt_gradcheck all = {.tolerance = difference_tolerance,
                          .engine_tolerance = dtype == LGT_F64 ? f64_tolerance : f32_tolerance};
+    all.engine_hvp_tolerance = hvp_share * all.engine_tolerance;
     if (n_problems < 1) return lgt_fail(err, LGT_ERR_USAGE, "a check of %lld problems", (long long)n_problems);
     if (lgt_loss_value(loss, "gradient") != 0)
         return lgt_fail(err, LGT_ERR_USAGE,
@@ -204,7 +207,8 @@ lgt_status lgt_gradcheck_run(lgt_context *context, const lgt_loss *loss, lgt_eng
         if (status) return status;
         keep_worst(&all, &one);
     }
-    all.passed = worst_difference(&all) <= all.tolerance && worst_engine(&all) <= all.engine_tolerance;
+    all.passed = worst_difference(&all) <= all.tolerance && worst_engine(&all) <= all.engine_tolerance &&
+                 all.engine_hvp <= all.engine_hvp_tolerance;
     *out = all;
     return lgt_succeed(err);
 }

@@ -60,9 +60,13 @@ lgt_bend lgt_target_bend(const lgt_problem *problem, const lgt_batch *batch, int
     lgt_pair pair = pair_of(batch, i, angle, x, w);
     lgt_loss loss = loss_of_class(batch, batch->target[i]);
     lgt_loss_bend(&loss, &pair, batch->step, &bend);
-    if (problem->unit_w && !directed)
-        return (lgt_bend){
-            .value = bend.value, .penalty = bend.penalty, .penalty_r = bend.penalty_r, .penalty_r_r = bend.penalty_r_r};
+    if (problem->unit_w && !directed) /* the angle stays pi / 2; the norm of x may still move */
+        return (lgt_bend){.value = bend.value,
+                          .d_r = bend.d_r,
+                          .d_r_r = bend.d_r_r,
+                          .penalty = bend.penalty,
+                          .penalty_r = bend.penalty_r,
+                          .penalty_r_r = bend.penalty_r_r};
     return bend;
 }
 

@@ -36,7 +36,7 @@ int64_t lgt_target_load(const lgt_problem *problem, const lgt_batch *batch, cons
 double lgt_class_scale(const lgt_problem *problem, const lgt_batch *batch, int64_t j);
 
 /* The bend of row i, whose class has the row `w` of weights, and the angle between them (Eq. 5, 33). Where x or w has
- * no direction and the space needs one, only the value is kept. */
+ * no direction and the space needs one, only the value and its slopes by |x| are kept. */
 lgt_bend lgt_target_bend(const lgt_problem *problem, const lgt_batch *batch, int64_t i, const lgt_ray *x,
                          const lgt_ray *w, lgt_angle *angle);
 

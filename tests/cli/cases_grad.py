@@ -18,15 +18,30 @@ LOSSES = {
                  ("lsoftmax:m=3,lambda=2", {"m": 3, "lambda": 2.0}),
                  ("lsoftmax:m=4,lambda=geometric/6/0.9/1", {"m": 4, "lambda": 6.0}),
                  ("lsoftmax:m=2,lambda=power/8/0.1/1/0", {"m": 2, "lambda": 8.0})],
+    "sphereface": [("sphereface:m=1", {"m": 1, "lambda": 0.0}), ("sphereface:m=4,lambda=0.5", {"m": 4, "lambda": 0.5})],
+    "adaface": [("adaface:s=12,m=0.4,h=0.9,mean=2,deviation=0.5,ema=0",
+                 {"s": 12.0, "m": 0.4, "h": 0.9, "mean": 2.0, "deviation": 0.5})],
+    "magface": [("magface:s=8,l_m=0.2,u_m=0.9,l_a=0.5,u_a=4,lambda_g=6",
+                 {"s": 8.0, "l_m": 0.2, "u_m": 0.9, "l_a": 0.5, "u_a": 4.0, "lambda_g": 6.0})],
+    "curricularface": [("curricularface:s=12,m=0.5,t=%g,ema=0" % t, {"s": 12.0, "m": 0.5, "t": t}) for t in (0.0, 0.4)],
+    "subcenter": [("subcenter:s=12,m=0.5,k=2,tail=fold", {"s": 12.0, "m": 0.5, "k": 2, "tail": "fold"})],
 }
 
+# Inputs that stand in a parameter's place; the option of each, and what it is called in formulas.py.
+EXTRAS = {"soft": "soft-targets", "margins": "class-margins", "scales": "class-scales", "qualities": "qualities"}
+WITH_EXTRAS = [("softmax", ("soft",)), ("normalized", ("soft", "scales")), ("cosface", ("margins", "scales")),
+               ("arcface", ("margins",)), ("combined", ("margins", "scales")), ("sphereface-r", ("margins", "scales")),
+               ("lsoftmax", ("margins",)), ("sphereface", ("margins",)), ("magface", ("scales",)),
+               ("adaface", ("margins", "scales", "qualities")), ("curricularface", ("margins", "scales")),
+               ("subcenter", ("margins", "scales"))]
 
-def problem(seed, n_rows=5, n_classes=4, dim=3):
+
+def problem(seed, n_rows=5, n_classes=4, dim=3, centres=1):
     rng = random.Random(seed)
     x = [[rng.gauss(0, 1) for _ in range(dim)] for _ in range(n_rows)]
-    w = [[rng.gauss(0, 1) for _ in range(dim)] for _ in range(n_classes)]
+    w = [[rng.gauss(0, 1) for _ in range(dim)] for _ in range(n_classes * centres)]
     y = [rng.randrange(n_classes) for _ in range(n_rows)]
-    x[0] = [-1.2 * value + 0.05 * rng.gauss(0, 1) for value in w[y[0]]]  # behind the class: the tail of a margin
+    x[0] = [-1.2 * value + 0.05 * rng.gauss(0, 1) for value in w[y[0] * centres]]  # behind the class: the tail of a margin
     return x, w, y
 
 
@@ -50,13 +65,15 @@ class Grad(Case):
     def test_gradients_equal_differences_of_the_plain_formula(self):
         # Central differences with a step of 6e-6 err by about 1e-10 of the largest entry; 1e-6 leaves room for curvature.
         for number, spec in enumerate(s for specs in LOSSES.values() for s in specs):
-            x, w, y = problem(number)
+            x, w, y = problem(number, centres=spec[1].get("k", 1))
             name = spec[0].split(":")[0]
             rng = random.Random(100 + number)
             bias = [rng.gauss(0, 1) for _ in w] if name == "softmax" else None
-            extra = {"sample_weights": [rng.random() for _ in x], "class_weights": [0.5 + rng.random() for _ in w],
+            extra = {"sample_weights": [rng.random() for _ in x], "class_weights": [0.5 + rng.random() for _ in range(4)],
                      "smoothing": 0.1, "z_loss": 0.01, "ignore": 77, "reduction": ("mean", "sum")[number % 2]}
             y[3] = 77
+            if name == "adaface":  # the norm, read as the quality, is a constant to every derivative
+                extra["qualities"] = [formulas.dot(row, row) ** 0.5 for row in x]
             inputs = self.write_problem(x, w, y)
             inputs += ["--sample-weights", self.write_npy("a.npy", extra["sample_weights"]),
                        "--class-weights", self.write_npy("k.npy", extra["class_weights"]),
@@ -78,6 +95,31 @@ class Grad(Case):
                 if bias:
                     self.assert_close(read_npy(self.path("g/db.npy"))[2], formulas.difference(value, bias), 1e-6, what)
 
+    def test_inputs_in_a_parameter_s_place_equal_the_plain_formula(self):
+        for number, (name, wanted) in enumerate(WITH_EXTRAS):
+            spec, params = LOSSES[name][-1]
+            x, w, y = problem(50 + number, centres=params.get("k", 1))
+            rng = random.Random(200 + number)
+            whole = name in ("lsoftmax", "sphereface")
+            drawn = {"soft": [[0.5, 0.25, 0.25, 0.0], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.125, 0.875]] + [[0.25] * 4] * 2,
+                     "margins": [float(rng.randint(1, 4)) if whole else 0.2 + rng.random() for _ in range(4)],
+                     "scales": [7 + rng.random() for _ in range(4)], "qualities": [1 + 2 * rng.random() for _ in x]}
+            if name == "sphereface-r":
+                drawn["margins"] = [1 + value for value in drawn["margins"]]
+            extra = {key: drawn[key] for key in wanted}
+            inputs = self.write_problem(x, w, y)
+            for key, values in extra.items():
+                inputs += ["--" + EXTRAS[key], self.write_npy(key + ".npy", values)]
+
+            def value():
+                return formulas.loss(name, params, x, w, None, y, **extra)[0]
+            for engine in ("cpu", "reference"):
+                report = self.report("grad", "--loss", spec, *inputs, "--engine", engine, "--out", "g")
+                self.assert_close([report["loss"]], [value()], 1e-12, (spec, engine))
+                if name != "adaface" or "qualities" in extra:  # a norm that is read as a quality is a constant
+                    self.assert_close(read_npy(self.path("g/dx.npy"))[2], formulas.difference(value, x), 1e-6, (spec, engine))
+                self.assert_close(read_npy(self.path("g/dw.npy"))[2], formulas.difference(value, w), 1e-6, (spec, engine))
+
     def test_files_have_the_promised_shapes_and_types(self):
         x, w, y = problem(1)
         inputs = self.write_problem(x, w, y) + ["--bias", self.write_npy("b.npy", [0.0, 1.0, 2.0, 3.0])]
@@ -92,6 +134,18 @@ class Grad(Case):
                                      "dw": (letter, (4, 3)), "db": (letter, (4,))})
             self.assertEqual(report["files"], ["%s/%s.npy" % (dtype, name) for name in found])
             self.assertEqual(read_npy(self.path(dtype + "/loss.npy"))[2], [report["loss"]])
+
+    def test_directions_add_the_products_of_second_order(self):
+        x, w, y = problem(4)
+        inputs = self.write_problem(x, w, y) + ["--bias", self.write_npy("b.npy", [0.0, 1.0, 2.0, 3.0])]
+        for option, shape, values in (("x", (5, 3), [[1.0] * 3] * 5), ("w", (4, 3), [[1.0] * 3] * 4), ("b", (4,), [1.0] * 4)):
+            report = self.report("grad", "--loss", "softmax", *inputs, "--direction-" + option,
+                                 self.write_npy("v.npy", values), "--out", option)
+            names = ["loss", "loss_rows", "dx", "dw", "db", "hvp_x", "hvp_w", "hvp_b"]
+            self.assertEqual(report["files"], ["%s/%s.npy" % (option, name) for name in names])
+            self.assertEqual(read_npy(self.path("%s/hvp_%s.npy" % (option, option)))[:2], ("f8", shape))
+        # The same number added to every bias changes nothing.
+        self.assertLess(max(map(abs, read_npy(self.path("b/hvp_x.npy"))[2])), 1e-15)
 
     def test_without_a_bias_no_db_is_written_and_without_out_nothing(self):
         inputs = self.write_problem(*problem(2))
@@ -197,6 +251,28 @@ class GradRefuses(Case):
         self.refuses(3, "y.npy: shape (3,), expected 2 values, one for every class", bias="y.npy")
         self.write_npy("none.npy", [], shape=(0, 2))
         self.refuses(3, "none.npy: no rows, expected at least one class", weights="none.npy")
+
+    def test_inputs_in_a_parameter_s_place_that_make_no_sense(self):
+        for name, values, option, loss, code, message in (
+                ("t.npy", [[0.5, 0.5], [0.6, 0.5], [1.0, 0.0]], "soft_targets", "softmax", 3, ["row 1", "1.1", "expected 1"]),
+                ("t.npy", [[0.5, 0.5], [1.5, -0.5], [1.0, 0.0]], "soft_targets", "softmax", 3,
+                 "t.npy: row 1, column 1: found -0.5, expected a finite number of at least 0"),
+                ("t.npy", [[0.5, 0.5]] * 3, "soft_targets", "arcface", 2, ["soft targets", "arcface"]),
+                ("t.npy", [[0.5, 0.3, 0.2]] * 3, "soft_targets", "softmax", 3, "t.npy: shape (3, 3), expected 2 columns"),
+                ("m.npy", [0.5, 4.0], "class_margins", "arcface", 3, ["class_margins", "4 at class 1", "from 0 to 3.14"]),
+                ("m.npy", [0.5, 0.5], "class_margins", "softmax", 2, ["softmax has no margin"]),
+                ("m.npy", [0.5], "class_margins", "arcface", 3, ["m.npy: shape (1,), expected 2 values"]),
+                ("s.npy", [16.0, 0.0], "class_scales", "arcface", 3, ["class_scales", "0 at class 1"]),
+                ("s.npy", [16.0, 16.0], "class_scales", "lsoftmax", 2, ["lsoftmax has no scale"]),
+                ("q.npy", [1.0, 2.0, float("nan")], "qualities", "adaface", 3, ["q.npy: row 2: found nan"]),
+                ("u.npy", [1.0, 1.0, 1.0], "upstream", "softmax", 2, ["upstream", "reduction none"]),
+                ("v.npy", [[1.0, 1.0, 1.0]] * 3, "direction_x", "softmax", 3, ["v.npy: shape (3, 3), expected 2 columns"]),
+                ("v.npy", [[1.0, 1.0]] * 3, "direction_x", "arcface:gradient=detached", 2, ["detached", "Hessian"]),
+                ("v.npy", [1.0, 1.0], "direction_b", "arcface", 2, ["direction of b", "no bias"])):
+            self.write_npy(name, values)
+            self.refuses(code, message, loss=loss, **{option: name})
+        self.refuses(2, ["reduction none", "upstream"], reduction="none")
+        self.refuses(3, "w.npy: 2 rows, expected a multiple of the 3 centres a class", loss="subcenter:k=3")
 
     def test_files_that_are_missing_cut_or_lie(self):
         self.refuses(5, ["gone.npy: "], features="gone.npy")

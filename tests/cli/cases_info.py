@@ -16,9 +16,11 @@ class Check(Case):
         self.assertIs(report["passed"], True)
         for loss in report["losses"]:
             self.assertIs(loss["passed"], True)
-            self.assertEqual(list(loss), ["name", "spec", "problems", "dx", "dw", "db", "engine_dx", "engine_dw",
-                                          "engine_db", "tolerance", "engine_tolerance", "passed"])
+            self.assertEqual(list(loss), ["name", "spec", "problems", "dx", "dw", "db", "hvp", "engine_dx",
+                                          "engine_dw", "engine_db", "engine_hvp", "tolerance", "engine_tolerance",
+                                          "engine_hvp_tolerance", "passed"])
             self.assertLessEqual(loss["dx"], loss["tolerance"])
+            self.assertTrue(0 < loss["hvp"] <= loss["tolerance"])
         for loss in self.report("losses")["losses"]:
             words = [p["words"] for p in loss["parameters"] if p["key"] == "tail"] or [[]]
             margins = [p for p in loss["parameters"] if p["role"] == "margin"]
