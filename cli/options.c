@@ -135,6 +135,13 @@ lgt_status cli_value_read(const cli_option *option, const char *name, const char
                     cli_nearest_hint(&nearest, ""));
 }
 
+static char *join(const char *first, const char *second) {
+    size_t size = strlen(first) + strlen(second) + 2;
+    char *text = cli_alloc((int64_t)size, 1);
+    snprintf(text, size, "%s+%s", first, second);
+    return text;
+}
+
 lgt_status cli_args_set(cli_args *args, int index, const char *where, const char *text, cli_source source,
                         lgt_error *err) {
     char name[512];
@@ -143,8 +150,11 @@ lgt_status cli_args_set(cli_args *args, int index, const char *where, const char
     snprintf(name, sizeof name, "%s%s", where, option->name);
     lgt_status status = cli_value_read(option, name, text, &read, err);
     if (status || (value->text && value->source > source)) return status;
+    if (option->marks & CLI_JOINED && value->text && value->source == source)
+        read.text = join(value->text, text);
+    else
+        read.text = cli_copy(text);
     free(value->text);
-    read.text = cli_copy(text);
     *value = read;
     return LGT_OK;
 }

@@ -9,7 +9,8 @@
 
 typedef enum cli_kind { CLI_FLAG, CLI_TEXT, CLI_PATH, CLI_INTEGER, CLI_REAL, CLI_CHOICE } cli_kind;
 
-enum { CLI_REQUIRED = 1, CLI_BELOW = 2 }; /* marks: must be given; greatest itself is excluded */
+/* marks: must be given; greatest itself is excluded; repeated options are joined by '+' */
+enum { CLI_REQUIRED = 1, CLI_BELOW = 2, CLI_JOINED = 4 };
 
 typedef struct cli_option {
     const char *name; /* without the dashes */
@@ -63,7 +64,7 @@ struct cli_args {
 const cli_option *cli_option_at(const cli_verb *verb, int index);
 
 /* Reads argv[0..argc), then --config, then the defaults; the command line wins over the file, the last of repeated
- * options over those before. args must be freed in any case. */
+ * options over those before, unless they are joined. args must be freed in any case. */
 lgt_status cli_args_parse(const cli_verb *verb, int argc, char **argv, cli_args *args, lgt_error *err);
 void cli_args_free(cli_args *args);
 

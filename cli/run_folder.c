@@ -51,6 +51,28 @@ void cli_run_folder_free(cli_run_folder *run) {
 
 /* --- metrics.jsonl --- */
 
+/* NaN (null in JSON) where there is nothing to count. */
+static double share(int64_t part, int64_t whole) {
+    return whole > 0 ? (double)part / (double)whole : NAN;
+}
+
+json_t *cli_describe_conflict(const lgt_conflict *c) {
+    json_t *object = json_object(), *histogram = json_array();
+    for (int i = 0; i < LGT_CONFLICT_BINS; i++) cli_append(histogram, json_integer(c->histogram[i]));
+    cli_put_integer(object, "rows", c->n_rows);
+    cli_put_integer(object, "compared", c->n_compared);
+    cli_put_integer(object, "neighbours", c->n_neighbours);
+    cli_put_integer(object, "undefined_angles", c->n_undefined);
+    cli_put_real(object, "conflict_rate", share(c->n_conflicts, c->n_compared));
+    cli_put_real(object, "mean_cosine", c->n_compared > 0 ? c->cosine_sum / (double)c->n_compared : NAN);
+    cli_put_real(object, "sufficient_rate", share(c->n_sufficient, c->n_compared));
+    cli_put_integer(object, "sufficient_wrong", c->n_sufficient_wrong);
+    cli_put_real(object, "printed_rate", share(c->n_printed, c->n_compared));
+    cli_put_integer(object, "printed_wrong", c->n_printed_wrong);
+    cli_put(object, "cosine_histogram", histogram);
+    return object;
+}
+
 static lgt_status write_line(cli_run_folder *run, json_t *object, lgt_error *err) {
     char *text = cli_json_text(object, 0);
     lgt_status status = lgt_log_line(run->log, text, err);
@@ -75,6 +97,7 @@ lgt_status cli_metrics_step(cli_run_folder *run, const lgt_train_record *record,
                             lgt_error *err) {
     json_t *object = start_line("step", record);
     cli_put_real(object, "loss", record->loss);
+    if (record->align_loss != 0) cli_put_real(object, "align_loss", record->align_loss);
     cli_put_real(object, "lr", record->lr);
     put_known(object, "schedule", record->schedule);
     put_known(object, "gradient_norm", measures->gradient_norm);
@@ -88,6 +111,8 @@ lgt_status cli_metrics_epoch(cli_run_folder *run, const lgt_train_record *record
     json_t *object = start_line("epoch", record);
     cli_put_real(object, "loss", record->epoch_loss);
     cli_put_real(object, "accuracy", record->epoch_accuracy);
+    if (record->epoch_align_loss != 0) cli_put_real(object, "align_loss", record->epoch_align_loss);
+    if (record->conflict.n_rows > 0) cli_put(object, "conflict", cli_describe_conflict(&record->conflict));
     put_known(object, "test_accuracy", measures->test_accuracy);
     put_known(object, "test_nll", measures->test_nll);
     put_known(object, "theta_target", measures->means.theta_target);

@@ -40,6 +40,8 @@ lgt_status cli_run_write(lgt_context *context, const cli_args *args, const cli_r
 
 /* report.html of what the folder holds by now. */
 lgt_status cli_run_report(lgt_context *context, const cli_run_folder *run, lgt_error *err);
+/* Rates and histogram of an epoch's conflicts, or of the verb's. */
+json_t *cli_describe_conflict(const lgt_conflict *conflict);
 
 /* What run.json says of a dataset. */
 json_t *cli_describe_dataset(const char *spec, const lgt_dataset *data);

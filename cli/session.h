@@ -33,6 +33,12 @@
         .help = "settings of --loss as in SYSTEM, where SPEC does not give them: insightface, opensphere, pml, "       \
                 "paddle, mx-lsoftmax, caffe or wespeaker; 'logitude losses --like SYSTEM' tells the differences"       \
     }
+#define CLI_OPTION_ALIGN(place, text)                                                                                  \
+    {                                                                                                                  \
+        .name = "align", .kind = CLI_TEXT, .metavar = "SPEC", .marks = CLI_JOINED, .group = place,                     \
+        .help = "alignment with neighbours of the same label: pga, k or z[:key=value,...], several joined by + or "    \
+                "given one by one; 'logitude conflict --terms' tells their parameters " text                           \
+    }
 #define CLI_OPTION_LABEL_SMOOTHING(place)                                                                              \
     {                                                                                                                  \
         .name = "label-smoothing", .kind = CLI_REAL, .metavar = "E", .marks = CLI_BELOW, .default_text = "0",          \

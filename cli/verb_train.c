@@ -128,6 +128,7 @@ static const cli_option options[] = {
      .unit = "steps",
      .group = "Training",
      .help = "steps of a linear rise of the learning rate"},
+    CLI_OPTION_ALIGN("Training", "(default: none)"),
     CLI_OPTION_LABEL_SMOOTHING("Training"),
     CLI_OPTION_Z_LOSS("Training"),
     {.name = "dtype",
@@ -205,7 +206,9 @@ static lgt_status read_options(training *run, lgt_error *err) {
     o->seed = (uint64_t)cli_integer(args, "seed");
     o->label_smoothing = cli_real(args, "label-smoothing");
     o->z_loss = cli_real(args, "z-loss");
-    return cli_loss_open(args, &o->loss, err);
+    lgt_status status = cli_loss_open(args, &o->loss, err);
+    if (!status && cli_text(args, "align")) status = lgt_align_parse(cli_text(args, "align"), &o->align, err);
+    return status;
 }
 
 static lgt_status load_data(training *run, lgt_error *err) {
@@ -308,18 +311,23 @@ static lgt_status train(training *run, lgt_error *err) {
 
 /* What --json prints and run.json keeps. `failure` NULL: the model was written. */
 static json_t *describe_results(const training *run, const lgt_error *failure) {
-    char spec[LGT_LOSS_SPEC_SIZE];
+    char spec[LGT_LOSS_SPEC_SIZE], align[LGT_ALIGN_SPEC_SIZE];
     const lgt_train_record *record = &run->record;
     json_t *report = cli_report("train");
     lgt_loss_format(&run->options.loss, spec, sizeof spec);
     cli_put_text(report, "status", failure ? "failed" : is_finished(run) ? "finished" : "interrupted");
     if (failure) cli_put_text(report, "failure", failure->message);
     cli_put_text(report, "loss", spec);
+    lgt_align_format(&run->options.align, align, sizeof align);
+    if (run->options.align.n_terms > 0) cli_put_text(report, "align", align);
     cli_put_real(report, "objective", run->objective);
     cli_put_real(report, "train_loss", run->train_loss);
     cli_put_real(report, "train_accuracy", record->step > 0 ? record->epoch_accuracy : NAN);
     cli_put_real(report, "test_accuracy", run->measures.test_accuracy);
     cli_put_real(report, "test_nll", run->measures.test_nll);
+    if (record->conflict.n_compared > 0)
+        cli_put_real(report, "conflict_rate",
+                     (double)record->conflict.n_conflicts / (double)record->conflict.n_compared);
     cli_put_integer(report, "epochs", record->epoch - (record->step > 0 && !record->end_of_epoch));
     cli_put_integer(report, "steps", record->step);
     cli_put_real(report, "seconds", record->seconds);

@@ -59,6 +59,14 @@ LGT_API lgt_status lgt_encoder_forward(lgt_encoder_pass *pass, lgt_view x, lgt_m
 LGT_API lgt_status lgt_encoder_backward(lgt_encoder_pass *pass, lgt_view dy, float *dparams, lgt_mut dx,
                                         lgt_error *err);
 
+/* Of a training pass, after a forward: the outputs (N, out) of hidden layer l in [0, n_layers - 1), inside the pass. */
+LGT_API lgt_view lgt_encoder_hidden(const lgt_encoder_pass *pass, int layer);
+
+/* lgt_encoder_backward where the loss also reads hidden outputs: dhidden[l] (N, out of layer l) is its gradient by
+ * those of hidden layer l, data NULL: none. dhidden NULL: none at all. */
+LGT_API lgt_status lgt_encoder_backward_through(lgt_encoder_pass *pass, lgt_view dy, const lgt_view *dhidden,
+                                                float *dparams, lgt_mut dx, lgt_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -21,6 +21,7 @@
 #ifndef LOGITUDE_LOGITUDE_H
 #define LOGITUDE_LOGITUDE_H
 
+#include "align.h"
 #include "analysis.h"
 #include "context.h"
 #include "curvature.h"

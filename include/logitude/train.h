@@ -2,6 +2,7 @@
 #ifndef LOGITUDE_TRAIN_H
 #define LOGITUDE_TRAIN_H
 
+#include "align.h"
 #include "encoder.h"
 #include "io.h"
 #include "loss.h"
@@ -18,7 +19,9 @@ typedef struct lgt_model lgt_model;
  * k centres, head.bias (C) if there is one,
  * normalization.mean and normalization.scale (1 or in_dim; x' = (x - mean) * scale), all F32, and string metadata:
  * format, loss, encoder, classes, step, sample_shape ("28,28"), label_names (a JSON list; absent when they are
- * 0 .. C-1). Errors: those of lgt_tensors_write, NONFINITE (a parameter), DATA (a label name that is not UTF-8). */
+ * 0 .. C-1), align (absent without alignment); and where alignment has a bank that is not empty align.ids (n) and
+ * align.labels (n), I64, align.scores (n), F64, align.directions (n, D), F32. Errors: those of lgt_tensors_write,
+ * NONFINITE (a parameter), DATA (a label name that is not UTF-8). */
 LGT_API lgt_status lgt_model_save(const lgt_model *model, const char *path, lgt_error *err);
 /* Errors: those of lgt_tensors_read, and DATA for a file that is no model or contradicts itself. */
 LGT_API lgt_status lgt_model_load(lgt_context *context, const char *path, lgt_model **out, lgt_error *err);
@@ -32,6 +35,10 @@ LGT_API int64_t lgt_model_n_params(const lgt_model *model); /* of encoder, weigh
 LGT_API const char *lgt_model_encoder_spec(const lgt_model *model);
 /* The loss; its state, if it has one, is where the last step left it. */
 LGT_API const lgt_loss *lgt_model_loss(const lgt_model *model);
+/* The alignment it was trained with (n_terms 0: none), and its memory bank, or NULL; ids are rows of the training data.
+ */
+LGT_API const lgt_align_terms *lgt_model_align(const lgt_model *model);
+LGT_API lgt_align_bank *lgt_model_bank(lgt_model *model);
 LGT_API char *const *lgt_model_label_names(const lgt_model *model);
 LGT_API lgt_view lgt_model_weights(const lgt_model *model); /* (C, D), or (C k, D) */
 LGT_API lgt_view lgt_model_bias(const lgt_model *model);    /* (1, C), or data NULL */
@@ -76,17 +83,20 @@ typedef struct lgt_train_options {
     int bias;                       /* the head has a bias where its loss allows one; default 1 */
     uint64_t seed;                  /* default 0 */
     double label_smoothing, z_loss; /* default 0 */
+    lgt_align_terms align;          /* added to the loss; default none */
 } lgt_train_options;
 
 LGT_API void lgt_train_options_init(lgt_train_options *options);
 
 /* What a step reports. */
 typedef struct lgt_train_record {
-    int64_t step;     /* steps done, this one included */
-    int64_t n_steps;  /* of the whole training */
-    int64_t epoch;    /* epochs done or under way, from 1 */
-    int end_of_epoch; /* this step was the epoch's last */
-    double loss;      /* this step's mean loss, l2 term excluded */
+    int64_t step;                        /* steps done, this one included */
+    int64_t n_steps;                     /* of the whole training */
+    int64_t epoch;                       /* epochs done or under way, from 1 */
+    int end_of_epoch;                    /* this step was the epoch's last */
+    double loss;                         /* this step's mean loss, l2 term and alignment excluded */
+    double align_loss, epoch_align_loss; /* of the alignment terms, weighted: this step's, mean over the epoch so far */
+    lgt_conflict conflict;               /* of direction alignment with the head, over the epoch so far */
     double epoch_loss,
         epoch_accuracy; /* means over the epoch so far (accuracy of the plain logits, before each update) */
     double lr;
@@ -114,8 +124,8 @@ LGT_API lgt_status lgt_trainer_step(lgt_trainer *trainer, lgt_train_record *reco
  * step. */
 LGT_API double lgt_trainer_gradient_norm(const lgt_trainer *trainer);
 
-/* Mean loss over the whole training set with the present parameters, and that plus the l2 term. Errors: NONFINITE,
- * MEMORY. */
+/* Mean loss over the whole training set with the present parameters, and that plus the l2 term; alignment,
+ * which depends on batches, is in neither. Errors: NONFINITE, MEMORY. */
 LGT_API lgt_status lgt_trainer_objective(lgt_trainer *trainer, double *train_loss, double *objective, lgt_error *err);
 
 /* The model as it stands: borrowed, changes with the next step, lives as long as the trainer. */

@@ -115,6 +115,11 @@ static void add_bias(block y, const float *restrict bias, int64_t n_rows, int64_
     }
 }
 
+static void add_rows(const_block from, block to, int64_t n_rows, int64_t dim) {
+    for (int64_t row = 0; row < n_rows; row++)
+        for (int64_t k = 0; k < dim; k++) to.data[row * to.ld + k] += from.data[row * from.ld + k];
+}
+
 static void mask(float *restrict delta, const float *restrict activation, int64_t count) {
     for (int64_t i = 0; i < count; i++) delta[i] = activation[i] > 0.0f ? delta[i] : 0.0f;
 }
@@ -204,6 +209,7 @@ lgt_status lgt_encoder_forward(lgt_encoder_pass *pass, lgt_view x, lgt_mut y, lg
 typedef struct backward_call {
     lgt_encoder_pass *pass;
     lgt_view dy;
+    const lgt_view *dhidden; /* by layer, or NULL */
     lgt_mut dx;
     float *dparams;
     int64_t first, count; /* the chunks of this group */
@@ -232,6 +238,8 @@ static void backward_chunk(void *argument, int64_t index, int worker) {
         column_sums(delta, n, layer->out, gradient + layer->bias);
         if (l == 0) break;
         product(CblasNoTrans, CblasNoTrans, n, layer->in, layer->out, delta, weight, below);
+        if (call->dhidden && call->dhidden[l - 1].data)
+            add_rows(rows_of(call->dhidden[l - 1], row), below, n, layer->in);
         mask(below.data, a.data, n * layer->in);
         delta = (const_block){below.data, below.ld};
     }
@@ -259,21 +267,32 @@ static void sum_range(void *argument, int64_t index, int worker) {
     if (call->first > 0) add(call->dparams + begin, slot(call, 0) + begin, n);
 }
 
-static lgt_status check_backward(const lgt_encoder_pass *p, lgt_view dy, const float *dparams, lgt_mut dx,
-                                 lgt_error *err) {
+static lgt_status check_backward(const lgt_encoder_pass *p, lgt_view dy, const lgt_view *dhidden, const float *dparams,
+                                 lgt_mut dx, lgt_error *err) {
     const lgt_encoder *e = p->encoder;
     if (!p->training) return lgt_fail(err, LGT_ERR_USAGE, "the pass was created without training");
     if (p->n_rows < 0) return lgt_fail(err, LGT_ERR_USAGE, "backward needs a forward before it");
     if (!dparams && e->n_params > 0) return lgt_fail(err, LGT_ERR_USAGE, "dparams is not given");
     lgt_status status = check_matrix("dy", dy, p->n_rows, e->out_dim, err);
     if (!status && dx.data) status = check_matrix("dx", view_of(dx), p->n_rows, e->in_dim, err);
+    for (int l = 0; dhidden && l < e->n_layers - 1 && !status; l++)
+        if (dhidden[l].data) status = check_matrix("dhidden", dhidden[l], p->n_rows, e->layers[l].out, err);
     return status;
 }
 
+lgt_view lgt_encoder_hidden(const lgt_encoder_pass *pass, int layer) {
+    return lgt_view_of(hidden(pass, layer, 0, 0), pass->n_rows, pass->encoder->layers[layer].out, LGT_F32);
+}
+
 lgt_status lgt_encoder_backward(lgt_encoder_pass *pass, lgt_view dy, float *dparams, lgt_mut dx, lgt_error *err) {
+    return lgt_encoder_backward_through(pass, dy, NULL, dparams, dx, err);
+}
+
+lgt_status lgt_encoder_backward_through(lgt_encoder_pass *pass, lgt_view dy, const lgt_view *dhidden, float *dparams,
+                                        lgt_mut dx, lgt_error *err) {
     const lgt_encoder *e = pass->encoder;
-    backward_call call = {.pass = pass, .dy = dy, .dx = dx, .dparams = dparams};
-    lgt_status status = check_backward(pass, dy, dparams, dx, err);
+    backward_call call = {.pass = pass, .dy = dy, .dhidden = dhidden, .dx = dx, .dparams = dparams};
+    lgt_status status = check_backward(pass, dy, dhidden, dparams, dx, err);
     if (status) return status;
     int64_t n_chunks = lgt_ceil_div(pass->n_rows, CHUNK);
     if (n_chunks == 0 && e->n_params > 0) memset(dparams, 0, (size_t)e->n_params * sizeof *dparams);

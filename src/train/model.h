@@ -13,7 +13,9 @@ struct lgt_model {
     int64_t n_classes, step;
     float *w, *b;       /* (C, D); (C) or NULL */
     char **label_names; /* (C) */
-    int n_dims;         /* shape of one sample */
+    lgt_align_terms align;
+    lgt_align_bank *bank; /* or NULL */
+    int n_dims;           /* shape of one sample */
     int64_t shape[LGT_MAX_DIMS];
 };
 
@@ -28,6 +30,21 @@ lgt_status lgt_model_name_labels(lgt_model *model, char *const *names, lgt_error
 
 /* Whether the names are 0 .. C-1. */
 int lgt_model_has_plain_labels(const lgt_model *model);
+
+/* An empty bank for the model's alignment, where that needs one. Errors: MEMORY. */
+lgt_status lgt_model_create_bank(lgt_model *model, lgt_error *err);
+
+/* What a bank holds, as arrays. */
+typedef struct lgt_bank_arrays {
+    int64_t count;
+    int64_t *ids, *labels;
+    double *scores;
+    float *directions;
+} lgt_bank_arrays;
+
+/* Copies the model's bank; count 0 and no arrays without one. Errors: MEMORY. */
+lgt_status lgt_bank_arrays_take(const lgt_model *model, lgt_bank_arrays *out, lgt_error *err);
+void lgt_bank_arrays_free(lgt_context *context, lgt_bank_arrays *arrays);
 
 /* Frees the parts. */
 void lgt_model_clear(lgt_model *model);

@@ -107,16 +107,25 @@ static lgt_status read_labels(loader *l, lgt_error *err) {
 
 /* --- tensors --- */
 
-static lgt_status find_tensor(loader *l, const char *name, int n_dims, const lgt_array **out, lgt_error *err) {
+static lgt_status find_typed(loader *l, const char *name, lgt_dtype dtype, int n_dims, const lgt_array **out,
+                             lgt_error *err) {
     const lgt_array *a = lgt_tensors_find(l->tensors, name);
     if (!a) return lgt_fail(err, LGT_ERR_DATA, "%s: no tensor \"%s\", which this model has", l->path, name);
-    if (a->dtype != LGT_F32 || a->n_dims != n_dims)
-        return lgt_fail(err, LGT_ERR_DATA, "%s: %s is %s with %d dimensions, expected f32 with %d", l->path, name,
-                        lgt_dtype_name(a->dtype), a->n_dims, n_dims);
+    if (a->dtype != dtype || a->n_dims != n_dims)
+        return lgt_fail(err, LGT_ERR_DATA, "%s: %s is %s with %d dimensions, expected %s with %d", l->path, name,
+                        lgt_dtype_name(a->dtype), a->n_dims, lgt_dtype_name(dtype), n_dims);
+    l->n_read++;
+    *out = a;
+    return LGT_OK;
+}
+
+static lgt_status find_tensor(loader *l, const char *name, int n_dims, const lgt_array **out, lgt_error *err) {
+    const lgt_array *a = NULL;
+    lgt_status status = find_typed(l, name, LGT_F32, n_dims, &a, err);
+    if (status) return status;
     for (int64_t k = 0; k < a->count; k++)
         if (!isfinite(((const float *)a->data)[k]))
             return lgt_fail(err, LGT_ERR_DATA, "%s: %s[%lld] is not finite", l->path, name, (long long)k);
-    l->n_read++;
     *out = a;
     return LGT_OK;
 }
@@ -208,6 +217,39 @@ static lgt_status read_encoder(loader *l, int64_t dim, lgt_error *err) {
     return status;
 }
 
+/* --- alignment --- */
+
+static lgt_status read_bank(loader *l, lgt_error *err) {
+    const lgt_array *ids = NULL, *labels = NULL, *scores = NULL, *directions = NULL;
+    lgt_align_bank *bank = l->model->bank;
+    lgt_status status = find_typed(l, "align.ids", LGT_I64, 1, &ids, err);
+    if (!status) status = find_typed(l, "align.labels", LGT_I64, 1, &labels, err);
+    if (!status) status = find_typed(l, "align.scores", LGT_F64, 1, &scores, err);
+    if (!status) status = find_tensor(l, "align.directions", 2, &directions, err);
+    if (status) return status;
+    int64_t n = ids->count;
+    if (labels->count != n || scores->count != n || directions->shape[0] != n ||
+        directions->shape[1] != lgt_align_bank_dim(bank))
+        return lgt_fail(err, LGT_ERR_DATA,
+                        "%s: align.ids has %lld elements, align.labels %lld, align.scores %lld and align.directions is "
+                        "(%lld, %lld), expected one of each a sample, and dim %lld",
+                        l->path, (long long)n, (long long)labels->count, (long long)scores->count,
+                        (long long)directions->shape[0], (long long)directions->shape[1],
+                        (long long)lgt_align_bank_dim(bank));
+    status = lgt_align_bank_import(bank, n, ids->data, labels->data, scores->data, directions->data, err);
+    return status ? lgt_fail_within(err, status, "%s: ", l->path) : LGT_OK;
+}
+
+static lgt_status read_align(loader *l, lgt_error *err) {
+    const char *spec = lgt_tensors_metadata(l->tensors, "align");
+    if (!spec) return LGT_OK;
+    if (lgt_align_parse(spec, &l->model->align, err))
+        return lgt_fail_within(err, LGT_ERR_DATA, "%s: metadata align: ", l->path);
+    lgt_status status = lgt_model_create_bank(l->model, err);
+    if (status || !l->model->bank || !lgt_tensors_find(l->tensors, "align.ids")) return status;
+    return read_bank(l, err);
+}
+
 /* --- the whole --- */
 
 static lgt_status read_parts(loader *l, lgt_error *err) {
@@ -219,6 +261,7 @@ static lgt_status read_parts(loader *l, lgt_error *err) {
     if (!status) status = read_encoder(l, dim, err);
     if (!status) status = read_normalization(l, err);
     if (!status) status = read_labels(l, err);
+    if (!status) status = read_align(l, err);
     if (!status && l->n_read != l->tensors->n_tensors)
         status = lgt_fail(err, LGT_ERR_DATA, "%s: %lld tensors, but this model has %lld", l->path,
                           (long long)l->tensors->n_tensors, (long long)l->n_read);

@@ -9,20 +9,24 @@
 #include "data/text_list.h"
 #include "train/model.h"
 
-enum { SPEC_SIZE = LGT_LOSS_SPEC_SIZE, NUMBER_SIZE = 24, SHAPE_SIZE = LGT_MAX_DIMS * NUMBER_SIZE, MAX_METADATA = 7 };
+enum { SPEC_SIZE = LGT_LOSS_SPEC_SIZE, NUMBER_SIZE = 24, SHAPE_SIZE = LGT_MAX_DIMS * NUMBER_SIZE, MAX_METADATA = 8 };
 
 /* --- tensors --- */
 
 /* Appends a tensor that borrows its elements; n_cols 0 makes it one-dimensional. */
-static void put(lgt_tensors *t, const char *name, float *data, int64_t n_rows, int64_t n_cols) {
+static void put_typed(lgt_tensors *t, const char *name, lgt_dtype dtype, void *data, int64_t n_rows, int64_t n_cols) {
     lgt_tensor *tensor = &t->tensors[t->n_tensors++];
     lgt_array *a = &tensor->array;
     snprintf(tensor->name, LGT_TENSOR_NAME_SIZE, "%s", name);
-    *a = (lgt_array){.dtype = LGT_F32, .n_dims = n_cols ? 2 : 1, .shape = {n_rows, n_cols}, .data = data};
+    *a = (lgt_array){.dtype = dtype, .n_dims = n_cols ? 2 : 1, .shape = {n_rows, n_cols}, .data = data};
     a->count = n_cols ? n_rows * n_cols : n_rows;
 }
 
-static void put_all(const lgt_model *m, lgt_tensors *t) {
+static void put(lgt_tensors *t, const char *name, float *data, int64_t n_rows, int64_t n_cols) {
+    put_typed(t, name, LGT_F32, data, n_rows, n_cols);
+}
+
+static void put_all(const lgt_model *m, const lgt_bank_arrays *bank, lgt_tensors *t) {
     char name[LGT_TENSOR_NAME_SIZE];
     for (int l = 0; l < lgt_encoder_n_layers(m->encoder); l++) {
         lgt_mut weight, bias;
@@ -36,12 +40,18 @@ static void put_all(const lgt_model *m, lgt_tensors *t) {
     if (m->b) put(t, "head.bias", m->b, m->n_classes, 0);
     put(t, "normalization.mean", m->normalization.mean, m->normalization.count, 0);
     put(t, "normalization.scale", m->normalization.scale, m->normalization.count, 0);
+    if (bank->count == 0) return;
+    put_typed(t, "align.ids", LGT_I64, bank->ids, bank->count, 0);
+    put_typed(t, "align.labels", LGT_I64, bank->labels, bank->count, 0);
+    put_typed(t, "align.scores", LGT_F64, bank->scores, bank->count, 0);
+    put(t, "align.directions", bank->directions, bank->count, lgt_model_dim(m));
 }
 
 /* The loader refuses what is not finite; better that no such file comes to be. */
 static lgt_status check_finite(const lgt_tensors *t, const char *path, lgt_error *err) {
     for (int64_t i = 0; i < t->n_tensors; i++) {
         const float *values = t->tensors[i].array.data;
+        if (t->tensors[i].array.dtype != LGT_F32) continue; /* a bank's reliabilities lie in [0, 1] */
         for (int64_t k = 0; k < t->tensors[i].array.count; k++)
             if (!isfinite(values[k]))
                 return lgt_fail(err, LGT_ERR_NONFINITE, "%s: %s[%lld] is %g, a model holds finite numbers only", path,
@@ -75,6 +85,7 @@ static lgt_status format_labels(const lgt_model *m, const char *path, char **out
 static lgt_status write(const lgt_model *m, const char *path, lgt_tensors *t, char *labels, lgt_error *err) {
     lgt_metadata metadata[MAX_METADATA];
     char format[] = LGT_MODEL_FORMAT, loss[SPEC_SIZE], classes[NUMBER_SIZE], step[NUMBER_SIZE], shape[SHAPE_SIZE];
+    char align[LGT_ALIGN_SPEC_SIZE];
     char *encoder = NULL;
     lgt_status status = lgt_alloc_text(m->context, lgt_encoder_spec(m->encoder), &encoder, err);
     if (status) return status;
@@ -90,6 +101,8 @@ static lgt_status write(const lgt_model *m, const char *path, lgt_tensors *t, ch
     put_text(t, "step", step);
     put_text(t, "sample_shape", shape);
     if (labels) put_text(t, "label_names", labels);
+    lgt_align_format(&m->align, align, sizeof align);
+    if (m->align.n_terms > 0) put_text(t, "align", align);
     status = lgt_tensors_write(m->context, path, t, err);
     lgt_release(m->context, encoder);
     return status;
@@ -98,16 +111,19 @@ static lgt_status write(const lgt_model *m, const char *path, lgt_tensors *t, ch
 lgt_status lgt_model_save(const lgt_model *model, const char *path, lgt_error *err) {
     lgt_tensors t = {0};
     char *names = NULL, *labels = NULL;
-    int64_t capacity = 2 * (int64_t)lgt_encoder_n_layers(model->encoder) + 4;
+    lgt_bank_arrays bank = {0};
+    int64_t capacity = 2 * (int64_t)lgt_encoder_n_layers(model->encoder) + 8;
     lgt_status status = LGT_NEW_ZERO(model->context, &t.tensors, capacity, err);
     if (!status) status = lgt_alloc(model->context, capacity, LGT_TENSOR_NAME_SIZE, &names, err);
     if (!status) status = format_labels(model, path, &labels, err);
+    if (!status) status = lgt_bank_arrays_take(model, &bank, err);
     if (!status) {
         for (int64_t i = 0; i < capacity; i++) t.tensors[i].name = names + i * LGT_TENSOR_NAME_SIZE;
-        put_all(model, &t);
+        put_all(model, &bank, &t);
         status = check_finite(&t, path, err);
     }
     if (!status) status = write(model, path, &t, labels, err);
+    lgt_bank_arrays_free(model->context, &bank);
     lgt_release(model->context, labels);
     lgt_release(model->context, names);
     lgt_release(model->context, t.tensors);

@@ -78,7 +78,16 @@ static int64_t gather(lgt_trainer *t, const int64_t **rows) {
     return n;
 }
 
-static lgt_status gradients(lgt_trainer *t, int64_t n, lgt_head_outputs *out, lgt_error *err) {
+/* Adds the alignment's gradients to dy and to those of the hidden layers. */
+static lgt_status align(lgt_trainer *t, const int64_t *rows, int64_t n, lgt_error *err) {
+    int64_t dim = lgt_model_dim(&t->model);
+    lgt_alignment_batch batch = {.pass = t->pass, .labels = t->labels, .ids = rows, .bank = t->model.bank};
+    batch.y = lgt_view_of(t->y, n, dim, LGT_F32);
+    batch.dy = lgt_mut_of(t->dy, n, dim, LGT_F32);
+    return lgt_alignment_run(&t->alignment, &batch, err);
+}
+
+static lgt_status gradients(lgt_trainer *t, const int64_t *rows, int64_t n, lgt_head_outputs *out, lgt_error *err) {
     lgt_model *m = &t->model;
     int64_t in = lgt_model_in_dim(m), dim = lgt_model_dim(m);
     lgt_param_group *w = &t->groups[LGT_GROUP_WEIGHT], *b = &t->groups[LGT_GROUP_BIAS];
@@ -93,9 +102,10 @@ static lgt_status gradients(lgt_trainer *t, int64_t n, lgt_head_outputs *out, lg
     lgt_status status =
         lgt_encoder_forward(t->pass, lgt_view_of(t->x, n, in, LGT_F32), lgt_mut_of(t->y, n, dim, LGT_F32), err);
     if (!status) status = lgt_plan_run(t->plan, &inputs, out, err);
+    if (!status && m->align.n_terms > 0) status = align(t, rows, n, err);
     if (!status)
-        status = lgt_encoder_backward(t->pass, lgt_view_of(t->dy, n, dim, LGT_F32),
-                                      t->groups[LGT_GROUP_ENCODER].gradient, no_dx, err);
+        status = lgt_encoder_backward_through(t->pass, lgt_view_of(t->dy, n, dim, LGT_F32), t->alignment.dhidden,
+                                              t->groups[LGT_GROUP_ENCODER].gradient, no_dx, err);
     if (status) return status;
     if (t->options.l2 > 0) lgt_add_l2(t->context, t->options.l2, w);
     for (int g = 0; g < LGT_N_GROUPS; g++)
@@ -121,6 +131,8 @@ static void record_step(lgt_trainer *t, const lgt_head_outputs *out, double lr, 
     double *state = state_of(t);
     for (int k = 0; k < lgt_loss_n_state(t->model.loss.info); k++) state[k] = out->state[k];
     t->epoch_loss += out->loss * (double)n;
+    t->epoch_align_loss += t->alignment.loss * (double)n;
+    lgt_conflict_add(&t->conflict, &t->alignment.conflict);
     t->epoch_correct += out->n_correct;
     t->epoch_rows += n;
     t->samples += n;
@@ -128,6 +140,9 @@ static void record_step(lgt_trainer *t, const lgt_head_outputs *out, double lr, 
     *record = (lgt_train_record){.step = done, .n_steps = t->n_steps, .loss = out->loss, .lr = lr};
     record->epoch = lgt_ceil_div(done, t->steps_per_epoch);
     record->end_of_epoch = done % t->steps_per_epoch == 0;
+    record->align_loss = t->alignment.loss;
+    record->epoch_align_loss = t->epoch_align_loss / (double)t->epoch_rows;
+    record->conflict = t->conflict;
     record->epoch_loss = t->epoch_loss / (double)t->epoch_rows;
     record->epoch_accuracy = (double)t->epoch_correct / (double)t->epoch_rows;
     record->schedule = scheduled(&t->model.loss, done - 1);
@@ -140,7 +155,8 @@ static void begin_epoch(lgt_trainer *t) {
     uint64_t epoch = (uint64_t)(t->model.step / t->steps_per_epoch);
     lgt_rng rng = {t->options.seed, epoch_streams + epoch};
     lgt_rng_permutation(&rng, t->dataset->n_rows, t->order);
-    t->epoch_loss = 0;
+    t->epoch_loss = t->epoch_align_loss = 0;
+    t->conflict = (lgt_conflict){0};
     t->epoch_correct = t->epoch_rows = 0;
 }
 
@@ -155,7 +171,7 @@ lgt_status lgt_trainer_step(lgt_trainer *trainer, lgt_train_record *record, lgt_
     int64_t n = gather(t, &rows);
     double lr = lgt_lr_at(&t->options, t->model.step, t->n_steps);
     lgt_error own = {0}; /* the cause becomes part of the message, wanted or not */
-    lgt_status status = gradients(t, n, &out, &own);
+    lgt_status status = gradients(t, rows, n, &out, &own);
     if (status == LGT_ERR_DATA || status == LGT_ERR_NONFINITE) status = diverged(t, rows, n, &own);
     if (status) {
         if (err) *err = own;

@@ -3,6 +3,7 @@
 #define LGT_TRAIN_TRAINER_H
 
 #include "logitude/head.h"
+#include "train/alignment.h"
 #include "train/model.h"
 #include "train/optimizer.h"
 
@@ -17,6 +18,7 @@ struct lgt_trainer {
     lgt_encoder_pass *pass;
     lgt_head *head;
     lgt_plan *plan;
+    lgt_alignment alignment;
 
     float *gradients, *momenta, *squares; /* of all groups, one after the other */
     lgt_param_group groups[LGT_N_GROUPS]; /* the bias is empty where there is none */
@@ -26,7 +28,8 @@ struct lgt_trainer {
     float *x, *y, *dy; /* (batch, in_dim), (batch, dim), (batch, dim) */
     int64_t *labels;   /* (batch) */
 
-    double epoch_loss; /* sum over the epoch's rows so far */
+    double epoch_loss, epoch_align_loss; /* sums over the epoch's rows so far */
+    lgt_conflict conflict;
     int64_t epoch_correct, epoch_rows, samples, zero_rows;
     double seconds;
 };

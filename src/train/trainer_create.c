@@ -57,6 +57,7 @@ static lgt_status create_model(lgt_trainer *t, lgt_error *err) {
     m->context = t->context;
     m->loss = o->loss;
     m->n_classes = d->n_labels;
+    m->align = o->align;
     m->n_dims = d->n_dims;
     memcpy(m->shape, d->shape, sizeof m->shape);
     if (m->n_dims == 0) m->n_dims = 1, m->shape[0] = d->dim;
@@ -65,6 +66,7 @@ static lgt_status create_model(lgt_trainer *t, lgt_error *err) {
     if (status) return status;
     t->options.encoder = lgt_encoder_spec(m->encoder); /* the caller's text may go */
     status = create_head(t, err);
+    if (!status) status = lgt_model_create_bank(m, err);
     if (!status) status = lgt_model_name_labels(m, d->label_names, err);
     if (!status)
         status = lgt_normalization_fit(t->context, o->standardize, d->x, d->n_rows, d->dim, &m->normalization, err);
@@ -96,6 +98,7 @@ static lgt_status create_work(lgt_trainer *t, lgt_error *err) {
     if (!status) status = LGT_NEW(t->context, &t->x, n_x, err);
     if (!status) status = LGT_NEW(t->context, &t->y, n_y, err);
     if (!status) status = LGT_NEW(t->context, &t->dy, n_y, err);
+    if (!status) status = lgt_alignment_create(t->context, &m->align, m->encoder, t->batch, &t->alignment, err);
     return status;
 }
 
@@ -158,6 +161,7 @@ lgt_status lgt_trainer_create(lgt_context *context, const lgt_train_options *opt
 void lgt_trainer_free(lgt_trainer *trainer) {
     if (!trainer) return;
     lgt_context *context = trainer->context;
+    lgt_alignment_free(context, &trainer->alignment);
     lgt_release(context, trainer->squares);
     lgt_release(context, trainer->momenta);
     lgt_release(context, trainer->gradients);

@@ -1,0 +1,178 @@
+/* The memory bank of alignment: directions and reliabilities of samples by id (docs/alignment.md, "The memory bank").
+ */
+#include "align/memory_bank.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/sizes.h"
+
+lgt_status lgt_align_bank_create(lgt_context *context, int64_t dim, int64_t capacity, lgt_align_bank **out,
+                                 lgt_error *err) {
+    lgt_align_bank *b = NULL;
+    int64_t elements = 0;
+    if (dim < 1 || capacity < 1 || !lgt_count_mul(dim, capacity, &elements))
+        return lgt_fail(err, LGT_ERR_USAGE, "a bank of %lld samples of dim %lld, expected at least 1 of each",
+                        (long long)capacity, (long long)dim);
+    lgt_status status = LGT_NEW_ZERO(context, &b, 1, err);
+    if (status) return status;
+    *b = (lgt_align_bank){.context = context, .dim = dim, .capacity = capacity, .oldest = -1, .newest = -1};
+    status = lgt_id_map_create(context, capacity, &b->map, err);
+    if (!status) status = LGT_NEW(context, &b->slots, capacity, err);
+    if (!status) status = LGT_NEW(context, &b->directions, elements, err);
+    if (status) {
+        lgt_align_bank_free(b);
+        return status;
+    }
+    *out = b;
+    return lgt_succeed(err);
+}
+
+void lgt_align_bank_free(lgt_align_bank *bank) {
+    if (!bank) return;
+    lgt_context *context = bank->context;
+    lgt_release(context, bank->directions);
+    lgt_release(context, bank->slots);
+    lgt_id_map_free(context, &bank->map);
+    lgt_release(context, bank);
+}
+
+int64_t lgt_align_bank_dim(const lgt_align_bank *bank) {
+    return bank->dim;
+}
+int64_t lgt_align_bank_count(const lgt_align_bank *bank) {
+    return bank->count;
+}
+
+/* --- The order of updates --- */
+
+static void unlink_slot(lgt_align_bank *b, int64_t slot) {
+    const lgt_bank_slot *s = &b->slots[slot];
+    *(s->older < 0 ? &b->oldest : &b->slots[s->older].newer) = s->newer;
+    *(s->newer < 0 ? &b->newest : &b->slots[s->newer].older) = s->older;
+}
+
+static void link_newest(lgt_align_bank *b, int64_t slot) {
+    b->slots[slot].older = b->newest;
+    b->slots[slot].newer = -1;
+    *(b->newest < 0 ? &b->oldest : &b->slots[b->newest].newer) = slot;
+    b->newest = slot;
+}
+
+/* A slot for a new id: a fresh one, or that of the sample untouched the longest. */
+static int64_t take_slot(lgt_align_bank *b, int64_t id) {
+    int64_t slot = b->count;
+    if (b->count < b->capacity) {
+        b->count++;
+    } else {
+        slot = b->oldest;
+        lgt_id_map_remove(&b->map, b->slots[slot].id);
+        unlink_slot(b, slot);
+    }
+    lgt_id_map_add(&b->map, id, slot);
+    return slot;
+}
+
+/* --- Use --- */
+
+static void begin(lgt_align_bank *b, int64_t slot, int64_t label, const double *unit) {
+    float *direction = b->directions + slot * b->dim;
+    b->slots[slot].label = label;
+    b->slots[slot].score = LGT_SCORE_START;
+    for (int64_t k = 0; k < b->dim; k++) direction[k] = (float)unit[k];
+}
+
+/* Opposite directions may cancel: the new one then stands alone. */
+static void blend(float *direction, const double *unit, int64_t dim, double momentum) {
+    double square = 0;
+    for (int64_t k = 0; k < dim; k++) {
+        double v = momentum * (double)direction[k] + (1 - momentum) * unit[k];
+        square += v * v;
+    }
+    double factor = square > 1e-12 ? 1 / sqrt(square) : 0;
+    for (int64_t k = 0; k < dim; k++)
+        direction[k] =
+            (float)(factor > 0 ? factor * (momentum * (double)direction[k] + (1 - momentum) * unit[k]) : unit[k]);
+}
+
+void lgt_align_bank_update(lgt_align_bank *bank, int64_t id, int64_t label, const double *unit, double score,
+                           double momentum, double score_momentum) {
+    lgt_align_bank *b = bank;
+    int64_t slot = lgt_id_map_find(&b->map, id);
+    if (slot >= 0) {
+        unlink_slot(b, slot);
+        if (b->slots[slot].label == label)
+            blend(b->directions + slot * b->dim, unit, b->dim, momentum);
+        else
+            begin(b, slot, label, unit);
+    } else {
+        slot = take_slot(b, id);
+        b->slots[slot].id = id;
+        begin(b, slot, label, unit);
+    }
+    link_newest(b, slot);
+    if (!isnan(score)) b->slots[slot].score = score_momentum * b->slots[slot].score + (1 - score_momentum) * score;
+}
+
+double lgt_align_bank_score(const lgt_align_bank *bank, int64_t id, int64_t label) {
+    int64_t slot = lgt_id_map_find(&bank->map, id);
+    return slot >= 0 && bank->slots[slot].label == label ? bank->slots[slot].score : LGT_SCORE_START;
+}
+
+const float *lgt_align_bank_direction(const lgt_align_bank *bank, int64_t id, int64_t label) {
+    int64_t slot = lgt_id_map_find(&bank->map, id);
+    return slot >= 0 && bank->slots[slot].label == label ? bank->directions + slot * bank->dim : NULL;
+}
+
+/* --- Saving and restoring --- */
+
+void lgt_align_bank_export(const lgt_align_bank *bank, int64_t *ids, int64_t *labels, double *scores,
+                           float *directions) {
+    int64_t i = 0;
+    for (int64_t slot = bank->oldest; slot >= 0; slot = bank->slots[slot].newer, i++) {
+        ids[i] = bank->slots[slot].id;
+        labels[i] = bank->slots[slot].label;
+        scores[i] = bank->slots[slot].score;
+        memcpy(directions + i * bank->dim, bank->directions + slot * bank->dim, (size_t)bank->dim * sizeof(float));
+    }
+}
+
+static void clear(lgt_align_bank *b) {
+    lgt_id_map_clear(&b->map);
+    b->count = 0;
+    b->oldest = b->newest = -1;
+}
+
+static lgt_status import_one(lgt_align_bank *b, int64_t i, int64_t id, int64_t label, double score,
+                             const float *direction, lgt_error *err) {
+    double square = 0;
+    for (int64_t k = 0; k < b->dim; k++) square += (double)direction[k] * direction[k];
+    if (lgt_id_map_find(&b->map, id) >= 0)
+        return lgt_fail(err, LGT_ERR_DATA, "the bank's sample %lld has id %lld, which occurs before", (long long)i,
+                        (long long)id);
+    if (!(score >= 0 && score <= 1) || !(fabs(square - 1) < 2e-3))
+        return lgt_fail(err, LGT_ERR_DATA,
+                        "the bank's sample %lld has reliability %g and a direction of squared length %g, expected 0 to "
+                        "1 and 1",
+                        (long long)i, score, square);
+    int64_t slot = take_slot(b, id);
+    b->slots[slot] = (lgt_bank_slot){.id = id, .label = label, .score = score};
+    memcpy(b->directions + slot * b->dim, direction, (size_t)b->dim * sizeof(float));
+    link_newest(b, slot);
+    return LGT_OK;
+}
+
+lgt_status lgt_align_bank_import(lgt_align_bank *bank, int64_t count, const int64_t *ids, const int64_t *labels,
+                                 const double *scores, const float *directions, lgt_error *err) {
+    lgt_status status = LGT_OK;
+    clear(bank);
+    if (count < 0 || count > bank->capacity)
+        return lgt_fail(err, LGT_ERR_DATA, "%lld samples for a bank of at most %lld", (long long)count,
+                        (long long)bank->capacity);
+    for (int64_t i = 0; i < count && !status; i++)
+        status = import_one(bank, i, ids[i], labels[i], scores[i], directions + i * bank->dim, err);
+    if (status) clear(bank);
+    return status ? status : lgt_succeed(err);
+}
