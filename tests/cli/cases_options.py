@@ -11,8 +11,8 @@ from tools import Case
 COMMON = ["threads", "max-isa", "config", "json", "quiet", "verbose", "help"]
 OPTIONS = {
     "train": ["data", "test-data", "label-column", "standardize", "loss", "like", "encoder", "dim", "no-bias", "epochs",
-              "batch", "optimizer", "lr", "momentum", "weight-decay", "l2", "schedule", "warmup", "label-smoothing",
-              "z-loss", "dtype", "seed", "out", "log-every"],
+              "batch", "optimizer", "lr", "momentum", "weight-decay", "l2", "schedule", "warmup", "align",
+              "label-smoothing", "z-loss", "dtype", "seed", "out", "log-every"],
     "eval": ["model", "data", "label-column", "protocol"],
     "predict": ["model", "data", "label-column", "top", "out"],
     "embed": ["model", "data", "label-column", "out"],
@@ -21,6 +21,8 @@ OPTIONS = {
              "direction-b", "dtype", "engine", "reduction", "label-smoothing", "z-loss", "ignore-label", "out"],
     "check": ["loss", "like", "engine", "dtype", "problems", "seed"],
     "lint": ["loss", "like", "step", "norm", "strict", "curve", "steps", "dim", "target", "classes", "probability"],
+    "conflict": ["loss", "like", "features", "weights", "labels", "bias", "dtype", "model", "data", "label-column", "align",
+                 "terms", "out"],
     "losses": ["like"],
     "info": [],
 }
@@ -39,7 +41,7 @@ ERRORS = [
     (["train", "--test", "d"], "train has no option '--test'; did you mean '--test-data'?"),
     (["train", "--zzz"], "train has no option '--zzz'; see 'logitude train --help'"),
     (["grad", "--epochs", "3"], "grad has no option '--epochs'; see 'logitude grad --help'"),
-    (["train", "--align", "x"], "train has no option '--align'; see 'logitude train --help'"),
+    (["train", "--augment", "x"], "train has no option '--augment'; see 'logitude train --help'"),
     (["check", "-x"], "check has no option '-x'; see 'logitude check --help'"),
     (["check", "--seed"], "--seed needs a value: --seed S"),
     (["train", "--data", "--loss", "softmax"], "--data needs a value: --data D"),
@@ -87,7 +89,7 @@ class Help(Case):
         self.assertEqual(text, self.succeeds("help"))
 
     def test_the_verbs_of_later_versions_are_unknown(self):
-        for verb in ("explain", "curvature", "conflict", "bench", "convert", "report", "completion"):
+        for verb in ("explain", "curvature", "bench", "convert", "report", "completion"):
             self.fails(2, ["unknown verb '%s'" % verb], verb)
 
     def test_every_verb_shows_all_its_options_and_examples(self):
