@@ -46,7 +46,7 @@ ERRORS = [
     (["train", "--test", "d"], "train has no option '--test'; did you mean '--test-data'?"),
     (["train", "--zzz"], "train has no option '--zzz'; see 'logitude train --help'"),
     (["grad", "--epochs", "3"], "grad has no option '--epochs'; see 'logitude grad --help'"),
-    (["train", "--align", "x"], "train has no option '--align'; see 'logitude train --help'"),
+    (["train", "--augment", "x"], "train has no option '--augment'; see 'logitude train --help'"),
     (["check", "-x"], "check has no option '-x'; see 'logitude check --help'"),
     (["check", "--seed"], "--seed needs a value: --seed S"),
     (["train", "--data", "--loss", "softmax"], "--data needs a value: --data D"),
