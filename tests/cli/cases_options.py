@@ -11,8 +11,8 @@ from tools import Case
 COMMON = ["threads", "max-isa", "config", "json", "quiet", "verbose", "help"]
 OPTIONS = {
     "train": ["data", "test-data", "label-column", "standardize", "loss", "like", "encoder", "dim", "no-bias", "epochs",
-              "batch", "optimizer", "lr", "momentum", "weight-decay", "l2", "schedule", "warmup", "label-smoothing",
-              "z-loss", "dtype", "seed", "out", "log-every", "no-report"],
+              "batch", "optimizer", "lr", "momentum", "weight-decay", "l2", "schedule", "warmup", "align",
+              "label-smoothing", "z-loss", "dtype", "seed", "out", "log-every", "no-report"],
     "eval": ["model", "data", "label-column", "protocol"],
     "predict": ["model", "data", "label-column", "top", "out"],
     "embed": ["model", "data", "label-column", "out"],
@@ -28,6 +28,8 @@ OPTIONS = {
     "curvature": ["wrt", "top", "bottom", "tolerance", "max-products", "seed", "label-smoothing", "z-loss",
                   "along-gradient", "direction-x", "direction-w", "direction-b", "direction-z", "loss", "like", "features",
                   "weights", "labels", "bias", "logits", "model", "data", "label-column", "limit"],
+    "conflict": ["loss", "like", "features", "weights", "labels", "bias", "dtype", "model", "data", "label-column", "align",
+                 "terms", "out"],
     "losses": ["like"],
     "info": [],
 }
