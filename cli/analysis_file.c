@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "forces.h"
 #include "output.h"
 #include "session.h"
 
@@ -266,7 +267,8 @@ static lgt_status write_file(const analysis *a, const char *path, lgt_error *err
     return status;
 }
 
-lgt_status cli_analysis_write(cli_probe *probe, lgt_model *model, const char *path, lgt_error *err) {
+lgt_status cli_analysis_write(cli_probe *probe, lgt_model *model, const lgt_conflict *conflict, const char *path,
+                              lgt_error *err) {
     analysis a = {.probe = probe, .model = model, .out = cli_report("analysis")};
     a.z = lgt_view_of(probe->z, probe->n_rows, probe->dim, LGT_F32);
     cli_put_text(a.out, "data", probe->kind);
@@ -281,6 +283,7 @@ lgt_status cli_analysis_write(cli_probe *probe, lgt_model *model, const char *pa
     }
     if (!status) status = put_verification(&a, err);
     if (!status) status = put_map(&a, err);
+    if (!status) status = cli_put_forces(probe, model, conflict, a.out, err);
     if (!status) status = write_file(&a, path, err);
     cli_ranking_free(&a.top);
     json_decref(a.out);

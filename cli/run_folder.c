@@ -112,13 +112,19 @@ lgt_status cli_metrics_epoch(cli_run_folder *run, const lgt_train_record *record
     cli_put_real(object, "loss", record->epoch_loss);
     cli_put_real(object, "accuracy", record->epoch_accuracy);
     if (record->epoch_align_loss != 0) cli_put_real(object, "align_loss", record->epoch_align_loss);
-    if (record->conflict.n_rows > 0) cli_put(object, "conflict", cli_describe_conflict(&record->conflict));
+    if (record->conflict.n_rows > 0) {
+        put_known(object, "conflict_rate", share(record->conflict.n_conflicts, record->conflict.n_compared));
+        cli_put(object, "conflict", cli_describe_conflict(&record->conflict));
+    }
     put_known(object, "test_accuracy", measures->test_accuracy);
     put_known(object, "test_nll", measures->test_nll);
     put_known(object, "theta_target", measures->means.theta_target);
     put_known(object, "theta_nearest", measures->means.theta_nearest);
     put_known(object, "x_norm", measures->means.x_norm);
     put_known(object, "w_norm", measures->means.w_norm);
+    put_known(object, "attraction", measures->forces.attraction);
+    put_known(object, "repulsion", measures->forces.repulsion);
+    put_known(object, "radial_share", measures->forces.radial_share);
     cli_put_real(object, "seconds", record->seconds);
     cli_put_integer(object, "samples", record->samples);
     return write_line(run, object, err);

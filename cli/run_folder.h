@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "forces.h"
 #include "logitude/train.h"
 #include "options.h"
 #include "probe.h"
@@ -25,6 +26,7 @@ typedef struct cli_measures {
     double gradient_norm;           /* of a step */
     double test_accuracy, test_nll; /* of an epoch */
     cli_means means;
+    cli_force_means forces;
 } cli_measures;
 
 /* Lines of metrics.jsonl. */
@@ -40,6 +42,7 @@ lgt_status cli_run_write(lgt_context *context, const cli_args *args, const cli_r
 
 /* report.html of what the folder holds by now. */
 lgt_status cli_run_report(lgt_context *context, const cli_run_folder *run, lgt_error *err);
+
 /* Rates and histogram of an epoch's conflicts, or of the verb's. */
 json_t *cli_describe_conflict(const lgt_conflict *conflict);
 

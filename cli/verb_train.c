@@ -261,10 +261,13 @@ static lgt_status test(training *run, lgt_error *err) {
 
 /* Embeddings that are not finite leave the measures out: whether that ends a training is for others to say. */
 static lgt_status look(training *run, lgt_error *err) {
-    const cli_means none = {NAN, NAN, NAN, NAN};
+    lgt_model *model = lgt_trainer_model(run->trainer);
+    run->measures.means = (cli_means){NAN, NAN, NAN, NAN};
+    run->measures.forces = (cli_force_means){NAN, NAN, NAN};
     if (!run->wants_report) return LGT_OK;
-    lgt_status status = cli_probe_measure(&run->probe, lgt_trainer_model(run->trainer), err);
-    run->measures.means = status ? none : cli_probe_means(&run->probe);
+    lgt_status status = cli_probe_measure(&run->probe, model, err);
+    if (!status) run->measures.means = cli_probe_means(&run->probe);
+    if (!status) status = cli_force_means_measure(&run->probe, model, &run->measures.forces, err);
     return status == LGT_ERR_NONFINITE ? LGT_OK : status;
 }
 
@@ -366,7 +369,8 @@ static lgt_status close_log(training *run, lgt_error *err) {
 
 static lgt_status write_report(training *run, lgt_error *err) {
     if (!run->wants_report) return LGT_OK;
-    lgt_status status = cli_analysis_write(&run->probe, lgt_trainer_model(run->trainer), run->folder.analysis, err);
+    lgt_status status = cli_analysis_write(&run->probe, lgt_trainer_model(run->trainer), &run->record.conflict,
+                                           run->folder.analysis, err);
     if (status == LGT_ERR_NONFINITE) status = LGT_OK; /* there is a model and no picture of it */
     return status ? status : cli_run_report(run->context, &run->folder, err);
 }
@@ -398,7 +402,7 @@ static void free_training(training *run) {
 
 static lgt_status run_train(const cli_args *args, lgt_error *err) {
     training run = {.args = args, .train_loss = NAN, .objective = NAN, .wants_report = !cli_flag(args, "no-report")};
-    run.measures = (cli_measures){NAN, NAN, NAN, {NAN, NAN, NAN, NAN}};
+    run.measures = (cli_measures){NAN, NAN, NAN, {NAN, NAN, NAN, NAN}, {NAN, NAN, NAN}};
     lgt_status status = prepare(&run, err);
     if (!status) status = cli_run_folder_create(run.context, &run.folder, err);
     if (!status) {
