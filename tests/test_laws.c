@@ -240,6 +240,19 @@ static void only_the_nearest_centre_of_a_class_feels_a_force(void **state) {
     lgt_context_free(context);
 }
 
+/* lse = 4096 + log(10) is no float: rounded to one it would be off by up to 2.4e-4, and with it every weight. */
+static void a_large_shift_costs_float32_no_digit_of_the_weights(void **state) {
+    enum { D = 3, C = 10 };
+    (void)state;
+    lgt_context *context = test_context(1);
+    test_head h = test_head_random("softmax", 1, D, C, 6);
+    memset(h.x, 0, D * sizeof(double));
+    for (int j = 0; j < C; j++) h.b[j] = 4096;
+    test_result r = test_head_run(context, &h, LGT_ENGINE_CPU, LGT_F32);
+    for (int j = 0; j < C; j++) assert_at_most(fabs(r.db[j] - 1.0 / C + (j == h.labels[0])), 1e-6, "db");
+    test_result_free(&r), test_head_free(&h), lgt_context_free(context);
+}
+
 /* Whether its logit comes from the crowd or is the row's own, in any tile; curricularface bends its crowd. */
 static void of_equal_plain_logits_the_lowest_class_leads(void **state) {
     enum { N = 3, D = 4, C = 200 };
@@ -346,6 +359,7 @@ int main(void) {
         cmocka_unit_test(softmax_gradients_keep_their_bounds),
         cmocka_unit_test(arcface_attracts_along_the_tangent_to_its_class),
         cmocka_unit_test(only_the_nearest_centre_of_a_class_feels_a_force),
+        cmocka_unit_test(a_large_shift_costs_float32_no_digit_of_the_weights),
         cmocka_unit_test(of_equal_plain_logits_the_lowest_class_leads),
         cmocka_unit_test(of_equal_centres_the_first_feels_every_force),
         cmocka_unit_test(a_centre_behind_the_others_changes_nothing),
