@@ -240,6 +240,32 @@ static void only_the_nearest_centre_of_a_class_feels_a_force(void **state) {
     lgt_context_free(context);
 }
 
+/* Over several tiles; float32 rounds logits of about 10 to 1e-6. */
+static void predictions_have_the_lse_and_the_leader_of_a_run(void **state) {
+    enum { N = 3, D = 4, C = 200 };
+    (void)state;
+    lgt_context *context = test_context(1);
+    test_head h = test_head_random("normalized:s=8", N, D, C, 8);
+    test_result run = test_head_run(context, &h, LGT_ENGINE_REFERENCE, LGT_F64);
+    float x[N * D], w[C * D];
+    double lse[N];
+    int64_t classes[N];
+    lgt_predictions p = {.k = 1, .classes = classes, .lse = lse};
+    lgt_head *head;
+    lgt_error err;
+    for (int i = 0; i < N * D; i++) x[i] = (float)h.x[i];
+    for (int i = 0; i < C * D; i++) w[i] = (float)h.w[i];
+    assert_ok(lgt_head_create(context, &h.loss, D, C, &head, &err), err);
+    assert_ok(lgt_head_predict(head, lgt_view_of(x, N, D, LGT_F32), lgt_view_of(w, C, D, LGT_F32), (lgt_view){0}, NULL,
+                               &p, &err),
+              err);
+    for (int i = 0; i < N; i++) {
+        assert_at_most(fabs(lse[i] - run.lse[i]), 1e-5, "lse");
+        assert_int_equal(classes[i], run.top1[i]);
+    }
+    lgt_head_free(head), test_result_free(&run), test_head_free(&h), lgt_context_free(context);
+}
+
 /* Squares of 2^-535 and 2^530 are beyond what double holds, their directions are not. */
 static void lengths_of_classes_whose_squares_no_double_holds_change_nothing(void **state) {
     static const int exponents[] = {-535, 530};
@@ -379,6 +405,7 @@ int main(void) {
         cmocka_unit_test(softmax_gradients_keep_their_bounds),
         cmocka_unit_test(arcface_attracts_along_the_tangent_to_its_class),
         cmocka_unit_test(only_the_nearest_centre_of_a_class_feels_a_force),
+        cmocka_unit_test(predictions_have_the_lse_and_the_leader_of_a_run),
         cmocka_unit_test(lengths_of_classes_whose_squares_no_double_holds_change_nothing),
         cmocka_unit_test(a_large_shift_costs_float32_no_digit_of_the_weights),
         cmocka_unit_test(of_equal_plain_logits_the_lowest_class_leads),
