@@ -157,13 +157,16 @@ static void a_vector_too_short_for_its_gradient_counts_as_zero(void **state) {
     lgt_context *context = test_context(1);
     test_head h = test_head_random("normalized:s=64", 7, D, C, 33);
     /* 8 s / FLT_MAX = 1.5e-36 */
-    for (int k = 0; k < D; k++) h.x[k] = 1e-37, h.x[D + k] = 1e-35;
+    for (int k = 0; k < D; k++) h.x[k] = h.w[k] = 1e-37, h.x[D + k] = h.w[D + k] = 1e-35;
     test_result f32 = test_head_run(context, &h, LGT_ENGINE_CPU, LGT_F32);
     test_result f64 = test_head_run(context, &h, LGT_ENGINE_CPU, LGT_F64);
     assert_int_equal(f32.out.n_zero_rows, 1);
     assert_int_equal(f64.out.n_zero_rows, 0);
     assert_true(test_result_finite(&h, &f32));
+    assert_int_equal(f32.out.n_zero_classes, 1);
+    assert_int_equal(f64.out.n_zero_classes, 0);
     assert_true(f32.dx[0] == 0 && f32.dx[D] != 0 && f64.dx[0] != 0);
+    assert_true(f32.dw[0] == 0 && f32.dw[D] != 0 && f64.dw[0] != 0);
     test_result_free(&f32), test_result_free(&f64);
     test_head_free(&h), lgt_context_free(context);
 }

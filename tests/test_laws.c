@@ -240,6 +240,65 @@ static void only_the_nearest_centre_of_a_class_feels_a_force(void **state) {
     lgt_context_free(context);
 }
 
+/* Over several tiles; float32 rounds logits of about 10 to 1e-6. */
+static void predictions_have_the_lse_and_the_leader_of_a_run(void **state) {
+    enum { N = 3, D = 4, C = 200 };
+    (void)state;
+    lgt_context *context = test_context(1);
+    test_head h = test_head_random("normalized:s=8", N, D, C, 8);
+    test_result run = test_head_run(context, &h, LGT_ENGINE_REFERENCE, LGT_F64);
+    float x[N * D], w[C * D];
+    double lse[N];
+    int64_t classes[N];
+    lgt_predictions p = {.k = 1, .classes = classes, .lse = lse};
+    lgt_head *head;
+    lgt_error err;
+    for (int i = 0; i < N * D; i++) x[i] = (float)h.x[i];
+    for (int i = 0; i < C * D; i++) w[i] = (float)h.w[i];
+    assert_ok(lgt_head_create(context, &h.loss, D, C, &head, &err), err);
+    assert_ok(lgt_head_predict(head, lgt_view_of(x, N, D, LGT_F32), lgt_view_of(w, C, D, LGT_F32), (lgt_view){0}, NULL,
+                               &p, &err),
+              err);
+    for (int i = 0; i < N; i++) {
+        assert_at_most(fabs(lse[i] - run.lse[i]), 1e-5, "lse");
+        assert_int_equal(classes[i], run.top1[i]);
+    }
+    lgt_head_free(head), test_result_free(&run), test_head_free(&h), lgt_context_free(context);
+}
+
+/* Squares of 2^-535 and 2^530 are beyond what double holds, their directions are not. */
+static void lengths_of_classes_whose_squares_no_double_holds_change_nothing(void **state) {
+    static const int exponents[] = {-535, 530};
+    enum { N = 3, D = 6, C = 70 };
+    (void)state;
+    lgt_context *context = test_context(1);
+    for (int k = 0; k < 4; k++) {
+        int exponent = exponents[k / 2], engine = k % 2 ? LGT_ENGINE_CPU : LGT_ENGINE_REFERENCE;
+        test_head h = test_head_random("arcface:s=16", N, D, C, 4);
+        test_result usual = test_head_run(context, &h, (lgt_engine)engine, LGT_F64);
+        for (int i = 0; i < C * D; i++) h.w[i] = ldexp(h.w[i], exponent);
+        test_result scaled = test_head_run(context, &h, (lgt_engine)engine, LGT_F64);
+        for (int i = 0; i < C * D; i++) scaled.dw[i] = ldexp(scaled.dw[i], exponent);
+        assert_at_most(test_result_error(&h, &scaled, &usual), rounding, "gradients");
+        assert_at_most(fabs(scaled.out.loss - usual.out.loss), rounding * usual.out.loss, "loss");
+        test_result_free(&usual), test_result_free(&scaled), test_head_free(&h);
+    }
+    lgt_context_free(context);
+}
+
+/* lse = 4096 + log(10) is no float: rounded to one it would be off by up to 2.4e-4, and with it every weight. */
+static void a_large_shift_costs_float32_no_digit_of_the_weights(void **state) {
+    enum { D = 3, C = 10 };
+    (void)state;
+    lgt_context *context = test_context(1);
+    test_head h = test_head_random("softmax", 1, D, C, 6);
+    memset(h.x, 0, D * sizeof(double));
+    for (int j = 0; j < C; j++) h.b[j] = 4096;
+    test_result r = test_head_run(context, &h, LGT_ENGINE_CPU, LGT_F32);
+    for (int j = 0; j < C; j++) assert_at_most(fabs(r.db[j] - 1.0 / C + (j == h.labels[0])), 1e-6, "db");
+    test_result_free(&r), test_head_free(&h), lgt_context_free(context);
+}
+
 /* Whether its logit comes from the crowd or is the row's own, in any tile; curricularface bends its crowd. */
 static void of_equal_plain_logits_the_lowest_class_leads(void **state) {
     enum { N = 3, D = 4, C = 200 };
@@ -346,6 +405,9 @@ int main(void) {
         cmocka_unit_test(softmax_gradients_keep_their_bounds),
         cmocka_unit_test(arcface_attracts_along_the_tangent_to_its_class),
         cmocka_unit_test(only_the_nearest_centre_of_a_class_feels_a_force),
+        cmocka_unit_test(predictions_have_the_lse_and_the_leader_of_a_run),
+        cmocka_unit_test(lengths_of_classes_whose_squares_no_double_holds_change_nothing),
+        cmocka_unit_test(a_large_shift_costs_float32_no_digit_of_the_weights),
         cmocka_unit_test(of_equal_plain_logits_the_lowest_class_leads),
         cmocka_unit_test(of_equal_centres_the_first_feels_every_force),
         cmocka_unit_test(a_centre_behind_the_others_changes_nothing),

@@ -44,7 +44,7 @@ class Workshop:
             elif os.path.isfile(source):
                 os.makedirs(self.root, exist_ok=True)
                 shutil.copy2(source, target)
-        self.originals = {}  # what the sources were when they were copied
+        self.originals, self.now = {}, {}  # sources as they were copied, and as they are
         generator = ['-G', 'Ninja'] if shutil.which('ninja') else []
         code, output = run_quietly(['cmake', '-S', self.root, '-B', self.build, *generator, '-DCMAKE_BUILD_TYPE=Mutants',
                                     '-DCMAKE_C_FLAGS=-O1 -w', '-DLOGITUDE_BUILD_CLI=OFF', '-DLOGITUDE_BUILD_TESTS=ON'])
@@ -75,43 +75,43 @@ class Workshop:
         timer.cancel()
         return failure or ('timeout' if expired else f'exit code {code}' if code else None)
 
+    def original(self, path):
+        return self.originals.setdefault(path, checklib.read(self.root, path))
+
     def write(self, path, text):
-        with open(os.path.join(self.root, path), 'w', encoding='utf-8') as file:
-            file.write(text)
+        if self.now.get(path, self.original(path)) != text:  # a file that is written is compiled again
+            with open(os.path.join(self.root, path), 'w', encoding='utf-8') as file:
+                file.write(text)
+        self.now[path] = text
 
 
 class Campaign:
     def __init__(self, root, killers, mutants, folder, jobs):
         self.root, self.killers, self.mutants, self.folder, self.jobs = root, killers, mutants, folder, jobs
-        self.lock, self.begun, self.limits, self.faults = threading.Lock(), None, {}, []
+        self.lock, self.begun, self.limits, self.faults = threading.Lock(), time.monotonic(), {}, []
         self.results = {}  # mutant number: (test, how it failed); test None: survived
-        self.barrier = threading.Barrier(jobs)
 
     def tests_of(self, mutant):
         return list(dict.fromkeys(mutant.tests + self.killers))
 
-    def measure(self, shop, tests):
-        """Builds all killers, which must pass, and tells how long they take."""
-        names = sorted({name for mutant in self.mutants for name in self.tests_of(mutant)})
-        errors = shop.make(*names)
+    def measure(self, shop, mutant, test):
+        """Before its first use: a killer must pass on the sources as they are; how long does it take?"""
+        shop.write(mutant.path, shop.original(mutant.path))
+        errors, start = shop.make(test), time.monotonic()
         if errors:
             raise Failed(errors)
-        while True:
-            try:
-                name = tests.get_nowait()
-            except queue.Empty:
-                return
-            start = time.monotonic()
-            failure = shop.run(name, 600)
-            if failure:
-                raise Failed(f'test_{name} fails on the sources as they are: {failure}')
-            self.limits[name] = 10 * (time.monotonic() - start) + 10
+        failure = shop.run(test, 600)
+        if failure:
+            raise Failed(f'test_{test} fails on the sources as they are: {failure}')
+        self.limits[test] = 10 * (time.monotonic() - start) + 10
 
     def try_mutant(self, shop, mutant):
-        original = shop.originals.setdefault(mutant.path, checklib.read(shop.root, mutant.path))
-        shop.write(mutant.path, mutant.apply(original))
+        original = shop.original(mutant.path)
         try:
             for test in self.tests_of(mutant):
+                if test not in self.limits:
+                    self.measure(shop, mutant, test)
+                shop.write(mutant.path, mutant.apply(original))
                 errors = shop.make(test)
                 if errors:
                     raise Failed(f'{mutant} does not compile:\n{errors}')
@@ -130,31 +130,22 @@ class Campaign:
             how = f'test_{result[0]}: {result[1]}' if result[0] else result[1]
             print(f'[{done}/{total}, {left / 60:.1f} min left] {mutant.number} {mutant.path}: {mutant.what}: {how}', flush=True)
 
-    def work(self, index, tests, mutants):
+    def work(self, index, mutants):
         try:
             shop = Workshop(self.root, os.path.join(self.folder, str(index)))
-            self.measure(shop, tests)
-            self.barrier.wait()
-            self.begun = self.begun or time.monotonic()
             while not self.faults:
-                try:
-                    mutant = mutants.get_nowait()
-                except queue.Empty:
-                    return
+                mutant = mutants.get_nowait()
                 self.report(mutant, self.try_mutant(shop, mutant))
         except Failed as error:
             self.faults.append(str(error))
-            self.barrier.abort()
-        except threading.BrokenBarrierError:
+        except queue.Empty:
             pass
 
     def run(self):
-        tests, mutants = queue.Queue(), queue.Queue()
-        for name in sorted({name for mutant in self.mutants for name in self.tests_of(mutant)}):
-            tests.put(name)
+        mutants = queue.Queue()
         for mutant in self.mutants:
             mutants.put(mutant)
-        threads = [threading.Thread(target=self.work, args=(i, tests, mutants)) for i in range(self.jobs)]
+        threads = [threading.Thread(target=self.work, args=(i, mutants)) for i in range(self.jobs)]
         for thread in threads:
             thread.start()
         for thread in threads:
