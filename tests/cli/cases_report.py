@@ -35,7 +35,8 @@ class Reports(Training):
         self.assertEqual(run["epochs"]["test_accuracy"]["x"], [1, 2, 3, 4, 5, 6])
         self.assertIsNone(run["failure"])
         self.assertEqual(list(run["analysis"]), ["schema", "data", "rows", "of_rows", "step", "angles", "health", "curve",
-                                                 "classification", "calibration", "confusion", "verification", "map"])
+                                                 "classification", "calibration", "confusion", "verification", "map", "explain",
+                                                 "curvature"])
 
     def test_the_policy_names_the_hashes_of_what_the_page_holds(self):
         self.report(*self.small())

@@ -56,7 +56,8 @@ class EndToEnd(Training):
         self.assertLess(epochs[-1]["loss"], epochs[0]["loss"])
         self.assertEqual(set(steps[0]), {"kind", "step", "epoch", "loss", "lr", "gradient_norm", "seconds", "samples"})
         self.assertEqual(set(epochs[0]), {"kind", "step", "epoch", "loss", "accuracy", "test_accuracy", "test_nll",
-                                          "theta_target", "theta_nearest", "x_norm", "w_norm", "seconds", "samples"})
+                                          "theta_target", "theta_nearest", "x_norm", "w_norm", "attraction", "repulsion",
+                                          "radial_share", "seconds", "samples"})
         self.assertLess(epochs[-1]["theta_target"], epochs[-1]["theta_nearest"])
 
     def check_run(self, report):
