@@ -13,7 +13,13 @@ extern "C" {
 typedef struct lgt_context lgt_context;
 
 /* Instruction sets the kernels are compiled for, each containing the one before. */
-typedef enum lgt_isa { LGT_ISA_GENERIC = 0, LGT_ISA_AVX2 = 1, LGT_ISA_AVX512 = 2, LGT_ISA_BEST = 1000 } lgt_isa;
+typedef enum lgt_isa {
+    LGT_ISA_GENERIC = 0,
+    LGT_ISA_AVX2 = 1,   /* with FMA */
+    LGT_ISA_AVX512 = 2, /* F, DQ, BW and VL */
+    LGT_ISA_AMX = 3,    /* tiles of bfloat16, where the system grants them; with AVX512_BF16 */
+    LGT_ISA_BEST = 1000
+} lgt_isa;
 
 /* The caller's own memory. allocate returns a block aligned to 64 bytes, or NULL; release takes what allocate gave.
  * Both may be called from the thread that calls the library only. */
@@ -46,7 +52,7 @@ LGT_API int lgt_context_threads(const lgt_context *context);
 /* The instruction set in use: the best the processor and the operating system offer within max_isa. */
 LGT_API lgt_isa lgt_context_isa(const lgt_context *context);
 
-/* "generic", "avx2", "avx512". */
+/* "generic", "avx2", "avx512", "amx". */
 LGT_API const char *lgt_isa_name(lgt_isa isa);
 
 #ifdef __cplusplus

@@ -37,6 +37,13 @@ typedef enum lgt_reduction {
     LGT_REDUCTION_NONE = 2 /* row i enters with the upstream gradient given for it: J = sum upstream_i a_i L_i */
 } lgt_reduction;
 
+/* How the cpu engine multiplies float32 matrices. Sums, exponentials, dx and dw are float32 or better in all of them. */
+typedef enum lgt_precision {
+    LGT_PRECISION_FULL = 0,   /* in the type of the plan */
+    LGT_PRECISION_BF16X3 = 1, /* each number as the sum of two bfloat16, three products of those: errors of about 1e-5 */
+    LGT_PRECISION_BF16 = 2    /* numbers rounded to bfloat16: errors of about 1e-2 */
+} lgt_precision;
+
 /* "Nothing is ignored": a label that no data carry. */
 #define LGT_NO_IGNORE INT64_MIN
 
@@ -51,6 +58,9 @@ typedef struct lgt_plan_options {
     int64_t ignore_label;   /* rows with this label count for nothing; default LGT_NO_IGNORE */
     int loss_only;          /* 1: the plan never computes gradients, and reserves no memory for them */
     int second_order;       /* 1: the plan serves lgt_plan_hvp, and reserves memory for it */
+    lgt_precision precision; /* other than FULL: LGT_F32 and the cpu engine; second order is always FULL */
+    int64_t workspace; /* most bytes the plan may hold: what its work leaves free keeps logits, which are else computed
+                          twice; default 0: 64 MiB, or as much as the work needs if that is more */
 } lgt_plan_options;
 
 LGT_API void lgt_plan_options_init(lgt_plan_options *options);

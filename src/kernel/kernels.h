@@ -1,40 +1,75 @@
-/* Tile kernels, single-threaded, one set per instruction set: a matrix product, the two
- * exponential passes, and what makes directions of rows.
+/* Tile kernels, single-threaded: one set for each instruction set and arithmetic.
  *
- * A tile is LGT_TILE classes wide. Matrices are padded so that widths are multiples of LGT_TILE_PAD elements; padding
- * is zero and stays so. The same call gives the same bits on the same instruction set. */
+ * The engine cuts the classes into tiles and the rows of a batch into blocks. Where a tile meets a block there is a
+ * crossing u (tile, ld): one class a row, the block's rows along it, so that sums over classes go lane by lane. Three
+ * products are all the work there is,
+ *
+ *   logits     u  = W X^T      (classes, rows)
+ *   gather_w   dw = P X        (classes, dim)
+ *   gather_x   dx += P^T W     (rows, dim)
+ *
+ * and their operands are packed once each, features for a block, classes for a tile, weights P for a crossing. What a
+ * packed operand looks like is the affair of its set: bytes, aligned to 64. The same call gives the same bits on the
+ * same set; sums over k, classes and rows run in rising order, with one rounding a term or better. */
 #ifndef LGT_KERNEL_KERNELS_H
 #define LGT_KERNEL_KERNELS_H
 
 #include <stdint.h>
 
 #include "logitude/context.h"
+#include "logitude/head.h"
 
-enum { LGT_TILE = 64, LGT_TILE_PAD = 32 };
+/* Tiles and blocks are multiples of this, and so are the widths of dx and dw. */
+enum { LGT_LANES = 32 };
 
-/* Declares struct lgt_kernels_<suffix> over elements T. */
+/* The largest crossing and the length of its vectors. ld is not a power of two, whose rows would share cache sets. */
+typedef struct lgt_extent {
+    int64_t dim, tile, block, ld;
+} lgt_extent;
+
+/* Declares struct lgt_kernels_<suffix> over elements T. Of a crossing the first n_classes rows and n_rows columns count;
+ * kernels may read and write the others, up to the next multiple of LGT_LANES, but no count depends on what is there. */
 #define LGT_KERNELS(T, suffix)                                                                                         \
     typedef struct lgt_kernels_##suffix {                                                                              \
-        /* c (m, n; ldc) = or += a (m, k) b (k, n; ldb), a element (i, l) at a[i * a_row + l * a_col]; n a multiple of \
-         * LGT_TILE_PAD. 2 m n k flops. */                                                                             \
-        void (*product)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_row, int64_t a_col, const T *b,         \
-                        int64_t ldb, T *c, int64_t ldc, int accumulate);                                               \
-        /* z_j = scale u_j + b_j over the tile: *max = max z_j, returns sum exp(z_j - max). u_j = -inf drops out; when \
-         * all do, *max = -inf and the sum is 0. */                                                                    \
-        T (*exp_sum)(const T *u, T scale, const T *b, T *max);                                                         \
-        /* u_j = multiplier exp(min(scale u_j + b_j - high - low, 0)) + shift over the tile. */                        \
-        void (*exp_weights)(T * u, T scale, const T *b, T high, T low, T multiplier, T shift);                         \
+        /* Bytes of packed operands, a multiple of 64. weights_size is 0 where P is u itself. */                       \
+        int64_t (*features_size)(const lgt_extent *e);                                                                 \
+        int64_t (*classes_size)(const lgt_extent *e);                                                                  \
+        int64_t (*weights_size)(const lgt_extent *e);                                                                  \
+        /* n vectors of dim elements, the i-th times factor[i] and rounded once to T. */                               \
+        void (*pack_features)(const lgt_extent *e, const T *const *x, const double *factor, int64_t n, void *out);     \
+        void (*pack_classes)(const lgt_extent *e, const T *const *w, const double *factor, int64_t n, void *out);      \
+        void (*pack_weights)(const lgt_extent *e, const T *u, int64_t n_classes, int64_t n_rows, void *out);           \
+        void (*logits)(const lgt_extent *e, const void *classes, int64_t n_classes, const void *features,              \
+                       int64_t n_rows, T *u);                                                                          \
+        /* dx (n_rows; ld) and dw (n_classes; ld), whose first dim columns, rounded up to LGT_LANES, are set, or       \
+         * added to with accumulate. `weights` is what pack_weights made, or u where weights_size is 0. */             \
+        void (*gather_x)(const lgt_extent *e, const void *weights, int64_t n_classes, int64_t n_rows,                  \
+                         const void *classes, T *dx, int64_t ld, int accumulate);                                      \
+        void (*gather_w)(const lgt_extent *e, const void *weights, int64_t n_classes, int64_t n_rows,                  \
+                         const void *features, T *dw, int64_t ld, int accumulate);                                     \
+        /* z_ji = scale u_ji + bias_j: max_i = max_j z_ji and sum_i = sum_j exp(z_ji - max_i). u_ji = -inf drops out;  \
+         * where all do, max_i = -inf and sum_i = 0. max and sum have room for a multiple of LGT_LANES. */             \
+        void (*exp_sum)(const lgt_extent *e, const T *u, int64_t n_classes, int64_t n_rows, T scale, const T *bias,    \
+                        T *max, T *sum);                                                                               \
+        /* u_ji = multiplier_i exp(min(z_ji - high_i - low_i, 0)) + shift_i. The four arrays are readable up to a      \
+         * multiple of LGT_LANES. */                                                                                   \
+        void (*exp_weights)(const lgt_extent *e, T *u, int64_t n_classes, int64_t n_rows, T scale, const T *bias,      \
+                            const T *high, const T *low, const T *multiplier, const T *shift);                         \
+        /* sum_j += sum_i u_ji in double. */                                                                           \
+        void (*class_sums)(const lgt_extent *e, const T *u, int64_t n_classes, int64_t n_rows, double *sum);           \
         /* sum v_k^2 in double; not finite exactly when v holds a NaN or infinity, or (f64) the squares overflow. */   \
         double (*square_sum)(const T *v, int64_t n);                                                                   \
-        /* out_k = v_k factor, rounded once to T. */                                                                   \
-        void (*scaled)(const T *v, int64_t n, double factor, T *out);                                                  \
+        /* out_k = (g_k - <g, v^> v^_k) / |v|, v^ = v / |v|, or += with accumulate: the product in double, one        \
+         * rounding at the end; `over` is 1 / |v|. out may be g. */                                                    \
+        void (*project)(const T *g, const T *v, int64_t n, double over, T *out, int accumulate);                       \
     } lgt_kernels_##suffix
 
 LGT_KERNELS(float, f32);
 LGT_KERNELS(double, f64);
 
-/* The set for an instruction set; a set that was not compiled for this processor family gives the generic one. */
-const lgt_kernels_f32 *lgt_kernels_f32_of(lgt_isa isa);
+/* The set for an instruction set and an arithmetic of products (for double LGT_PRECISION_FULL alone). What was not
+ * compiled for this processor family gives the generic one. */
+const lgt_kernels_f32 *lgt_kernels_f32_of(lgt_isa isa, lgt_precision precision);
 const lgt_kernels_f64 *lgt_kernels_f64_of(lgt_isa isa);
 
 #endif
