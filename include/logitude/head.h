@@ -37,11 +37,13 @@ typedef enum lgt_reduction {
     LGT_REDUCTION_NONE = 2 /* row i enters with the upstream gradient given for it: J = sum upstream_i a_i L_i */
 } lgt_reduction;
 
-/* How the cpu engine multiplies float32 matrices. Sums, exponentials, dx and dw are float32 or better in all of them. */
+/* How the cpu engine multiplies float32 matrices. Sums, exponentials, dx and dw are float32 or better in all of them.
+ */
 typedef enum lgt_precision {
-    LGT_PRECISION_FULL = 0,   /* in the type of the plan */
-    LGT_PRECISION_BF16X3 = 1, /* each number as the sum of two bfloat16, three products of those: errors of about 1e-5 */
-    LGT_PRECISION_BF16 = 2    /* numbers rounded to bfloat16: errors of about 1e-2 */
+    LGT_PRECISION_FULL = 0, /* in the type of the plan */
+    LGT_PRECISION_BF16X3 =
+        1,                 /* each number as the sum of two bfloat16, three products of those: errors of about 1e-5 */
+    LGT_PRECISION_BF16 = 2 /* numbers rounded to bfloat16: errors of about 1e-2 */
 } lgt_precision;
 
 /* "Nothing is ignored": a label that no data carry. */
@@ -53,11 +55,11 @@ typedef struct lgt_plan_options {
     lgt_dtype dtype;  /* of x, w, b, dx, dw, db: LGT_F32 (default) or LGT_F64 */
     int64_t max_rows; /* the most rows a run may have; default 1 */
     lgt_reduction reduction;
-    double label_smoothing; /* e in [0, 1): target (1-e) [j=y] + e/C; the margin stays on y (Eq. 10) */
-    double z_loss;          /* zeta >= 0: adds zeta lse^2 to every L_i (Eq. 11) */
-    int64_t ignore_label;   /* rows with this label count for nothing; default LGT_NO_IGNORE */
-    int loss_only;          /* 1: the plan never computes gradients, and reserves no memory for them */
-    int second_order;       /* 1: the plan serves lgt_plan_hvp, and reserves memory for it */
+    double label_smoothing;  /* e in [0, 1): target (1-e) [j=y] + e/C; the margin stays on y (Eq. 10) */
+    double z_loss;           /* zeta >= 0: adds zeta lse^2 to every L_i (Eq. 11) */
+    int64_t ignore_label;    /* rows with this label count for nothing; default LGT_NO_IGNORE */
+    int loss_only;           /* 1: the plan never computes gradients, and reserves no memory for them */
+    int second_order;        /* 1: the plan serves lgt_plan_hvp, and reserves memory for it */
     lgt_precision precision; /* other than FULL: LGT_F32 and the cpu engine; second order is always FULL */
     int64_t workspace; /* most bytes the plan may hold: what its work leaves free keeps logits, which are else computed
                           twice; default 0: 64 MiB, or as much as the work needs if that is more */

@@ -13,7 +13,7 @@
 #include "kernel/kernels.h"
 #include "math/lse.h"
 
-enum { QUERIES = 32 }; /* rows of a block */
+enum { QUERIES = 32, CANDIDATES = 64 }; /* rows of a block, and of a tile: a multiple of LGT_LANES */
 
 typedef struct labelled {
     int64_t label, row;
@@ -59,7 +59,7 @@ lgt_neighbour_options lgt_neighbour_options_of(const lgt_align *term) {
 /* --- Memory --- */
 
 static int64_t work_size(const lgt_finder *f) {
-    return f->dim * (QUERIES + LGT_TILE) + QUERIES * LGT_TILE;
+    return f->dim * (QUERIES + CANDIDATES) + QUERIES * CANDIDATES;
 }
 
 lgt_status lgt_finder_create(lgt_context *context, const lgt_neighbour_options *options, int64_t dim, int64_t max_rows,
@@ -70,7 +70,7 @@ lgt_status lgt_finder_create(lgt_context *context, const lgt_neighbour_options *
     if (status) return status;
     *f = (lgt_finder){.context = context, .options = *options, .dim = dim, .max_rows = max_rows};
     if (!lgt_count_mul(max_rows, options->k, &n_top) || !lgt_count_mul(n_top, 2, &n_edges) || dim > INT32_MAX ||
-        !lgt_count_mul(lgt_round_up(work_size(f), LGT_TILE_PAD), lgt_context_threads(context), &work))
+        !lgt_count_mul(lgt_round_up(work_size(f), LGT_LANES), lgt_context_threads(context), &work))
         status = lgt_fail(err, LGT_ERR_MEMORY, "%lld neighbours of %lld rows overflow", (long long)options->k,
                           (long long)max_rows);
     if (!status) status = LGT_NEW(context, &f->sorted, max_rows, err);
@@ -173,11 +173,11 @@ static int64_t candidate_at(const lgt_finder *f, int64_t place) {
     return f->options.from_bank ? f->candidates[place] : f->sorted[place].row;
 }
 
-/* Column j of the tile (dim, LGT_TILE) = the candidate's direction. */
+/* Column j of the tile (dim, CANDIDATES) = the candidate's direction. */
 static void pack(const lgt_finder *f, int64_t candidate, int64_t j, double *tile) {
     const double *unit = f->rows->units + candidate * f->dim;
     const float *remembered = f->options.from_bank ? f->bank->directions + candidate * f->dim : NULL;
-    for (int64_t k = 0; k < f->dim; k++) tile[k * LGT_TILE + j] = remembered ? (double)remembered[k] : unit[k];
+    for (int64_t k = 0; k < f->dim; k++) tile[k * CANDIDATES + j] = remembered ? (double)remembered[k] : unit[k];
 }
 
 static void search_block(void *argument, int64_t index, int worker) {
@@ -186,21 +186,21 @@ static void search_block(void *argument, int64_t index, int worker) {
     const group *g = &f->groups[f->blocks[index].group];
     int64_t begin = f->blocks[index].begin, n = lgt_min64(QUERIES, g->end - begin);
     int64_t first = f->options.from_bank ? g->first : g->begin, last = f->options.from_bank ? g->last : g->end;
-    double *tile = f->work + worker * lgt_round_up(work_size(f), LGT_TILE_PAD), *cosines = tile + f->dim * LGT_TILE;
-    double *queries = cosines + QUERIES * LGT_TILE;
+    double *tile = f->work + worker * lgt_round_up(work_size(f), LGT_LANES), *cosines = tile + f->dim * CANDIDATES;
+    double *queries = cosines + QUERIES * CANDIDATES;
     for (int64_t i = 0; i < n; i++)
         memcpy(queries + i * f->dim, f->rows->units + f->sorted[begin + i].row * f->dim,
                (size_t)f->dim * sizeof *queries);
-    for (int64_t at = first; at < last; at += LGT_TILE) {
-        int64_t width = lgt_min64(LGT_TILE, last - at);
-        if (width < LGT_TILE) memset(tile, 0, (size_t)(f->dim * LGT_TILE) * sizeof *tile);
+    for (int64_t at = first; at < last; at += CANDIDATES) {
+        int64_t width = lgt_min64(CANDIDATES, last - at);
+        if (width < CANDIDATES) memset(tile, 0, (size_t)(f->dim * CANDIDATES) * sizeof *tile);
         for (int64_t j = 0; j < width; j++) pack(f, candidate_at(f, at + j), j, tile);
-        kernels->product(n, lgt_round_up(width, LGT_TILE_PAD), f->dim, queries, f->dim, 1, tile, LGT_TILE, cosines,
-                         LGT_TILE, 0);
+        kernels->product(n, lgt_round_up(width, LGT_LANES), f->dim, queries, f->dim, 1, tile, CANDIDATES, cosines,
+                         CANDIDATES);
         for (int64_t i = 0; i < n; i++) {
             int64_t row = f->sorted[begin + i].row;
             for (int64_t j = 0; j < width; j++) {
-                double c = fmin(cosines[i * LGT_TILE + j], 1);
+                double c = fmin(cosines[i * CANDIDATES + j], 1);
                 int64_t candidate = candidate_at(f, at + j);
                 if (!(c > 0) || is_itself(f, row, candidate)) continue;
                 f->sums[row] += c;

@@ -48,7 +48,7 @@ lgt_status lgt_scores_create(lgt_context *context, lgt_view embeddings, const in
     }
     out->n_rows = embeddings.rows;
     out->dim = dim;
-    out->kernels = lgt_kernels_f32_of(lgt_context_isa(context));
+    out->kernels = lgt_kernels_f32_of(lgt_context_isa(context), LGT_PRECISION_FULL);
     return LGT_OK;
 }
 
@@ -60,5 +60,5 @@ void lgt_scores_free(lgt_context *context, lgt_scores *scores) {
 void lgt_scores_tile(const lgt_scores *scores, int64_t row, int64_t n_rows, int64_t column, float *out, int64_t ld) {
     int64_t dim = scores->dim, first = row % LGT_PANEL;
     scores->kernels->product(n_rows, LGT_PANEL, dim, scores->panels + (row - first) * dim + first, 1, LGT_PANEL,
-                             scores->panels + column * dim, LGT_PANEL, out, ld, 0);
+                             scores->panels + column * dim, LGT_PANEL, out, ld);
 }

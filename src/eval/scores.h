@@ -8,7 +8,7 @@
 #include "logitude/context.h"
 #include "logitude/types.h"
 
-/* Rows lie in panels of this many, dimension by dimension: a multiple of LGT_TILE_PAD and of every kernel's height. */
+/* Rows lie in panels of this many, dimension by dimension: a multiple of LGT_LANES and of every kernel's height. */
 #define LGT_PANEL 96
 
 /* Rows of unit length (a zero row stays zero). */

@@ -27,8 +27,9 @@ typedef struct lgt_extent {
     int64_t dim, tile, block, ld;
 } lgt_extent;
 
-/* Declares struct lgt_kernels_<suffix> over elements T. Of a crossing the first n_classes rows and n_rows columns count;
- * kernels may read and write the others, up to the next multiple of LGT_LANES, but no count depends on what is there. */
+/* Declares struct lgt_kernels_<suffix> over elements T. Of a crossing the first n_classes rows and n_rows columns
+ * count; kernels may read and write the others, up to the next multiple of LGT_LANES, but no count depends on what is
+ * there. */
 #define LGT_KERNELS(T, suffix)                                                                                         \
     typedef struct lgt_kernels_##suffix {                                                                              \
         /* Bytes of packed operands, a multiple of 64. weights_size is 0 where P is u itself. */                       \
@@ -47,19 +48,26 @@ typedef struct lgt_extent {
                          const void *classes, T *dx, int64_t ld, int accumulate);                                      \
         void (*gather_w)(const lgt_extent *e, const void *weights, int64_t n_classes, int64_t n_rows,                  \
                          const void *features, T *dw, int64_t ld, int accumulate);                                     \
-        /* z_ji = scale u_ji + bias_j: max_i = max_j z_ji and sum_i = sum_j exp(z_ji - max_i). u_ji = -inf drops out;  \
-         * where all do, max_i = -inf and sum_i = 0. max and sum have room for a multiple of LGT_LANES. */             \
+        /* z_ji = scale u_ji + bias_j: max_i = max_j z_ji, top_i the first such j and sum_i = sum_j exp(z_ji - max_i). \
+         * u_ji = -inf drops out; where all do, max_i = -inf and sum_i = 0. max, sum and top have room for a multiple  \
+         * of LGT_LANES. */                                                                                            \
         void (*exp_sum)(const lgt_extent *e, const T *u, int64_t n_classes, int64_t n_rows, T scale, const T *bias,    \
-                        T *max, T *sum);                                                                               \
+                        T *max, T *sum, T *top);                                                                       \
         /* u_ji = multiplier_i exp(min(z_ji - high_i - low_i, 0)) + shift_i. The four arrays are readable up to a      \
          * multiple of LGT_LANES. */                                                                                   \
         void (*exp_weights)(const lgt_extent *e, T *u, int64_t n_classes, int64_t n_rows, T scale, const T *bias,      \
                             const T *high, const T *low, const T *multiplier, const T *shift);                         \
         /* sum_j += sum_i u_ji in double. */                                                                           \
         void (*class_sums)(const lgt_extent *e, const T *u, int64_t n_classes, int64_t n_rows, double *sum);           \
+        /* c (m, n; ldc) = a (m, k) b (k, n; ldb), a element (i, l) at a[i * a_row + l * a_col], nothing packed; n a   \
+         * multiple of LGT_LANES. An element's sum runs over k in rising order, whatever m and n are. */               \
+        void (*product)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_row, int64_t a_col, const T *b,         \
+                        int64_t ldb, T *c, int64_t ldc);                                                               \
         /* sum v_k^2 in double; not finite exactly when v holds a NaN or infinity, or (f64) the squares overflow. */   \
         double (*square_sum)(const T *v, int64_t n);                                                                   \
-        /* out_k = (g_k - <g, v^> v^_k) / |v|, v^ = v / |v|, or += with accumulate: the product in double, one        \
+        /* out_k += v_k in double. */                                                                                  \
+        void (*widen)(const T *v, int64_t n, double *out);                                                             \
+        /* out_k = (g_k - <g, v^> v^_k) / |v|, v^ = v / |v|, or += with accumulate: the product in double, one         \
          * rounding at the end; `over` is 1 / |v|. out may be g. */                                                    \
         void (*project)(const T *g, const T *v, int64_t n, double over, T *out, int accumulate);                       \
     } lgt_kernels_##suffix

@@ -1,10 +1,9 @@
 /* Sums of forces become gradients: projected once, divided by the norm, the targets' shares added in double (Eq. 9). */
 
 /* g = (g - <g, unit> unit) / norm; nothing is left without a direction. */
-static void FN(project)(double *g, const T *unit, double norm, int64_t n) {
-    double along = 0, scale = norm > 0 ? 1 / norm : 0;
-    for (int64_t k = 0; k < n; k++) along += g[k] * (double)unit[k];
-    for (int64_t k = 0; k < n; k++) g[k] = (g[k] - along * (double)unit[k]) * scale;
+static void FN(project)(double *g, const double *unit, double norm, int64_t n) {
+    double along = lgt_dot(g, unit, n), scale = norm > 0 ? 1 / norm : 0;
+    for (int64_t k = 0; k < n; k++) g[k] = (g[k] - along * unit[k]) * scale;
 }
 
 /* The bends of the rows whose target is row `at` of w, in the tile: their share of dw. */
@@ -31,44 +30,71 @@ static void FN(add_targets)(FN(stream) * s, FN(worker) * w, int64_t tile, int64_
     }
 }
 
-/* Projects the sums g of class row j of layer k: of forces, or of forces in motion. */
+/* Projects the sums g of the tile's place: of forces, or of forces in motion. */
 static void FN(project_class)(FN(stream) * s, FN(worker) * w, int64_t tile, int64_t place, int64_t at, double *g) {
     const lgt_problem *p = s->problem;
     if (!p->unit_w) return;
+    lgt_ray_load(p, s->batch->w, at, &w->w);
     if (!s->batch->along) {
-        FN(project)(g, w->tile.rows + place * s->layout.ld, w->tile.norms[place], p->dim);
+        FN(project)(g, w->w.unit, w->w.norm, p->dim);
         return;
     }
-    int64_t size = p->centres * LGT_TILE;
+    int64_t size = p->centres * s->layout.extent.tile;
     lgt_turns turns = {0, 0};
     for (int64_t group = 0; group < s->n_groups; group++) {
         const lgt_turns *part = &s->class_turns[(group * s->layout.n_tiles + tile) * size + place];
         turns.along += part->along, turns.turn += part->turn;
     }
-    lgt_ray_load(p, s->batch->w, at, &w->w);
     lgt_motion_load(p, s->batch->along->w, at, &w->w, &w->w_motion);
     lgt_motion_project(&w->w, &w->w_motion, turns.along, turns.turn, p->dim, g);
 }
 
+/* A class that is no row's target, in first order: its sums, projected, are its gradient. */
+static void FN(finish_bystander)(FN(stream) * s, FN(worker) * w, int64_t place, int64_t at) {
+    const lgt_problem *p = s->problem;
+    const lgt_mut *dw = &s->batch->dw;
+    T *out = (T *)dw->data + at * dw->ld;
+    double over = w->tile.factors[place];
+    int accumulate = s->batch->accumulate || s->first > 0;
+    const T *sums = w->dw + place * s->layout.width;
+    if (p->unit_w)
+        s->tiling.kernels->project(sums, w->tile.rows[place], p->dim, over, out, accumulate);
+    else
+        for (int64_t k = 0; k < p->dim; k++) out[k] = accumulate ? out[k] + sums[k] : sums[k];
+}
+
+/* A class that rows aim at: the careful way, in double. */
+static void FN(finish_target)(FN(stream) * s, FN(worker) * w, int64_t tile, int64_t place, int64_t at) {
+    double *g = w->gradient;
+    for (int64_t l = 0; l < s->problem->dim; l++) g[l] = (double)w->dw[place * s->layout.width + l];
+    FN(project_class)(s, w, tile, place, at, g);
+    FN(add_targets)(s, w, tile, at, g);
+    lgt_row_store(s->batch->dw, at, g, s->batch->accumulate || s->first > 0);
+}
+
+/* Whether row `at` of w is the target of a row of the panel. */
+static int FN(is_target)(const FN(stream) * s, int64_t tile, int64_t at) {
+    for (int64_t i = s->tile_first[tile]; i >= 0; i = s->tile_next[i])
+        if (s->targets[i].row == at) return 1;
+    return 0;
+}
+
 /* The tile is loaded and its sums are in w->dw: writes dw's rows. */
 static void FN(finish_dw)(FN(stream) * s, FN(worker) * w, int64_t tile) {
-    const lgt_problem *p = s->problem;
-    const lgt_batch *b = s->batch;
-    double *g = w->gradient;
     for (int64_t j = 0; j < w->tile.n; j++)
-        for (int64_t k = 0; k < p->centres; k++) {
-            int64_t place = k * LGT_TILE + j, at = (w->tile.first + j) * p->centres + k;
-            for (int64_t l = 0; l < p->dim; l++) g[l] = (double)w->dw[place * s->layout.ld + l];
-            FN(project_class)(s, w, tile, place, at, g);
-            FN(add_targets)(s, w, tile, at, g);
-            lgt_row_store(b->dw, at, g, b->accumulate || s->first > 0);
+        for (int64_t k = 0; k < s->problem->centres; k++) {
+            int64_t place = k * s->layout.extent.tile + j, at = FN(row_of)(&s->tiling, &w->tile, j, k);
+            if (s->batch->along || FN(is_target)(s, tile, at))
+                FN(finish_target)(s, w, tile, place, at);
+            else
+                FN(finish_bystander)(s, w, place, at);
         }
 }
 
 /* In second order the targets' share is already in the sums. */
 static void FN(finish_db)(FN(stream) * s) {
     const lgt_batch *b = s->batch;
-    int64_t classes = s->layout.n_tiles * LGT_TILE;
+    int64_t classes = s->layout.n_tiles * s->layout.extent.tile;
     for (int64_t group = 1; group < s->n_groups; group++)
         for (int64_t j = 0; j < classes; j++) s->db[j] += s->db[group * classes + j];
     for (int64_t i = 0; i < s->n_rows && !b->along; i++)
@@ -100,12 +126,12 @@ static void FN(add_target)(FN(stream) * s, FN(worker) * w, int64_t i, double *g)
 /* Sums over the stripes, projected where x counts by its direction. */
 static void FN(finish_crowd)(FN(stream) * s, FN(worker) * w, int64_t i, double *g) {
     const lgt_problem *p = s->problem;
-    int64_t ld = s->layout.ld, panel = s->layout.panel_rows;
+    int64_t panel = s->layout.panel_rows;
     lgt_turns turns = {0, 0};
     for (int64_t k = 0; k < p->dim; k++) g[k] = 0;
     if (p->unit_w && w->x.norm == 0) return;
     for (int64_t stripe = 0; stripe < s->layout.n_stripes; stripe++) {
-        const T *part = s->dx + (stripe * panel + i) * ld;
+        const T *part = s->dx + (stripe * panel + i) * s->layout.width;
         for (int64_t k = 0; k < p->dim; k++) g[k] += (double)part[k];
         if (!s->batch->along) continue;
         turns.along += s->row_turns[stripe * panel + i].along;
@@ -115,7 +141,7 @@ static void FN(finish_crowd)(FN(stream) * s, FN(worker) * w, int64_t i, double *
     if (s->batch->along)
         lgt_motion_project(&w->x, &w->x_motion, turns.along, turns.turn, p->dim, g);
     else
-        FN(project)(g, s->x + i * ld, w->x.norm, p->dim);
+        FN(project)(g, w->x.unit, w->x.norm, p->dim);
 }
 
 static void FN(finish_dx_row)(FN(stream) * s, FN(worker) * w, int64_t i) {

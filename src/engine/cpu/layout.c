@@ -2,26 +2,50 @@
 #include "engine/cpu/layout.h"
 
 #include "base/sizes.h"
-#include "kernel/kernels.h"
 
-/* Sixteen tasks a panel feed as many threads, and more would only add partial sums; partial sums of dx stay within 16
- * MiB, and blocks of rows stay whole. */
-enum { TASKS = 16, PARTIAL_BYTES = 16 << 20, SKEW = 16 };
+/* Sixteen tasks a panel feed as many threads, and more would only add partial sums. Partial sums of dx stay within 16
+ * MiB. With few classes rows are cheap to come back to, and a panel stays within a cache. SKEW: rows of a crossing do
+ * not start in the same sets. */
+enum { TASKS = 16, PARTIAL_BYTES = 16 << 20, CACHED_BYTES = 8 << 20, LEAST = 64, SKEW = 16 };
 
-lgt_layout lgt_layout_of(int64_t dim, int64_t n_classes, int64_t max_rows, size_t element_size) {
-    lgt_layout l = {.width = lgt_round_up(dim, LGT_TILE_PAD), .n_tiles = lgt_ceil_div(n_classes, LGT_TILE)};
-    l.ld = l.width + SKEW;
-    l.n_stripes = lgt_min64(l.n_tiles, TASKS);
-    int64_t row_bytes = l.n_stripes * l.ld * (int64_t)element_size;
-    int64_t rows = PARTIAL_BYTES / row_bytes / LGT_ROWS_A_TASK * LGT_ROWS_A_TASK;
-    l.panel_rows = lgt_min64(lgt_max64(rows, LGT_BLOCK), lgt_max64(max_rows, 1));
+/* The largest crossing: what docs/kernels.md found best. A longer tile lets gather_x touch dx less often, which the
+ * fast tile products need. */
+static void choose_cut(const lgt_shape *shape, lgt_extent *e) {
+    e->tile = shape->precision == LGT_PRECISION_FULL ? 128 : 256;
+    e->block = 128;
+}
+
+lgt_layout lgt_layout_of(const lgt_shape *shape) {
+    int64_t rows = lgt_max64(shape->max_rows, 1), element = (int64_t)shape->element_size;
+    lgt_layout l = {.extent.dim = shape->dim, .width = lgt_round_up(shape->dim, LGT_LANES)};
+    lgt_extent *e = &l.extent;
+    choose_cut(shape, e);
+    e->tile = lgt_min64(e->tile, lgt_round_up(shape->n_classes, LGT_LANES));
+    e->block = lgt_min64(e->block, lgt_round_up(rows, LGT_LANES));
+    int64_t tiles = lgt_ceil_div(shape->n_classes, e->tile);
+    while (e->block >= 2 * LEAST && tiles < 4 * TASKS && tiles * lgt_ceil_div(rows, e->block) < 4 * TASKS)
+        e->block /= 2;
+    while (e->tile >= 2 * LEAST && tiles < TASKS && tiles * lgt_ceil_div(rows, e->block) < TASKS) {
+        e->tile = lgt_round_up(e->tile / 2, LGT_LANES);
+        tiles = lgt_ceil_div(shape->n_classes, e->tile);
+    }
+    e->ld = e->block + SKEW;
+    l.n_tiles = tiles;
+    l.n_stripes = lgt_min64(tiles, TASKS);
+    int64_t most = PARTIAL_BYTES / (l.n_stripes * l.width * element);
+    if (tiles < TASKS) most = lgt_min64(most, CACHED_BYTES / (l.width * element));
+    l.n_blocks = lgt_max64(1, lgt_min64(most / e->block, lgt_ceil_div(rows, e->block)));
+    l.panel_rows = l.n_blocks * e->block;
     return l;
 }
 
-int64_t lgt_layout_groups(const lgt_layout *layout, int64_t n_rows) {
+int64_t lgt_layout_groups(const lgt_layout *layout, int64_t n_blocks) {
     if (layout->n_stripes >= TASKS / 2) return 1;
-    int64_t most = lgt_max64(1, lgt_ceil_div(n_rows, LGT_ROWS_A_TASK));
-    return lgt_min64(TASKS / layout->n_stripes, most);
+    return lgt_min64(TASKS / layout->n_stripes, lgt_max64(1, n_blocks));
+}
+
+int64_t lgt_layout_crossing(const lgt_layout *layout) {
+    return layout->extent.tile * layout->extent.ld;
 }
 
 void lgt_layout_part(int64_t count, int64_t parts, int64_t index, int64_t *begin, int64_t *end) {

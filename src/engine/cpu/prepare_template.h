@@ -6,7 +6,7 @@ static int FN(prepare_motion)(FN(stream) * s, FN(worker) * w, int64_t i) {
     const lgt_problem *p = s->problem;
     const lgt_batch *b = s->batch;
     int64_t at = s->first + i, n = p->dim;
-    T *out = s->x_motion + i * s->layout.ld;
+    T *out = s->x_motion + i * n;
     if (!lgt_motion_load(p, b->along->x, at, &w->x, &w->x_motion)) return 0;
     const double *x = p->unit_x ? w->x.unit : w->x.value, *x_moves = p->unit_x ? w->x_motion.unit : w->x_motion.value;
     for (int64_t k = 0; k < n; k++) out[k] = (T)x_moves[k];
@@ -27,10 +27,9 @@ static void FN(prepare_row)(FN(stream) * s, FN(worker) * w, int64_t i, int64_t t
     const lgt_problem *p = s->problem;
     const lgt_batch *b = s->batch;
     int64_t at = s->first + i, y = b->target[at];
-    T *out = s->x + i * s->layout.ld;
     int finite = lgt_ray_load(p, b->x, at, &w->x);
-    const double *from = p->unit_x ? w->x.unit : w->x.value;
-    for (int64_t k = 0; k < p->dim; k++) out[k] = (T)from[k];
+    s->x_rows[i] = (const T *)b->x.data + at * b->x.ld;
+    s->x_factors[i] = !p->unit_x ? 1 : w->x.norm > 0 ? 1 / w->x.norm : 0;
     s->x_norms[i] = w->x.norm;
     s->zero_rows[task] += p->least_norm > 0 && w->x.norm == 0;
     s->targets[i] = (lgt_target){.row = -1, .crowd = {INFINITY, 1, 0}};
@@ -51,14 +50,29 @@ static void FN(prepare_task)(void *argument, int64_t task, int worker) {
     for (int64_t i = task * LGT_ROWS_A_TASK; i < end; i++) FN(prepare_row)(s, &s->workers[worker], i, task);
 }
 
+/* Packs a block of rows, and in second order how they move. */
+static void FN(pack_task)(void *argument, int64_t block, int worker) {
+    FN(stream) *s = argument;
+    const FN(tiling) *g = &s->tiling;
+    int64_t size = g->extent.block, first = block * size, n = lgt_min64(size, s->n_rows - first);
+    (void)worker;
+    g->kernels->pack_features(&g->extent, s->x_rows + first, s->x_factors + first, n,
+                              s->features + block * g->features_size);
+    if (!s->batch->along) return;
+    for (int64_t i = first; i < first + n; i++) s->x_rows[i] = s->x_motion + i * s->problem->dim, s->x_factors[i] = 1;
+    g->kernels->pack_features(&g->extent, s->x_rows + first, s->x_factors + first, n,
+                              s->moving_features + block * g->features_size);
+}
+
 /* Lists the panel's rows by the tile of their target, each list by rising row. */
 static void FN(index_targets)(FN(stream) * s) {
     for (int64_t t = 0; t < s->layout.n_tiles; t++) s->tile_first[t] = -1;
     for (int64_t i = s->n_rows - 1; i >= 0; i--) {
         int64_t y = s->batch->target[s->first + i];
         if (y < 0) continue;
-        s->tile_next[i] = s->tile_first[y / LGT_TILE];
-        s->tile_first[y / LGT_TILE] = i;
+        int64_t tile = y / s->layout.extent.tile;
+        s->tile_next[i] = s->tile_first[tile];
+        s->tile_first[tile] = i;
     }
 }
 

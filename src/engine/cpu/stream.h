@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "base/sizes.h"
+#include "engine/cpu/arena.h"
 #include "engine/cpu/layout.h"
 #include "engine/element.h"
 #include "engine/motion.h"
@@ -19,6 +20,9 @@
 /* Between these, sum v^2 in double has lost nothing to overflow or underflow. */
 #define LGT_SQUARE_LEAST 1e-280
 #define LGT_SQUARE_MOST  1e280
+
+/* What a plan may hold unless its options say otherwise. */
+#define LGT_WORKSPACE ((int64_t)64 << 20)
 
 /* What a Hessian-vector product needs of h_ij = dJ / d product beside its matrix products (Eq. 36). */
 typedef struct lgt_turns {

@@ -2,20 +2,28 @@
  *
  * For each panel of rows: prepare (directions, targets) -> forward over class tiles (crowd sums) -> combine (loss and
  * force weights of each row) -> backward over class tiles (dw finished, dx in parts) -> finish dx. Logits exist one
- * tile at a time and are computed twice. The including file defines T, DTYPE, KERNELS (the kernel set's type),
- * KERNELS_OF, LGT_PRODUCT_MOST (the largest product of norms) and FN(name). */
+ * crossing at a time; where the workspace has room for them they are kept for the way back, else computed again. The
+ * including file defines T, DTYPE, KERNELS (the kernel set's type), KERNELS_OF, LGT_PRODUCT_MOST (the largest product
+ * of norms) and FN(name). */
 
 #include "engine/cpu/tile_template.h"
 
-/* One worker's memory. */
+/* One worker's memory. Crossings are (tile, ld), lanes (block). */
 typedef struct FN(worker) {
     FN(tile) tile;
     FN(tile) moves;   /* the tile's motion: of directions or values, of biases and of norms; second order only */
-    T *u;             /* (BLOCK, TILE) products, then force weights */
-    T *other;         /* (BLOCK, TILE) scratch of several centres */
-    uint8_t *nearest; /* (BLOCK, TILE) the nearest of several centres */
-    T *dw;            /* (centres, TILE, ld) */
-    T *to_x, *to_w;   /* (BLOCK, TILE) second order: products with what moves, then weights' motions */
+    T *moving;        /* (centres, tile, dim) rows of moves */
+    T *u;             /* crossing: products, then force weights */
+    T *slope;         /* crossing: du/dproduct */
+    T *other;         /* crossing: scratch of several centres and of second order */
+    T *to_x, *to_w;   /* crossings, second order: products with what moves, then weights' motions */
+    uint8_t *nearest; /* crossing: the nearest of several centres */
+    void *weights;    /* packed, where weights are not u itself */
+    T *dw;            /* (centres, tile, width) */
+    T *row;           /* (width) */
+    T *high, *low, *multiplier, *shift; /* lanes: what exp_weights reads, or exp_sum writes */
+    lgt_crowd *parts;                   /* lanes */
+    int64_t *place;                     /* lanes: of the targets in the tile, or -1 */
     lgt_ray x, w;
     lgt_motion x_motion, w_motion;
     double *gradient, *scratch; /* (dim), (2 dim) */
@@ -27,20 +35,23 @@ typedef struct FN(stream) {
     lgt_layout layout;
     FN(tiling) tiling;
     int n_workers;
-    int bent; /* whether products become logits by more than the one scale */
+    int bent;           /* whether products become logits by more than the one scale */
+    int64_t run;        /* counts runs, from 1: a tile loaded in an earlier one is stale */
+    int64_t kept_tiles; /* of each stripe, whose products are kept from the forward pass to the backward one */
     FN(worker) * workers;
-    T *arena;             /* behind the workers' T arrays */
-    double *double_arena; /* behind their double ones */
-    uint8_t *nearest;     /* behind theirs */
+    char *arena; /* behind the workers' arrays */
+    T *kept;     /* (n_stripes, kept_tiles, n_blocks) crossings */
     /* One panel: rows [first, first + n_rows). */
-    int64_t first, n_rows, n_groups;
-    T *x;                  /* (panel, ld) directions or values */
+    int64_t first, n_rows, n_blocks, n_groups;
+    const T **x_rows;      /* (panel) where the rows of x lie */
+    double *x_factors;     /* (panel) what they are multiplied by: 1 / |x|, or 1 where values count */
+    char *features;        /* (n_blocks) packed */
     lgt_target *targets;   /* (panel) */
     lgt_row *rows;         /* (panel) */
     lgt_crowd *crowds;     /* (n_stripes, panel) */
-    T *dx;                 /* (n_stripes, panel, ld) */
-    T *dw;                 /* (groups, tiles, centres, TILE, ld): only where rows are grouped */
-    double *db;            /* (groups, tiles, TILE) */
+    T *dx;                 /* (n_stripes, panel, width) */
+    T *dw;                 /* (groups, tiles, centres, tile, width): only where rows are grouped */
+    double *db;            /* (groups, tiles, tile) */
     int64_t *tile_first;   /* (n_tiles) first row of the panel whose target is in the tile, or -1 */
     int64_t *tile_next;    /* (panel) the next such row */
     int64_t *bad_rows;     /* (row tasks) first bad row of each, or -1 */
@@ -50,11 +61,12 @@ typedef struct FN(stream) {
     double *x_norms;       /* (panel) */
     double *w_norms;       /* (n_stripes) the largest of each */
     /* Second order. */
-    T *x_motion;            /* (panel, ld) how x moves */
+    T *x_motion;            /* (panel, dim) how x moves */
+    char *moving_features;  /* (n_blocks) the same, packed */
     double *stretch;        /* (panel) how its norm moves, over that norm; 0 where x counts itself */
     double *z_motion;       /* (panel) how the target logit moves */
     lgt_turns *row_turns;   /* (n_stripes, panel) */
-    lgt_turns *class_turns; /* (groups, tiles, centres, TILE) */
+    lgt_turns *class_turns; /* (groups, tiles, centres, tile) */
 } FN(stream);
 
 #include "engine/cpu/prepare_template.h"
@@ -63,98 +75,110 @@ typedef struct FN(stream) {
 
 #include "engine/cpu/bend_template.h"
 
+#include "engine/cpu/crossing_template.h"
+
+#include "engine/cpu/second_order_template.h"
+
 #include "engine/cpu/pass_template.h"
 
 static void FN(release)(const lgt_problem *problem, void *state) {
     FN(stream) *s = state;
     if (!s) return;
-    void *blocks[] = {s->class_turns, s->row_turns, s->z_motion,     s->stretch,     s->x_motion,
-                      s->w_norms,     s->x_norms,   s->zero_classes, s->zero_rows,   s->bad_classes,
-                      s->bad_rows,    s->tile_next, s->tile_first,   s->db,          s->dw,
-                      s->dx,          s->crowds,    s->rows,         s->targets,     s->x,
-                      s->workers,     s->nearest,   s->arena,        s->double_arena};
+    void *blocks[] = {s->kept,     s->class_turns, s->row_turns,  s->z_motion,  s->stretch,     s->moving_features,
+                      s->x_motion, s->w_norms,     s->x_norms,    s->zero_rows, s->bad_classes, s->zero_classes,
+                      s->bad_rows, s->tile_next,   s->tile_first, s->db,        s->dw,          s->dx,
+                      s->crowds,   s->rows,        s->targets,    s->features,  s->x_factors,   (void *)s->x_rows,
+                      s->workers,  s->arena};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) lgt_release(problem->context, blocks[i]);
     lgt_release(problem->context, s);
 }
 
-/* What one worker needs of the arenas. */
-typedef struct FN(slice) {
-    int64_t elements, doubles, bytes;
-} FN(slice);
-
-enum { FN(vectors) = 15 }; /* of dim doubles */
-
-static FN(slice) FN(slice_of)(const FN(stream) * s) {
+static void FN(place_worker)(const FN(stream) * s, FN(worker) * w, lgt_arena *arena) {
     const lgt_problem *p = s->problem;
-    int64_t tile = FN(tile_size)(p, s->layout.ld, s->layout.width), block = LGT_BLOCK * LGT_TILE;
-    int64_t several = p->centres > 1, second = p->options.second_order;
-    FN(slice)
-    slice = {.elements = (1 + second) * tile + p->centres * LGT_TILE * s->layout.ld,
-             .doubles = FN(vectors) * lgt_round_up(p->dim, 8) + 2 * p->centres * LGT_TILE,
-             .bytes = several * block};
-    slice.elements += (1 + several + 2 * second) * block;
-    return slice;
-}
-
-/* Hands each worker its slice of the arenas. */
-static void FN(share_arenas)(FN(stream) * s, const FN(slice) * slice) {
-    const lgt_problem *p = s->problem;
-    int64_t d = lgt_round_up(p->dim, 8), block = LGT_BLOCK * LGT_TILE, norms = p->centres * LGT_TILE;
-    for (int i = 0; i < s->n_workers; i++) {
-        FN(worker) *w = &s->workers[i];
-        T *at = FN(place_tile)(p, s->layout.ld, s->layout.width, s->arena + i * slice->elements, &w->tile);
-        w->dw = at;
-        w->u = w->dw + p->centres * LGT_TILE * s->layout.ld;
-        at = w->u + block;
-        if (p->centres > 1) {
-            w->other = at, at += block;
-            w->nearest = s->nearest + i * slice->bytes;
-        }
-        if (p->options.second_order) {
-            w->to_x = at, at += block;
-            w->to_w = at, at += block;
-            FN(place_tile)(p, s->layout.ld, s->layout.width, at, &w->moves);
-        }
-        double *number = s->double_arena + i * slice->doubles;
-        w->tile.norms = number + FN(vectors) * d;
-        w->moves.norms = w->tile.norms + norms;
-        double **numbers[] = {&w->x.value,        &w->x.unit,         &w->w.value,        &w->w.unit,
-                              &w->x_motion.value, &w->x_motion.unit,  &w->w_motion.value, &w->w_motion.unit,
-                              &w->gradient,       &w->tile.ray.value, &w->tile.ray.unit,  &w->moves.ray.value,
-                              &w->moves.ray.unit, &w->scratch};
-        for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++) *numbers[k] = number + (int64_t)k * d;
+    const lgt_extent *e = &s->layout.extent;
+    int64_t crossing = lgt_layout_crossing(&s->layout), places = p->centres * e->tile;
+    int second = p->options.second_order, several = p->centres > 1;
+    int64_t weights = s->tiling.kernels->weights_size(e);
+    FN(place_tile)(&s->tiling, &w->tile, arena);
+    w->u = lgt_arena_take(arena, crossing, sizeof(T));
+    w->slope = lgt_arena_take(arena, crossing, sizeof(T));
+    if (several || second) w->other = lgt_arena_take(arena, crossing, sizeof(T));
+    if (several) w->nearest = lgt_arena_take(arena, crossing, 1);
+    if (weights) w->weights = lgt_arena_take(arena, weights, 1);
+    w->dw = lgt_arena_take(arena, lgt_max64(places, 1), (size_t)s->layout.width * sizeof(T));
+    w->row = lgt_arena_take(arena, s->layout.width, sizeof(T));
+    T **lanes[] = {&w->high, &w->low, &w->multiplier, &w->shift};
+    for (size_t k = 0; k < sizeof lanes / sizeof *lanes; k++) *lanes[k] = lgt_arena_take(arena, e->block, sizeof(T));
+    w->parts = lgt_arena_take(arena, e->block, sizeof *w->parts);
+    w->place = lgt_arena_take(arena, e->block, sizeof *w->place);
+    FN(place_ray)(&w->x, p->dim, arena);
+    FN(place_ray)(&w->w, p->dim, arena);
+    w->gradient = lgt_arena_take(arena, p->dim, sizeof(double));
+    w->scratch = lgt_arena_take(arena, p->dim, 2 * sizeof(double));
+    if (!second) return;
+    FN(place_tile)(&s->tiling, &w->moves, arena);
+    w->moving = lgt_arena_take(arena, places, (size_t)p->dim * sizeof(T));
+    w->to_x = lgt_arena_take(arena, crossing, sizeof(T));
+    w->to_w = lgt_arena_take(arena, crossing, sizeof(T));
+    lgt_motion *motions[] = {&w->x_motion, &w->w_motion};
+    for (size_t k = 0; k < sizeof motions / sizeof *motions; k++) {
+        motions[k]->value = lgt_arena_take(arena, p->dim, sizeof(double));
+        motions[k]->unit = lgt_arena_take(arena, p->dim, sizeof(double));
     }
 }
 
-static lgt_status FN(plan)(const lgt_problem *problem, void **state, int64_t *bytes, lgt_error *err) {
-    FN(stream) *s = NULL;
-    lgt_context *context = problem->context;
-    lgt_status status = LGT_NEW_ZERO(context, &s, 1, err);
-    if (status) return status;
-    *state = s;
-    s->problem = problem;
-    s->layout = lgt_layout_of(problem->dim, problem->n_classes, problem->options.max_rows, sizeof(T));
+static lgt_status FN(create_workers)(FN(stream) * s, int64_t *bytes, lgt_error *err) {
+    lgt_context *context = s->problem->context;
+    FN(worker) counted = {0};
+    lgt_arena arena = {0};
     s->n_workers = lgt_context_threads(context);
+    FN(place_worker)(s, &counted, &arena);
+    if (arena.used > LGT_ARENA_MOST)
+        return lgt_fail(err, LGT_ERR_MEMORY, "a plan of dim %lld overflows", (long long)s->problem->dim);
+    lgt_status status = LGT_NEW_ZERO(context, &s->workers, s->n_workers, err);
+    if (!status) status = lgt_alloc_zero(context, s->n_workers, (size_t)arena.used, &s->arena, err);
+    for (int i = 0; i < s->n_workers && !status; i++) {
+        lgt_arena slice = {s->arena + i * arena.used, 0};
+        FN(place_worker)(s, &s->workers[i], &slice);
+    }
+    *bytes += s->n_workers * (arena.used + (int64_t)sizeof *s->workers);
+    return status;
+}
+
+/* What the rest of the workspace holds of products. Kept are those of the first tiles of every stripe, so that stripes
+ * stay even; bent products change in place and several centres have several, so those are computed again. */
+static lgt_status FN(create_kept)(FN(stream) * s, int64_t *bytes, lgt_error *err) {
+    const lgt_problem *p = s->problem;
     const lgt_layout *l = &s->layout;
-    FN(slice) slice = FN(slice_of)(s);
-    int64_t panel = l->panel_rows, tasks = lgt_ceil_div(panel, LGT_ROWS_A_TASK), second = problem->options.second_order;
-    int64_t groups = lgt_layout_groups(l, panel), classes = l->n_tiles * LGT_TILE;
-    int64_t want = !problem->options.loss_only || second, rows_of_w = classes * problem->centres;
-    int64_t grouped = want && groups > 1 ? groups * rows_of_w : 0;
+    int64_t workspace = p->options.workspace > 0 ? p->options.workspace : LGT_WORKSPACE;
+    int64_t crossings = l->n_stripes * l->n_blocks, one = lgt_layout_crossing(l) * (int64_t)sizeof(T);
+    if (p->options.loss_only || p->options.second_order || p->bends_crowd || p->centres > 1) return LGT_OK;
+    int64_t room = lgt_max64(0, workspace - *bytes) / one / crossings;
+    s->kept_tiles = lgt_min64(room, lgt_ceil_div(l->n_tiles, l->n_stripes));
+    *bytes += s->kept_tiles * crossings * one;
+    return lgt_alloc(p->context, s->kept_tiles * crossings, (size_t)one, &s->kept, err);
+}
+
+static lgt_status FN(create_panel)(FN(stream) * s, int64_t *bytes, lgt_error *err) {
+    const lgt_problem *p = s->problem;
+    const lgt_layout *l = &s->layout;
+    int64_t panel = l->panel_rows, tasks = lgt_ceil_div(panel, LGT_ROWS_A_TASK), second = p->options.second_order;
+    int64_t groups = lgt_layout_groups(l, l->n_blocks), classes = l->n_tiles * l->extent.tile;
+    int64_t want = !p->options.loss_only || second, rows_of_w = classes * p->centres;
+    int64_t grouped = want && groups > 1 ? groups * rows_of_w : 0, crowds = l->n_stripes * panel;
+    size_t vector = (size_t)l->width * sizeof(T), features = (size_t)s->tiling.features_size;
     const struct {
         void *block;
         int64_t count;
         size_t size;
-    } wanted[] = {{&s->workers, s->n_workers, sizeof *s->workers},
-                  {&s->arena, s->n_workers * slice.elements, sizeof(T)},
-                  {&s->double_arena, s->n_workers * slice.doubles, sizeof(double)},
-                  {&s->nearest, s->n_workers * slice.bytes, 1},
-                  {&s->x, panel * l->ld, sizeof(T)},
+    } wanted[] = {{&s->x_rows, panel, sizeof *s->x_rows},
+                  {&s->x_factors, panel, sizeof(double)},
+                  {&s->features, l->n_blocks, features},
                   {&s->targets, panel, sizeof *s->targets},
                   {&s->rows, panel, sizeof *s->rows},
-                  {&s->crowds, l->n_stripes * panel, sizeof *s->crowds},
-                  {&s->dx, want * l->n_stripes * panel * l->ld, sizeof(T)},
-                  {&s->dw, grouped * l->ld, sizeof(T)},
+                  {&s->crowds, crowds, sizeof *s->crowds},
+                  {&s->dx, want * crowds, vector},
+                  {&s->dw, grouped, vector},
                   {&s->db, want * groups * classes, sizeof(double)},
                   {&s->tile_first, l->n_tiles, sizeof(int64_t)},
                   {&s->tile_next, panel, sizeof(int64_t)},
@@ -164,19 +188,36 @@ static lgt_status FN(plan)(const lgt_problem *problem, void **state, int64_t *by
                   {&s->zero_classes, l->n_stripes, sizeof(int64_t)},
                   {&s->x_norms, panel, sizeof(double)},
                   {&s->w_norms, l->n_stripes, sizeof(double)},
-                  {&s->x_motion, second * panel * l->ld, sizeof(T)},
+                  {&s->x_motion, second * panel, (size_t)p->dim * sizeof(T)},
+                  {&s->moving_features, second * l->n_blocks, features},
                   {&s->stretch, second * panel, sizeof(double)},
                   {&s->z_motion, second * panel, sizeof(double)},
-                  {&s->row_turns, second * l->n_stripes * panel, sizeof *s->row_turns},
+                  {&s->row_turns, second * crowds, sizeof *s->row_turns},
                   {&s->class_turns, second * groups * rows_of_w, sizeof *s->class_turns}};
-    *bytes = (int64_t)sizeof *s;
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
-        status = lgt_alloc_zero(context, wanted[i].count, wanted[i].size, wanted[i].block, err);
+        lgt_status status = lgt_alloc_zero(p->context, wanted[i].count, wanted[i].size, wanted[i].block, err);
         if (status) return status;
         *bytes += wanted[i].count * (int64_t)wanted[i].size;
     }
-    FN(share_arenas)(s, &slice);
     return LGT_OK;
+}
+
+static lgt_status FN(plan)(const lgt_problem *problem, void **state, int64_t *bytes, lgt_error *err) {
+    FN(stream) *s = NULL;
+    const lgt_plan_options *o = &problem->options;
+    lgt_shape shape = {problem->dim, problem->n_classes, o->max_rows, sizeof(T), o->precision};
+    if (problem->dim > INT32_MAX)
+        return lgt_fail(err, LGT_ERR_MEMORY, "a plan of dim %lld overflows", (long long)problem->dim);
+    lgt_status status = LGT_NEW_ZERO(problem->context, &s, 1, err);
+    if (status) return status;
+    *state = s;
+    *bytes = (int64_t)sizeof *s;
+    s->problem = problem;
+    s->layout = lgt_layout_of(&shape);
+    s->tiling = FN(tiling_of)(problem, &s->layout.extent);
+    status = FN(create_workers)(s, bytes, err);
+    if (!status) status = FN(create_panel)(s, bytes, err);
+    return status ? status : FN(create_kept)(s, bytes, err);
 }
 
 /* The first entry that is not -1, or -1. */
@@ -206,6 +247,7 @@ static lgt_status FN(run_panel)(FN(stream) * s, lgt_error *err) {
     lgt_parallel_for(context, tasks, FN(prepare_task), s);
     if ((bad = FN(first_bad)(s->bad_rows, tasks)) >= 0) return FN(not_finite)(s, bad, err);
     for (int64_t i = 0; i < tasks; i++) b->n_zero_rows += s->zero_rows[i];
+    lgt_parallel_for(context, s->n_blocks, FN(pack_task), s);
     FN(index_targets)(s);
     lgt_parallel_for(context, cells, FN(forward_task), s);
     if ((bad = FN(first_bad)(s->bad_classes, s->layout.n_stripes)) >= 0) return FN(class_not_finite)(s, bad, err);
@@ -224,21 +266,19 @@ static lgt_status FN(run_panel)(FN(stream) * s, lgt_error *err) {
 static lgt_status FN(run)(const lgt_problem *problem, void *state, lgt_batch *batch, lgt_error *err) {
     FN(stream) *s = state;
     lgt_status status = LGT_OK;
-    s->problem = problem;
+    s->problem = s->tiling.problem = problem;
     s->batch = batch;
-    s->bent = problem->bends_crowd || batch->scales;
-    s->tiling = (FN(tiling)){.problem = problem,
-                             .kernels = KERNELS_OF(lgt_context_isa(problem->context)),
-                             .w = batch->w,
-                             .b = batch->b,
-                             .scales = batch->scales,
-                             .ld = s->layout.ld,
-                             .width = s->layout.width};
+    s->bent = problem->bends_crowd || batch->scales || batch->along;
+    s->run++;
+    s->tiling.w = batch->w;
+    s->tiling.b = batch->b;
+    s->tiling.scales = batch->scales;
     batch->n_zero_rows = batch->n_zero_classes = 0;
     /* An empty batch still checks w and clears dw. */
     for (s->first = 0; !status && (s->first < batch->n_rows || s->first == 0); s->first += s->layout.panel_rows) {
         s->n_rows = lgt_min64(s->layout.panel_rows, batch->n_rows - s->first);
-        s->n_groups = lgt_layout_groups(&s->layout, s->n_rows);
+        s->n_blocks = lgt_ceil_div(s->n_rows, s->layout.extent.block);
+        s->n_groups = lgt_layout_groups(&s->layout, s->n_blocks);
         status = FN(run_panel)(s, err);
         for (int64_t i = 0; s->first == 0 && i < s->layout.n_stripes; i++) batch->n_zero_classes += s->zero_classes[i];
     }

@@ -1,0 +1,110 @@
+/* Second order: how a crossing moves along a direction (Eq. 35, 36). Products with what moves are made beside the
+ * products themselves; the rest is elementwise, in double. */
+
+/* The motion of the loaded tile into w->moves: bias and norms are their motions. Returns the first row of w whose
+ * direction is not finite, or -1. */
+static int64_t FN(load_motion)(const FN(stream) * s, FN(worker) * w) {
+    const lgt_problem *p = s->problem;
+    const lgt_direction *along = s->batch->along;
+    FN(tile) *moves = &w->moves;
+    int64_t size = s->layout.extent.tile, bad = -1;
+    moves->first = w->tile.first, moves->n = w->tile.n;
+    for (int64_t j = 0; j < moves->n; j++) {
+        moves->bias[j] = along->b.data ? ((const T *)along->b.data)[moves->first + j] : 0;
+        for (int64_t k = 0; k < p->centres; k++) {
+            int64_t place = k * size + j, at = FN(row_of)(&s->tiling, moves, j, k);
+            T *out = w->moving + place * p->dim;
+            lgt_ray_load(p, s->batch->w, at, &moves->ray);
+            if (!lgt_motion_load(p, along->w, at, &moves->ray, &w->w_motion) && (bad < 0 || at < bad)) bad = at;
+            const double *from = p->unit_w ? w->w_motion.unit : w->w_motion.value;
+            for (int64_t l = 0; l < p->dim; l++) out[l] = (T)from[l];
+            moves->rows[place] = out;
+            moves->factors[place] = 1;
+            moves->norms[place] = p->unit_w && moves->ray.norm > 0 ? w->w_motion.norm / moves->ray.norm : 0;
+        }
+    }
+    FN(pack_tile)(&s->tiling, moves);
+    return bad;
+}
+
+/* to_x = products of the tile with how x moves, to_w = those of how the tile moves with x. */
+static void FN(meet_moving)(const FN(stream) * s, FN(worker) * w, const FN(rows) * r) {
+    FN(multiply)
+    (&s->tiling, w->tile.packed, w->tile.n, FN(features_at)(s, s->moving_features, r->block), r->n, 0, w->to_x,
+     w->other, w->nearest);
+    FN(multiply)
+    (&s->tiling, w->moves.packed, w->tile.n, FN(features_at)(s, s->features, r->block), r->n, 0, w->to_w, w->other,
+     w->nearest);
+}
+
+/* The mean motions of the tile's logits, weighted by exp(z_j - max), whose sums are in w->parts; u holds bent logits
+ * without targets. */
+static void FN(add_speeds)(FN(stream) * s, FN(worker) * w, const FN(rows) * r) {
+    const lgt_extent *e = &s->layout.extent;
+    double scale = s->problem->scale;
+    FN(meet_moving)(s, w, r); /* before `other` is used below */
+    memcpy(w->other, w->u, (size_t)(w->tile.n * e->ld) * sizeof(T));
+    for (int64_t i = 0; i < lgt_round_up(r->n, LGT_LANES); i++) {
+        int some = i < r->n && w->parts[i].sum.sum > 0;
+        w->high[i] = some ? (T)w->parts[i].sum.max : 0;
+        w->low[i] = w->shift[i] = 0, w->multiplier[i] = (T)some;
+    }
+    s->tiling.kernels->exp_weights(e, w->other, w->tile.n, r->n, (T)scale, w->tile.bias, w->high, w->low, w->multiplier,
+                                   w->shift);
+    for (int64_t j = 0; j < w->tile.n; j++)
+        for (int64_t i = 0; i < r->n; i++) {
+            int64_t at = j * e->ld + i;
+            double motion = (double)w->to_x[at] + (double)w->to_w[at];
+            w->parts[i].speed +=
+                (double)w->other[at] * (scale * (double)w->slope[at] * motion + (double)w->moves.bias[j]);
+        }
+    for (int64_t i = 0; i < r->n; i++)
+        if (w->parts[i].sum.sum > 0) w->parts[i].speed /= w->parts[i].sum.sum;
+}
+
+/* What one element of a crossing adds to the sums of its row and class. */
+typedef struct FN(element) {
+    double h, h_motion, g_motion;
+} FN(element);
+
+static FN(element)
+    FN(move_element)(const FN(stream) * s, const FN(worker) * w, int64_t i, int64_t j, int64_t lane, T c) {
+    const lgt_row *row = &s->rows[i];
+    const T *soft = FN(soft_row)(s, i, w->tile.first);
+    int64_t at = j * s->layout.extent.ld + lane;
+    double scale = s->problem->scale, p = (double)w->u[at], slope = (double)w->slope[at];
+    double motion = (double)w->to_x[at] + (double)w->to_w[at], curvature = FN(curvature)(s, &w->tile, i, j, c);
+    double g = row->crowd_scale * p + row->crowd_shift + (soft ? row->soft * (double)soft[j] : 0);
+    double z_motion = scale * slope * motion + (double)w->moves.bias[j];
+    double g_motion = p * (row->crowd_scale * z_motion + row->speed_shift);
+    if (j == w->place[lane]) {
+        g = row->target, g_motion = row->target_speed;
+        slope = (double)w->tile.factor[j], curvature = 0;
+    }
+    return (FN(element)){scale * slope * g, scale * (slope * g_motion + curvature * motion * g), g_motion};
+}
+
+/* u becomes h = dJ/d product, the targets' included, and to_x, to_w how h moves, less what a stretch of x or of the
+ * class takes away (Eq. 36). `x` are the rows' turns, `classes` the tile's, db its sums of dJ/dz in motion. */
+static void FN(weigh_motion)(FN(stream) * s, FN(worker) * w, const FN(rows) * r, lgt_turns *x, lgt_turns *classes,
+                             double *db) {
+    const lgt_extent *e = &s->layout.extent;
+    FN(load_lanes)(s, w, r);
+    for (int64_t i = 0; i < r->n; i++) w->multiplier[i] = 1, w->shift[i] = 0;
+    memcpy(w->other, w->u, (size_t)(w->tile.n * e->ld) * sizeof(T)); /* products */
+    FN(bend)(s, &w->tile, r->first, r->n, w->u, w->slope);
+    s->tiling.kernels->exp_weights(e, w->u, w->tile.n, r->n, (T)s->problem->scale, w->tile.bias, w->high, w->low,
+                                   w->multiplier, w->shift);
+    for (int64_t j = 0; j < w->tile.n; j++)
+        for (int64_t i = 0; i < r->n; i++) {
+            int64_t at = j * e->ld + i, place = (w->nearest ? w->nearest[at] : 0) * e->tile + j;
+            FN(element) m = FN(move_element)(s, w, r->first + i, j, i, w->other[at]);
+            double c = (double)w->other[at];
+            x[i].along += m.h * c, x[i].turn += m.h * (double)w->to_x[at];
+            classes[place].along += m.h * c, classes[place].turn += m.h * (double)w->to_w[at];
+            db[j] += m.g_motion;
+            w->u[at] = (T)m.h;
+            w->to_x[at] = (T)(m.h_motion - m.h * s->stretch[r->first + i]);
+            w->to_w[at] = (T)(m.h_motion - m.h * w->moves.norms[place]);
+        }
+}
