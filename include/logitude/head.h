@@ -63,6 +63,8 @@ typedef struct lgt_plan_options {
     lgt_precision precision; /* other than FULL: LGT_F32 and the cpu engine; second order is always FULL */
     int64_t workspace; /* most bytes the plan may hold: what its work leaves free keeps logits, which are else computed
                           twice; default 0: 64 MiB, or as much as the work needs if that is more */
+    int64_t max_classes; /* most classes of a run that lists them (in->classes); default 0: no run does */
+    int sinks;           /* 1: runs may hand rows of dw to a sink; a batch is then never cut into panels */
 } lgt_plan_options;
 
 LGT_API void lgt_plan_options_init(lgt_plan_options *options);
@@ -93,13 +95,27 @@ typedef struct lgt_head_inputs {
     const double *qualities;     /* (N) what an adaptive margin reads, or NULL: |x_i| (Eq. 28) */
     const double *state;         /* what the last run left in out->state, or NULL: the loss's own parameters */
     int frozen;                  /* 1: the state is used as it is, not moved by this batch (evaluation) */
+    const int64_t *classes;      /* (n_listed) rising: the only classes there are in this run, or NULL: all. Every label
+                                    is among them; w, b and what is by class are still those of all C */
+    int64_t n_listed;            /* 1 to the plan's max_classes */
+    const double *offsets; /* (n_listed) finite: added to the logits of the listed classes, 0 for a class that is a
+                              label; log(1/rate) makes up for negatives drawn at that rate. NULL: none */
 } lgt_head_inputs;
+
+/* Takes rows of dw instead of an array (Eq. 9): `row` of w, `gradient` (D) in the plan's type, its last word. Called
+ * from several threads at once, once for every row of w or, with listed classes, of theirs. The run does not read this
+ * row of w again: `take` may change it in place, which is how an optimizer steps without dw ever existing. */
+typedef struct lgt_row_sink {
+    void (*take)(void *user, int64_t row, const void *gradient);
+    void *user;
+} lgt_row_sink;
 
 /* What a run writes. Arrays that are NULL are not wanted. */
 typedef struct lgt_head_outputs {
     lgt_mut dx;        /* (N, D) dJ/dx */
-    lgt_mut dw;        /* (C, D) dJ/dw */
-    lgt_mut db;        /* (1, C) dJ/db; only with a bias */
+    lgt_mut dw;        /* (C, D) dJ/dw; with listed classes (n_listed, D), as they are listed */
+    lgt_mut db;        /* (1, C) or (1, n_listed) dJ/db; only with a bias */
+    lgt_row_sink sink; /* in place of dw; take NULL: not wanted */
     int accumulate;    /* 1: add to dx, dw and db instead of overwriting them */
     double *loss_rows; /* (N) L_i, not weighted; 0 for an ignored row */
     double *lse;       /* (N) log sum exp of the logits, the target's bent */

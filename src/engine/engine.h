@@ -26,7 +26,11 @@ enum { LGT_TARGET_IGNORED = -1, LGT_TARGET_SOFT = -2 };
 typedef struct lgt_batch {
     lgt_view x, w, b; /* b.data may be NULL */
     int64_t n_rows, step;
+    int64_t n_classes;         /* that this run has */
+    const int64_t *classes;    /* (n_classes) which ones, rising, or NULL: all */
+    const double *offsets;     /* (n_classes) of their logits, or NULL */
     const int64_t *target;     /* (N) class of the row, or LGT_TARGET_... */
+    const int64_t *position;   /* (N) its place among the classes of the run, or LGT_TARGET_... */
     const double *coefficient; /* (N) dJ/dL_i: 0 where ignored */
     lgt_view soft;             /* (N, C) targets of the soft rows */
     const double *margins;     /* (C) in place of the loss's margin, or NULL */
@@ -34,6 +38,7 @@ typedef struct lgt_batch {
     const double *qualities;   /* (N) in place of |x|, or NULL */
     lgt_loss loss;             /* of the problem, with the state of this run */
     lgt_mut dx, dw, db;        /* data NULL: not wanted */
+    lgt_row_sink sink;         /* in place of dw */
     int accumulate;
     const lgt_direction *along;          /* not NULL: dx, dw and db are those of the Hessian-vector product */
     double *loss_rows, *lse;             /* (N) written: L_i (0 where ignored), log sum exp */

@@ -74,6 +74,24 @@ static lgt_status check_state(const lgt_problem *p, const double *state, lgt_err
     return LGT_OK;
 }
 
+/* A list of classes is rising and within range; what it excludes. */
+static lgt_status check_list(const lgt_problem *p, const lgt_head_inputs *in, lgt_error *err) {
+    int64_t n = in->n_listed;
+    if (!in->classes) {
+        if (in->offsets) return lgt_fail(err, LGT_ERR_USAGE, "offsets are given, but no classes");
+        return LGT_OK;
+    }
+    if (n < 1 || n > p->options.max_classes)
+        return lgt_fail(err, LGT_ERR_USAGE, "%lld classes are listed, the plan allows 1 to %lld", (long long)n,
+                        (long long)p->options.max_classes);
+    if (in->soft_targets.data) return lgt_fail(err, LGT_ERR_USAGE, "soft targets do not go with listed classes");
+    for (int64_t k = 0; k < n; k++)
+        if (in->classes[k] < 0 || in->classes[k] >= p->n_classes || (k > 0 && in->classes[k] <= in->classes[k - 1]))
+            return lgt_fail(err, LGT_ERR_DATA, "classes: entry %lld is %lld, expected rising classes from 0 to %lld",
+                            (long long)k, (long long)in->classes[k], (long long)p->n_classes - 1);
+    return lgt_check_numbers("offsets", in->offsets, n, -INFINITY, err);
+}
+
 static lgt_status check_inputs(const lgt_plan *plan, const lgt_head_inputs *in, lgt_error *err) {
     const lgt_problem *p = &plan->problem;
     lgt_dtype dtype = p->options.dtype;
@@ -94,8 +112,33 @@ static lgt_status check_inputs(const lgt_plan *plan, const lgt_head_inputs *in, 
         (status = lgt_check_numbers("upstream", in->upstream, n, -INFINITY, err)) ||
         (status = lgt_check_numbers("qualities", in->qualities, n, -INFINITY, err)) ||
         (status = check_role(p, "class_margins", in->class_margins, LGT_ROLE_MARGIN, err)) ||
-        (status = check_scales(p, in->class_scales, err)) || (status = check_state(p, in->state, err)))
+        (status = check_scales(p, in->class_scales, err)) || (status = check_state(p, in->state, err)) ||
+        (status = check_list(p, in, err)))
         return status;
+    return LGT_OK;
+}
+
+/* The place of class y in a rising list, or -1. */
+static int64_t place_of(const int64_t *classes, int64_t n, int64_t y) {
+    int64_t low = 0, high = n;
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        if (classes[middle] < y)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < n && classes[low] == y ? low : -1;
+}
+
+static lgt_status find_positions(lgt_plan *plan, const lgt_head_inputs *in, lgt_error *err) {
+    for (int64_t i = 0; in->classes && i < in->x.rows; i++) {
+        int64_t y = plan->target[i];
+        plan->position[i] = y < 0 ? y : place_of(in->classes, in->n_listed, y);
+        if (y >= 0 && plan->position[i] < 0)
+            return lgt_fail(err, LGT_ERR_DATA, "labels: row %lld is %lld, which is not among the %lld listed classes",
+                            (long long)i, (long long)y, (long long)in->n_listed);
+    }
     return LGT_OK;
 }
 
@@ -184,12 +227,18 @@ lgt_status lgt_batch_prepare(lgt_plan *plan, const lgt_head_inputs *in, int need
     lgt_status status;
     if (need_upstream && plan->problem.options.reduction == LGT_REDUCTION_NONE && !in->upstream)
         return lgt_fail(err, LGT_ERR_USAGE, "with the reduction none gradients need upstream, which is missing");
-    if ((status = check_inputs(plan, in, err)) || (status = weigh_rows(plan, in, weight, err))) return status;
+    if ((status = check_inputs(plan, in, err)) || (status = weigh_rows(plan, in, weight, err)) ||
+        (status = find_positions(plan, in, err)))
+        return status;
     reduce_rows(plan, in, *weight);
     *batch = (lgt_batch){.x = in->x,
                          .w = in->w,
                          .b = in->b,
                          .n_rows = in->x.rows,
+                         .n_classes = in->classes ? in->n_listed : plan->problem.n_classes,
+                         .classes = in->classes,
+                         .offsets = in->offsets,
+                         .position = in->classes ? plan->position : plan->target,
                          .step = in->step,
                          .target = plan->target,
                          .coefficient = plan->coefficient,

@@ -29,6 +29,14 @@ static lgt_status check_options(const lgt_plan_options *o, lgt_error *err) {
         return lgt_fail(err, LGT_ERR_USAGE, "label_smoothing is %g, expected 0 <= e < 1", o->label_smoothing);
     if (!(o->z_loss >= 0 && o->z_loss <= 1e6))
         return lgt_fail(err, LGT_ERR_USAGE, "z_loss is %g, expected 0 to 1e6", o->z_loss);
+    if ((int)o->precision < 0 || o->precision > LGT_PRECISION_BF16)
+        return lgt_fail(err, LGT_ERR_USAGE, "there is no precision %d", (int)o->precision);
+    if (o->precision != LGT_PRECISION_FULL && (o->dtype != LGT_F32 || o->second_order))
+        return lgt_fail(err, LGT_ERR_UNSUPPORTED, "low precision is for first-order plans in f32");
+    if (o->workspace < 0) return lgt_fail(err, LGT_ERR_USAGE, "workspace is %lld bytes", (long long)o->workspace);
+    if (o->max_classes < 0) return lgt_fail(err, LGT_ERR_USAGE, "max_classes is %lld", (long long)o->max_classes);
+    if (o->max_classes > 0 && (o->label_smoothing > 0 || o->second_order))
+        return lgt_fail(err, LGT_ERR_UNSUPPORTED, "listed classes go with neither label smoothing nor second order");
     if ((int)o->reduction < 0 || o->reduction > LGT_REDUCTION_NONE)
         return lgt_fail(err, LGT_ERR_USAGE, "there is no reduction %d", (int)o->reduction);
     return LGT_OK;
@@ -42,6 +50,7 @@ static lgt_status plan_buffers(lgt_plan *plan, lgt_error *err) {
     if ((status = LGT_NEW(context, &plan->target, n, err)) || (status = LGT_NEW(context, &plan->top1, n, err)) ||
         (status = LGT_NEW(context, &plan->coefficient, n, err)) || (status = LGT_NEW(context, &plan->loss, n, err)) ||
         (status = LGT_NEW(context, &plan->lse, n, err)) ||
+        (status = LGT_NEW(context, &plan->position, plan->problem.options.max_classes > 0 ? n : 0, err)) ||
         (status = lgt_alloc_zero(context, d, (size_t)vectors * sizeof(double), (void *)&plan->vectors, err)))
         return status;
     if (vectors) {
@@ -49,7 +58,7 @@ static lgt_status plan_buffers(lgt_plan *plan, lgt_error *err) {
         plan->w = (lgt_ray){plan->vectors + 2 * d, plan->vectors + 3 * d, 0};
     }
     status = plan->engine->plan(&plan->problem, &plan->state, &plan->bytes, err);
-    plan->bytes += n * (int64_t)(2 * sizeof(int64_t) + 3 * sizeof(double)) + (int64_t)sizeof *plan;
+    plan->bytes += n * (int64_t)(3 * sizeof(int64_t) + 3 * sizeof(double)) + (int64_t)sizeof *plan;
     plan->bytes += vectors * d * (int64_t)sizeof(double);
     return status;
 }
@@ -85,6 +94,7 @@ void lgt_plan_free(lgt_plan *plan) {
     lgt_release(context, plan->vectors);
     lgt_release(context, plan->lse);
     lgt_release(context, plan->loss);
+    lgt_release(context, plan->position);
     lgt_release(context, plan->coefficient);
     lgt_release(context, plan->top1);
     lgt_release(context, plan->target);
@@ -100,11 +110,12 @@ static lgt_status check_places(const lgt_plan *plan, const lgt_head_inputs *in, 
                                lgt_mut w, lgt_mut b, lgt_error *err) {
     const lgt_problem *p = &plan->problem;
     lgt_dtype dtype = p->options.dtype;
+    int64_t n_classes = in->classes ? in->n_listed : p->n_classes;
     lgt_status status = LGT_OK;
     if (b.data && !in->b.data) return lgt_fail(err, LGT_ERR_USAGE, "%s is wanted, but there is no bias", names[2]);
     if (x.data) status = lgt_check_mut(names[0], x, in->x.rows, p->dim, dtype, err);
-    if (!status && w.data) status = lgt_check_mut(names[1], w, p->n_classes * p->centres, p->dim, dtype, err);
-    if (!status && b.data) status = lgt_check_mut(names[2], b, 1, p->n_classes, dtype, err);
+    if (!status && w.data) status = lgt_check_mut(names[1], w, n_classes * p->centres, p->dim, dtype, err);
+    if (!status && b.data) status = lgt_check_mut(names[2], b, 1, n_classes, dtype, err);
     return status;
 }
 
@@ -129,15 +140,18 @@ static void summarize(const lgt_plan *plan, const lgt_batch *batch, const lgt_he
 
 lgt_status lgt_plan_run(lgt_plan *plan, const lgt_head_inputs *in, lgt_head_outputs *out, lgt_error *err) {
     static const char *const names[] = {"dx", "dw", "db"};
-    int any = out->dx.data || out->dw.data || out->db.data;
+    int any = out->dx.data || out->dw.data || out->db.data || out->sink.take;
     lgt_batch batch;
     lgt_status status;
     if (any && plan->problem.options.loss_only)
         return lgt_fail(err, LGT_ERR_USAGE, "the plan was made with loss_only, but gradients are wanted");
+    if (out->sink.take && (!plan->problem.options.sinks || out->dw.data || out->accumulate))
+        return lgt_fail(err, LGT_ERR_USAGE, "a sink needs a plan made with `sinks`, and neither dw nor accumulate");
     if ((status = lgt_batch_prepare(plan, in, any, &batch, &out->weight, err)) ||
         (status = check_places(plan, in, names, out->dx, out->dw, out->db, err)))
         return status;
     batch.dx = out->dx, batch.dw = out->dw, batch.db = out->db;
+    batch.sink = out->sink;
     batch.accumulate = out->accumulate;
     if ((status = plan->engine->run(&plan->problem, plan->state, &batch, err))) return status;
     summarize(plan, &batch, in, out);

@@ -12,6 +12,7 @@ struct lgt_plan {
     void *state; /* of the engine */
     int64_t bytes;
     int64_t *target, *top1;           /* (max_rows) */
+    int64_t *position;                /* (max_rows) in the list of classes; only where runs may list them */
     double *coefficient, *loss, *lse; /* (max_rows) */
     double *vectors;                  /* (4, dim): behind the rays; only for losses with a state */
     lgt_ray x, w;

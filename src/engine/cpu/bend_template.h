@@ -30,6 +30,6 @@ static void FN(find_tops)(const FN(tiling) * g, const FN(tile) * tile, const T *
     for (int64_t j = 0; j < tile->n; j++, u += g->extent.ld)
         for (int64_t i = 0; i < n; i++) {
             double z = (double)(scale * (tile->factor[j] * u[i]) + tile->bias[j]);
-            if (j != place[i] && z > parts[i].best) parts[i].best = z, parts[i].top = tile->first + j;
+            if (j != place[i] && z > parts[i].best) parts[i].best = z, parts[i].top = FN(class_at)(g, tile->first + j);
         }
 }

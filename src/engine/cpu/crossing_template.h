@@ -31,7 +31,7 @@ static void FN(meet)(const FN(stream) * s, FN(worker) * w, const FN(rows) * r, T
 
 /* The places of the block's targets in the tile. */
 static void FN(find_places)(const FN(stream) * s, FN(worker) * w, const FN(rows) * r) {
-    const int64_t *target = s->batch->target + s->first + r->first;
+    const int64_t *target = s->batch->position + s->first + r->first;
     for (int64_t i = 0; i < r->n; i++) {
         int64_t place = target[i] - w->tile.first;
         w->place[i] = target[i] >= 0 && place >= 0 && place < w->tile.n ? place : -1;
@@ -73,7 +73,9 @@ static void FN(sum_crossing)(const FN(stream) * s, FN(worker) * w, const FN(rows
     for (int64_t i = 0; i < r->n; i++) {
         lgt_crowd *part = &w->parts[i];
         part->sum = (lgt_lse){(double)max[i], (double)sum[i]};
-        if (!s->bent) part->best = (double)max[i], part->top = w->tile.first + (int64_t)top[i];
+        if (s->bent || max[i] == -INFINITY) continue;
+        part->best = (double)max[i];
+        part->top = FN(class_at)(&s->tiling, w->tile.first + (int64_t)top[i]);
     }
 }
 

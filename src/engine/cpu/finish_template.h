@@ -49,27 +49,31 @@ static void FN(project_class)(FN(stream) * s, FN(worker) * w, int64_t tile, int6
     lgt_motion_project(&w->w, &w->w_motion, turns.along, turns.turn, p->dim, g);
 }
 
+/* Where the gradient of a row of w goes: to its place in dw, or to the worker's row for a sink. */
+typedef struct FN(way_out) {
+    T *out;
+    int64_t row; /* of w */
+    int accumulate;
+} FN(way_out);
+
 /* A class that is no row's target, in first order: its sums, projected, are its gradient. */
-static void FN(finish_bystander)(FN(stream) * s, FN(worker) * w, int64_t place, int64_t at) {
+static void FN(finish_bystander)(FN(stream) * s, FN(worker) * w, int64_t place, const FN(way_out) * to) {
     const lgt_problem *p = s->problem;
-    const lgt_mut *dw = &s->batch->dw;
-    T *out = (T *)dw->data + at * dw->ld;
-    double over = w->tile.factors[place];
-    int accumulate = s->batch->accumulate || s->first > 0;
     const T *sums = w->dw + place * s->layout.width;
     if (p->unit_w)
-        s->tiling.kernels->project(sums, w->tile.rows[place], p->dim, over, out, accumulate);
+        s->tiling.kernels->project(sums, w->tile.rows[place], p->dim, w->tile.factors[place], to->out, to->accumulate);
     else
-        for (int64_t k = 0; k < p->dim; k++) out[k] = accumulate ? out[k] + sums[k] : sums[k];
+        for (int64_t k = 0; k < p->dim; k++) to->out[k] = to->accumulate ? to->out[k] + sums[k] : sums[k];
 }
 
 /* A class that rows aim at: the careful way, in double. */
-static void FN(finish_target)(FN(stream) * s, FN(worker) * w, int64_t tile, int64_t place, int64_t at) {
+static void FN(finish_target)(FN(stream) * s, FN(worker) * w, int64_t tile, int64_t place, const FN(way_out) * to) {
+    int64_t n = s->problem->dim;
     double *g = w->gradient;
-    for (int64_t l = 0; l < s->problem->dim; l++) g[l] = (double)w->dw[place * s->layout.width + l];
-    FN(project_class)(s, w, tile, place, at, g);
-    FN(add_targets)(s, w, tile, at, g);
-    lgt_row_store(s->batch->dw, at, g, s->batch->accumulate || s->first > 0);
+    for (int64_t l = 0; l < n; l++) g[l] = (double)w->dw[place * s->layout.width + l];
+    FN(project_class)(s, w, tile, place, to->row, g);
+    FN(add_targets)(s, w, tile, to->row, g);
+    lgt_row_store((lgt_mut){to->out, 1, n, n, DTYPE}, 0, g, to->accumulate);
 }
 
 /* Whether row `at` of w is the target of a row of the panel. */
@@ -79,15 +83,25 @@ static int FN(is_target)(const FN(stream) * s, int64_t tile, int64_t at) {
     return 0;
 }
 
-/* The tile is loaded and its sums are in w->dw: writes dw's rows. */
+static FN(way_out) FN(way_out_of)(const FN(stream) * s, FN(worker) * w, int64_t j, int64_t k) {
+    const lgt_batch *b = s->batch;
+    FN(way_out) to = {w->row, FN(row_of)(&s->tiling, &w->tile, j, k), b->accumulate || s->first > 0};
+    if (b->sink.take) return to;
+    to.out = (T *)b->dw.data + ((w->tile.first + j) * s->problem->centres + k) * b->dw.ld;
+    return to;
+}
+
+/* The tile is loaded and its sums are in w->dw: their rows of dw. */
 static void FN(finish_dw)(FN(stream) * s, FN(worker) * w, int64_t tile) {
     for (int64_t j = 0; j < w->tile.n; j++)
         for (int64_t k = 0; k < s->problem->centres; k++) {
-            int64_t place = k * s->layout.extent.tile + j, at = FN(row_of)(&s->tiling, &w->tile, j, k);
-            if (s->batch->along || FN(is_target)(s, tile, at))
-                FN(finish_target)(s, w, tile, place, at);
+            int64_t place = k * s->layout.extent.tile + j;
+            FN(way_out) to = FN(way_out_of)(s, w, j, k);
+            if (s->batch->along || FN(is_target)(s, tile, to.row))
+                FN(finish_target)(s, w, tile, place, &to);
             else
-                FN(finish_bystander)(s, w, place, at);
+                FN(finish_bystander)(s, w, place, &to);
+            if (s->batch->sink.take) s->batch->sink.take(s->batch->sink.user, to.row, to.out);
         }
 }
 
@@ -98,7 +112,7 @@ static void FN(finish_db)(FN(stream) * s) {
     for (int64_t group = 1; group < s->n_groups; group++)
         for (int64_t j = 0; j < classes; j++) s->db[j] += s->db[group * classes + j];
     for (int64_t i = 0; i < s->n_rows && !b->along; i++)
-        if (b->target[s->first + i] >= 0) s->db[b->target[s->first + i]] += s->rows[i].target;
+        if (b->position[s->first + i] >= 0) s->db[b->position[s->first + i]] += s->rows[i].target;
     lgt_row_store(b->db, 0, s->db, b->accumulate || s->first > 0);
 }
 
@@ -150,7 +164,10 @@ static void FN(finish_dx_row)(FN(stream) * s, FN(worker) * w, int64_t i) {
     lgt_ray_load(s->problem, b->x, at, &w->x);
     if (b->along) lgt_motion_load(s->problem, b->along->x, at, &w->x, &w->x_motion);
     FN(finish_crowd)(s, w, i, w->gradient);
-    FN(add_target)(s, w, i, w->gradient);
+    if (b->sink.take)
+        for (int64_t k = 0; k < s->problem->dim; k++) w->gradient[k] += s->target_dx[i * s->problem->dim + k];
+    else
+        FN(add_target)(s, w, i, w->gradient);
     lgt_row_store(b->dx, at, w->gradient, b->accumulate);
 }
 

@@ -15,6 +15,19 @@ static void choose_cut(const lgt_shape *shape, lgt_extent *e) {
     e->block = 128;
 }
 
+static void cut_panels(lgt_layout *l, int64_t element) {
+    int64_t most = PARTIAL_BYTES / (l->n_stripes * l->width * element), block = l->extent.block;
+    if (l->n_tiles < TASKS) most = lgt_min64(most, CACHED_BYTES / (l->width * element));
+    l->n_blocks = lgt_max64(1, lgt_min64(most / block, l->n_blocks));
+    l->panel_rows = l->n_blocks * block;
+}
+
+/* Fewer stripes in place of panels: four still feed four threads. */
+static void keep_whole(lgt_layout *l, int64_t element) {
+    int64_t most = PARTIAL_BYTES / (l->panel_rows * l->width * element);
+    l->n_stripes = lgt_min64(l->n_stripes, lgt_max64(4, most));
+}
+
 lgt_layout lgt_layout_of(const lgt_shape *shape) {
     int64_t rows = lgt_max64(shape->max_rows, 1), element = (int64_t)shape->element_size;
     lgt_layout l = {.extent.dim = shape->dim, .width = lgt_round_up(shape->dim, LGT_LANES)};
@@ -32,10 +45,19 @@ lgt_layout lgt_layout_of(const lgt_shape *shape) {
     e->ld = e->block + SKEW;
     l.n_tiles = tiles;
     l.n_stripes = lgt_min64(tiles, TASKS);
-    int64_t most = PARTIAL_BYTES / (l.n_stripes * l.width * element);
-    if (tiles < TASKS) most = lgt_min64(most, CACHED_BYTES / (l.width * element));
-    l.n_blocks = lgt_max64(1, lgt_min64(most / e->block, lgt_ceil_div(rows, e->block)));
+    l.n_blocks = lgt_ceil_div(rows, e->block);
     l.panel_rows = l.n_blocks * e->block;
+    if (shape->whole)
+        keep_whole(&l, element);
+    else
+        cut_panels(&l, element);
+    return l;
+}
+
+lgt_layout lgt_layout_fit(const lgt_layout *layout, int64_t n_classes) {
+    lgt_layout l = *layout;
+    l.n_tiles = lgt_ceil_div(n_classes, l.extent.tile);
+    l.n_stripes = lgt_min64(l.n_tiles, layout->n_stripes);
     return l;
 }
 

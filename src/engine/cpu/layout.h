@@ -30,10 +30,14 @@ typedef struct lgt_layout {
 typedef struct lgt_shape {
     int64_t dim, n_classes, max_rows;
     size_t element_size;     /* of u, dx and dw */
+    int whole;               /* all rows in one panel */
     lgt_precision precision; /* of the products */
 } lgt_shape;
 
 lgt_layout lgt_layout_of(const lgt_shape *shape);
+
+/* The layout for a run that has fewer classes than the plan. */
+lgt_layout lgt_layout_fit(const lgt_layout *layout, int64_t n_classes);
 
 /* Row groups of a panel of n blocks. Grows with n. */
 int64_t lgt_layout_groups(const lgt_layout *layout, int64_t n_blocks);

@@ -94,12 +94,15 @@ static void FN(gather_all)(FN(stream) * s, FN(worker) * w, const FN(rows) * r, c
         }
         const char *moving = FN(features_at)(s, s->moving_features, r->block);
         FN(sums)
-        to_x = {.dx = dx, .first_x = first_x},
-        to_w = {.dw = dw_k, .first_w = first_w}, both = {dx, dw_k, 0, 0};
+        to_x = {.dx = dx, .first_x = first_x}, to_w = {.dw = dw_k, .first_w = first_w}, both = {dx, dw_k, 0, 0};
         FN(gather)(s, w, r, FN(of_centre)(s, w, w->to_x, r->n, k), classes, NULL, &to_x);
         FN(gather)(s, w, r, FN(of_centre)(s, w, w->to_w, r->n, k), NULL, features, &to_w);
         FN(gather)(s, w, r, FN(of_centre)(s, w, u, r->n, k), moves, moving, &both);
     }
+}
+
+static int FN(wants_dw)(const FN(stream) * s) {
+    return s->batch->dw.data || s->batch->sink.take;
 }
 
 static void FN(backward_block)(FN(stream) * s, FN(worker) * w, const FN(cell) * c, int64_t tile, int64_t block, T *dw) {
@@ -119,7 +122,7 @@ static void FN(backward_block)(FN(stream) * s, FN(worker) * w, const FN(cell) * 
         if (b->db.data) s->tiling.kernels->class_sums(&s->layout.extent, u, w->tile.n, r.n, db);
     }
     FN(gather_all)
-    (s, w, &r, u, b->dx.data ? s->dx + row * s->layout.width : NULL, b->dw.data ? dw : NULL, tile == c->tile_begin,
+    (s, w, &r, u, b->dx.data ? s->dx + row * s->layout.width : NULL, FN(wants_dw)(s) ? dw : NULL, tile == c->tile_begin,
      block == c->block_begin);
 }
 
@@ -140,7 +143,7 @@ static void FN(backward_task)(void *argument, int64_t index, int worker) {
         if (s->batch->along) memset(s->class_turns + place * places, 0, (size_t)places * sizeof *s->class_turns);
         if (c.block_begin == c.block_end) memset(dw, 0, (size_t)(places * s->layout.width) * sizeof(T));
         for (int64_t block = c.block_begin; block < c.block_end; block++) FN(backward_block)(s, w, &c, tile, block, dw);
-        if (s->n_groups == 1 && s->batch->dw.data) FN(finish_dw)(s, w, tile);
+        if (s->n_groups == 1 && FN(wants_dw)(s)) FN(finish_dw)(s, w, tile);
     }
 }
 

@@ -156,7 +156,7 @@ lgt_status lgt_cpu_predict(const lgt_problem *problem, lgt_view x, lgt_view w, l
                            lgt_predictions *out, lgt_error *err) {
     lgt_context *context = problem->context;
     prediction p = {.problem = problem, .x = x, .labels = labels, .out = out};
-    lgt_shape shape = {problem->dim, problem->n_classes, x.rows, sizeof(float), LGT_PRECISION_FULL};
+    lgt_shape shape = {problem->dim, problem->n_classes, x.rows, sizeof(float), 0, LGT_PRECISION_FULL};
     if (problem->dim > INT32_MAX)
         return lgt_fail(err, LGT_ERR_MEMORY, "a prediction of dim %lld overflows", (long long)problem->dim);
     p.layout = lgt_layout_of(&shape);

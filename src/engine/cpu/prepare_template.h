@@ -68,7 +68,7 @@ static void FN(pack_task)(void *argument, int64_t block, int worker) {
 static void FN(index_targets)(FN(stream) * s) {
     for (int64_t t = 0; t < s->layout.n_tiles; t++) s->tile_first[t] = -1;
     for (int64_t i = s->n_rows - 1; i >= 0; i--) {
-        int64_t y = s->batch->target[s->first + i];
+        int64_t y = s->batch->position[s->first + i];
         if (y < 0) continue;
         int64_t tile = y / s->layout.extent.tile;
         s->tile_next[i] = s->tile_first[tile];
@@ -86,7 +86,16 @@ static int FN(products_fit)(const FN(stream) * s, int64_t i) {
     return most * s->x_norms[i] < LGT_PRODUCT_MOST;
 }
 
-static void FN(combine_row)(FN(stream) * s, int64_t i, int64_t task) {
+/* Row i's own share of dx while w is still as it was: a sink may change it. */
+static void FN(save_target)(FN(stream) * s, FN(worker) * w, int64_t i) {
+    int64_t n = s->problem->dim;
+    double *g = s->target_dx + i * n;
+    memset(g, 0, (size_t)n * sizeof *g);
+    lgt_ray_load(s->problem, s->batch->x, s->first + i, &w->x);
+    FN(add_target)(s, w, i, g);
+}
+
+static void FN(combine_row)(FN(stream) * s, FN(worker) * w, int64_t i, int64_t task) {
     lgt_batch *b = s->batch;
     int64_t at = s->first + i, y = b->target[at];
     lgt_crowd crowd = s->crowds[i];
@@ -103,12 +112,12 @@ static void FN(combine_row)(FN(stream) * s, int64_t i, int64_t task) {
     b->top1[at] = target_leads ? y : crowd.top;
     int fits = isfinite(row.lse) && isfinite(row.loss) && FN(products_fit)(s, i);
     if (!fits && s->bad_rows[task] < 0) s->bad_rows[task] = at;
+    if (b->sink.take && b->dx.data) FN(save_target)(s, w, i);
 }
 
 static void FN(combine_task)(void *argument, int64_t task, int worker) {
     FN(stream) *s = argument;
     int64_t end = lgt_min64(s->n_rows, (task + 1) * LGT_ROWS_A_TASK);
-    (void)worker;
     s->bad_rows[task] = -1;
-    for (int64_t i = task * LGT_ROWS_A_TASK; i < end; i++) FN(combine_row)(s, i, task);
+    for (int64_t i = task * LGT_ROWS_A_TASK; i < end; i++) FN(combine_row)(s, &s->workers[worker], i, task);
 }

@@ -32,7 +32,7 @@ typedef struct FN(worker) {
 typedef struct FN(stream) {
     const lgt_problem *problem;
     lgt_batch *batch;
-    lgt_layout layout;
+    lgt_layout planned, layout; /* for the most classes, and for those of the run */
     FN(tiling) tiling;
     int n_workers;
     int bent;           /* whether products become logits by more than the one scale */
@@ -60,6 +60,7 @@ typedef struct FN(stream) {
     int64_t *zero_classes; /* (n_stripes) */
     double *x_norms;       /* (panel) */
     double *w_norms;       /* (n_stripes) the largest of each */
+    double *target_dx;     /* (panel, dim) the targets' shares of dx; only with sinks */
     /* Second order. */
     T *x_motion;            /* (panel, dim) how x moves */
     char *moving_features;  /* (n_blocks) the same, packed */
@@ -69,9 +70,9 @@ typedef struct FN(stream) {
     lgt_turns *class_turns; /* (groups, tiles, centres, tile) */
 } FN(stream);
 
-#include "engine/cpu/prepare_template.h"
-
 #include "engine/cpu/finish_template.h"
+
+#include "engine/cpu/prepare_template.h"
 
 #include "engine/cpu/bend_template.h"
 
@@ -188,6 +189,7 @@ static lgt_status FN(create_panel)(FN(stream) * s, int64_t *bytes, lgt_error *er
                   {&s->zero_classes, l->n_stripes, sizeof(int64_t)},
                   {&s->x_norms, panel, sizeof(double)},
                   {&s->w_norms, l->n_stripes, sizeof(double)},
+                  {&s->target_dx, p->options.sinks ? panel : 0, (size_t)p->dim * sizeof(double)},
                   {&s->x_motion, second * panel, (size_t)p->dim * sizeof(T)},
                   {&s->moving_features, second * l->n_blocks, features},
                   {&s->stretch, second * panel, sizeof(double)},
@@ -205,7 +207,10 @@ static lgt_status FN(create_panel)(FN(stream) * s, int64_t *bytes, lgt_error *er
 static lgt_status FN(plan)(const lgt_problem *problem, void **state, int64_t *bytes, lgt_error *err) {
     FN(stream) *s = NULL;
     const lgt_plan_options *o = &problem->options;
-    lgt_shape shape = {problem->dim, problem->n_classes, o->max_rows, sizeof(T), o->precision};
+    lgt_shape shape = {.dim = problem->dim, .max_rows = o->max_rows, .element_size = sizeof(T)};
+    shape.n_classes = o->max_classes > 0 ? lgt_min64(o->max_classes, problem->n_classes) : problem->n_classes;
+    shape.whole = o->sinks;
+    shape.precision = o->precision;
     if (problem->dim > INT32_MAX)
         return lgt_fail(err, LGT_ERR_MEMORY, "a plan of dim %lld overflows", (long long)problem->dim);
     lgt_status status = LGT_NEW_ZERO(problem->context, &s, 1, err);
@@ -213,7 +218,7 @@ static lgt_status FN(plan)(const lgt_problem *problem, void **state, int64_t *by
     *state = s;
     *bytes = (int64_t)sizeof *s;
     s->problem = problem;
-    s->layout = lgt_layout_of(&shape);
+    s->planned = s->layout = lgt_layout_of(&shape);
     s->tiling = FN(tiling_of)(problem, &s->layout.extent);
     status = FN(create_workers)(s, bytes, err);
     if (!status) status = FN(create_panel)(s, bytes, err);
@@ -255,9 +260,10 @@ static lgt_status FN(run_panel)(FN(stream) * s, lgt_error *err) {
     if ((bad = FN(first_bad)(s->bad_rows, tasks)) >= 0)
         return lgt_fail(err, LGT_ERR_NONFINITE, "row %lld: its logits exceed the range of %s", (long long)bad,
                         lgt_dtype_name(DTYPE));
-    if (!b->dx.data && !b->dw.data && !b->db.data) return LGT_OK;
+    if (!b->dx.data && !b->dw.data && !b->db.data && !b->sink.take) return LGT_OK;
     lgt_parallel_for(context, cells, FN(backward_task), s);
-    if (s->n_groups > 1 && b->dw.data) lgt_parallel_for(context, s->layout.n_tiles, FN(join_dw_task), s);
+    if (s->n_groups > 1 && (b->dw.data || b->sink.take))
+        lgt_parallel_for(context, s->layout.n_tiles, FN(join_dw_task), s);
     if (b->db.data) FN(finish_db)(s);
     if (b->dx.data) lgt_parallel_for(context, tasks, FN(finish_dx_task), s);
     return LGT_OK;
@@ -273,12 +279,16 @@ static lgt_status FN(run)(const lgt_problem *problem, void *state, lgt_batch *ba
     s->tiling.w = batch->w;
     s->tiling.b = batch->b;
     s->tiling.scales = batch->scales;
+    s->tiling.classes = batch->classes;
+    s->tiling.offsets = batch->offsets;
+    s->tiling.n_classes = batch->n_classes;
+    s->layout = lgt_layout_fit(&s->planned, batch->n_classes);
     batch->n_zero_rows = batch->n_zero_classes = 0;
     /* An empty batch still checks w and clears dw. */
     for (s->first = 0; !status && (s->first < batch->n_rows || s->first == 0); s->first += s->layout.panel_rows) {
         s->n_rows = lgt_min64(s->layout.panel_rows, batch->n_rows - s->first);
         s->n_blocks = lgt_ceil_div(s->n_rows, s->layout.extent.block);
-        s->n_groups = lgt_layout_groups(&s->layout, s->n_blocks);
+        s->n_groups = lgt_layout_groups(&s->planned, s->n_blocks);
         status = FN(run_panel)(s, err);
         for (int64_t i = 0; s->first == 0 && i < s->layout.n_stripes; i++) batch->n_zero_classes += s->zero_classes[i];
     }

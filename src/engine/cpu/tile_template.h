@@ -10,7 +10,7 @@ typedef struct FN(tile) {
     double *norms;    /* (centres, tile) */
     T *bias;          /* (tile) */
     T *factor;        /* (tile) scale of the class over that of the problem */
-    int64_t first, n; /* classes [first, first + n) */
+    int64_t first, n; /* classes [first, first + n) of the run */
     int64_t loaded;   /* the run that loaded it */
     lgt_ray ray;
 } FN(tile);
@@ -22,8 +22,10 @@ typedef struct FN(tiling) {
     lgt_extent extent;
     int64_t classes_size, features_size; /* of packed operands */
     lgt_view w, b;
-    int64_t n_classes;
-    const double *scales; /* (C) or NULL */
+    int64_t n_classes;      /* of the run */
+    const int64_t *classes; /* (n_classes) which ones, or NULL: all */
+    const double *offsets;  /* (n_classes) of their logits, or NULL */
+    const double *scales;   /* (C) or NULL */
 } FN(tiling);
 
 static FN(tiling) FN(tiling_of)(const lgt_problem *problem, const lgt_extent *extent) {
@@ -60,9 +62,14 @@ static void FN(pack_tile)(const FN(tiling) * g, FN(tile) * tile) {
     }
 }
 
+/* The class at a place among those of the run. */
+static int64_t FN(class_at)(const FN(tiling) * g, int64_t place) {
+    return g->classes ? g->classes[place] : place;
+}
+
 /* The row of w that is class j of the tile in layer k. */
 static int64_t FN(row_of)(const FN(tiling) * g, const FN(tile) * tile, int64_t j, int64_t k) {
-    return (tile->first + j) * g->problem->centres + k;
+    return FN(class_at)(g, tile->first + j) * g->problem->centres + k;
 }
 
 /* Measures row `at` of w. Returns whether it is finite. */
@@ -88,8 +95,9 @@ static int64_t FN(load_tile)(const FN(tiling) * g, int64_t index, FN(tile) * til
     tile->first = index * size;
     tile->n = lgt_min64(size, g->n_classes - tile->first);
     for (int64_t j = 0; j < tile->n; j++) {
-        int64_t class = tile->first + j;
+        int64_t class = FN(class_at)(g, tile->first + j);
         tile->bias[j] = g->b.data ? ((const T *)g->b.data)[class] : 0;
+        if (g->offsets) tile->bias[j] += (T)g->offsets[tile->first + j];
         tile->factor[j] = g->scales ? (T)(g->scales[class] / p->scale) : 1;
         for (int64_t k = 0; k < p->centres; k++) {
             int64_t at = FN(row_of)(g, tile, j, k);

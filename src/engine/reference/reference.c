@@ -29,7 +29,10 @@ typedef struct reference {
 } reference;
 
 static lgt_status supports(const lgt_problem *problem, lgt_error *err) {
-    (void)problem;
+    const lgt_plan_options *o = &problem->options;
+    if (o->precision != LGT_PRECISION_FULL || o->max_classes > 0 || o->sinks)
+        return lgt_fail(err, LGT_ERR_UNSUPPORTED,
+                        "the reference engine has neither low precision nor listed classes nor sinks");
     return lgt_succeed(err);
 }
 

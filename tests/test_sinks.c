@@ -1,0 +1,225 @@
+/* Listed classes and sinks of gradient rows: a run over a list is a run over those rows of w alone, and a sink gets
+ * what dw would hold, at a time when w may change. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "heads.h"
+
+enum { N = 70, D = 24, C = 333, EVERY = 3, LISTED = C / EVERY };
+
+typedef struct run {
+    float dx[N * D], dw[C * 3 * D], db[C];
+    int64_t top1[N];
+    lgt_head_outputs out;
+} run;
+
+/* One head with everything in float32. */
+typedef struct fixture {
+    test_head head;
+    float x[N * D], w[C * 3 * D], b[C];
+    int64_t labels[N], classes[LISTED];
+    double offsets[LISTED];
+} fixture;
+
+static void fill(fixture *f, const char *spec) {
+    f->head = test_head_random(spec, N, D, C, 7);
+    for (int64_t k = 0; k < N * D; k++) f->x[k] = (float)f->head.x[k];
+    for (int64_t k = 0; k < f->head.w_rows * D; k++) f->w[k] = (float)f->head.w[k];
+    for (int64_t j = 0; j < C; j++) f->b[j] = f->head.bias ? (float)f->head.b[j] : 0;
+    for (int64_t k = 0; k < LISTED; k++) {
+        f->classes[k] = k * EVERY;
+        f->offsets[k] = k % 2 ? log(4) : 0;
+    }
+    for (int64_t i = 0; i < N; i++) f->labels[i] = f->classes[i * 2 % (LISTED - 1)]; /* an even place: offset 0 */
+}
+
+static lgt_head_inputs inputs_of(const fixture *f) {
+    lgt_head_inputs in = {.x = lgt_view_of(f->x, N, D, LGT_F32), .labels = f->labels, .step = 5};
+    in.w = lgt_view_of(f->w, f->head.w_rows, D, LGT_F32);
+    if (f->head.bias) in.b = lgt_view_of(f->b, 1, C, LGT_F32);
+    return in;
+}
+
+static void run_head(const fixture *f, int64_t n_classes, lgt_head_inputs in, const lgt_plan_options *options,
+                     int threads, run *r) {
+    lgt_context *context = test_context(threads);
+    lgt_error err;
+    lgt_head *head = NULL;
+    lgt_plan *plan = NULL;
+    int64_t rows = (in.classes ? in.n_listed : n_classes) * (f->head.w_rows / C);
+    assert_ok(lgt_head_create(context, &f->head.loss, D, n_classes, &head, &err), err);
+    assert_ok(lgt_plan_create(head, options, &plan, &err), err);
+    r->out.dx = lgt_mut_of(r->dx, N, D, LGT_F32);
+    if (!r->out.sink.take) r->out.dw = lgt_mut_of(r->dw, rows, D, LGT_F32);
+    if (in.b.data) r->out.db = lgt_mut_of(r->db, 1, in.classes ? in.n_listed : n_classes, LGT_F32);
+    r->out.top1 = r->top1;
+    assert_ok(lgt_plan_run(plan, &in, &r->out, &err), err);
+    lgt_plan_free(plan);
+    lgt_head_free(head);
+    lgt_context_free(context);
+}
+
+static lgt_plan_options plain_options(void) {
+    lgt_plan_options o;
+    lgt_plan_options_init(&o);
+    o.max_rows = N;
+    return o;
+}
+
+static const char *const specs[] = {"softmax",    "arcface:s=16,m=0.3", "lsoftmax:m=3",      "curricularface:s=16",
+                                    "normalized", "adaface:s=16",       "subcenter:s=16,k=3"};
+
+/* The listed rows as a problem of their own. */
+static void run_gathered(const fixture *f, run *r) {
+    static float w[C * 3 * D], b[C];
+    static int64_t labels[N];
+    lgt_head_inputs in = inputs_of(f);
+    int64_t size = f->head.w_rows / C * D;
+    for (int64_t k = 0; k < LISTED; k++) {
+        memcpy(w + k * size, f->w + f->classes[k] * size, (size_t)size * sizeof *w);
+        b[k] = f->b[f->classes[k]];
+    }
+    for (int64_t i = 0; i < N; i++) labels[i] = f->labels[i] / EVERY;
+    in.w = lgt_view_of(w, LISTED * f->head.w_rows / C, D, LGT_F32);
+    if (f->head.bias) in.b = lgt_view_of(b, 1, LISTED, LGT_F32);
+    in.labels = labels;
+    lgt_plan_options o = plain_options();
+    run_head(f, LISTED, in, &o, 1, r);
+}
+
+static void a_run_over_a_list_is_one_over_those_rows_alone(void **state) {
+    static fixture f;
+    static run listed, gathered;
+    (void)state;
+    for (size_t s = 0; s < sizeof specs / sizeof *specs; s++) {
+        fill(&f, specs[s]);
+        memset(&listed, 0, sizeof listed), memset(&gathered, 0, sizeof gathered);
+        lgt_head_inputs in = inputs_of(&f);
+        lgt_plan_options o = plain_options();
+        o.max_classes = LISTED;
+        in.classes = f.classes, in.n_listed = LISTED;
+        run_head(&f, C, in, &o, 2, &listed);
+        run_gathered(&f, &gathered);
+        assert_memory_equal(listed.dx, gathered.dx, sizeof listed.dx);
+        assert_memory_equal(listed.dw, gathered.dw, sizeof listed.dw);
+        assert_memory_equal(listed.db, gathered.db, sizeof listed.db);
+        assert_true(listed.out.loss == gathered.out.loss);
+        for (int64_t i = 0; i < N; i++) assert_int_equal(listed.top1[i], gathered.top1[i] * EVERY);
+        test_head_free(&f.head);
+    }
+}
+
+/* Softmax has a bias, so offsets can be told from it: they are one. */
+static void offsets_are_added_to_the_listed_logits(void **state) {
+    static fixture f;
+    static run offset, biased;
+    (void)state;
+    fill(&f, "softmax");
+    memset(&offset, 0, sizeof offset), memset(&biased, 0, sizeof biased);
+    lgt_plan_options o = plain_options();
+    o.max_classes = C; /* more than the run lists */
+    lgt_head_inputs in = inputs_of(&f);
+    in.classes = f.classes, in.n_listed = LISTED, in.offsets = f.offsets;
+    run_head(&f, C, in, &o, 1, &offset);
+    for (int64_t k = 0; k < LISTED; k++) f.b[f.classes[k]] += (float)f.offsets[k];
+    run_gathered(&f, &biased);
+    assert_true(fabs(offset.out.loss - biased.out.loss) < 1e-6); /* cut into other tiles: rounding */
+    for (int64_t k = 0; k < LISTED * D; k++) assert_true(fabsf(offset.dw[k] - biased.dw[k]) < 1e-6f);
+    for (int64_t k = 0; k < N * D; k++) assert_true(fabsf(offset.dx[k] - biased.dx[k]) < 1e-6f);
+    test_head_free(&f.head);
+}
+
+/* A sink that stores the row and spoils w at once. */
+typedef struct spoiler {
+    float *w, *dw;
+    int taken[C * 3];
+} spoiler;
+
+static void take(void *user, int64_t row, const void *gradient) {
+    spoiler *s = user;
+    s->taken[row]++;
+    memcpy(s->dw + row * D, gradient, D * sizeof *s->dw);
+    for (int64_t k = 0; k < D; k++) s->w[row * D + k] = NAN;
+}
+
+static void a_sink_gets_what_dw_would_hold_and_may_change_w(void **state) {
+    static fixture f, spoilt;
+    static run plain, sunk;
+    static spoiler s;
+    (void)state;
+    for (int threads = 1; threads <= 3; threads += 2)
+        for (size_t at = 0; at < sizeof specs / sizeof *specs; at++) {
+            fill(&f, specs[at]);
+            spoilt = f;
+            memset(&plain, 0, sizeof plain), memset(&sunk, 0, sizeof sunk), memset(&s, 0, sizeof s);
+            lgt_plan_options o = plain_options();
+            run_head(&f, C, inputs_of(&f), &o, 1, &plain);
+            o.sinks = 1;
+            s.w = spoilt.w, s.dw = sunk.dw;
+            sunk.out.sink = (lgt_row_sink){take, &s};
+            run_head(&spoilt, C, inputs_of(&spoilt), &o, threads, &sunk);
+            assert_memory_equal(plain.dx, sunk.dx, sizeof plain.dx);
+            assert_memory_equal(plain.dw, sunk.dw, sizeof plain.dw);
+            assert_true(plain.out.loss == sunk.out.loss);
+            for (int64_t row = 0; row < f.head.w_rows; row++) assert_int_equal(s.taken[row], 1);
+            test_head_free(&f.head);
+        }
+}
+
+static void refused(const fixture *f, lgt_plan_options *o, lgt_head_inputs *in, lgt_head_outputs *out,
+                    lgt_status status, const char *message) {
+    lgt_context *context = test_context(1);
+    lgt_error err;
+    lgt_head *head = NULL;
+    lgt_plan *plan = NULL;
+    assert_ok(lgt_head_create(context, &f->head.loss, D, C, &head, &err), err);
+    lgt_status found = lgt_plan_create(head, o, &plan, &err);
+    if (!found) found = lgt_plan_run(plan, in, out, &err);
+    assert_fails(found, status, err, message);
+    lgt_plan_free(plan);
+    lgt_head_free(head);
+    lgt_context_free(context);
+}
+
+static void what_makes_no_sense_is_refused(void **state) {
+    static fixture f;
+    static run r;
+    (void)state;
+    fill(&f, "softmax");
+    lgt_plan_options o = plain_options();
+    lgt_head_inputs in = inputs_of(&f), listed = in;
+    lgt_head_outputs out = {.dx = lgt_mut_of(r.dx, N, D, LGT_F32)}, sunk = {.sink = {take, NULL}};
+    listed.classes = f.classes, listed.n_listed = LISTED;
+    refused(&f, &o, &listed, &out, LGT_ERR_USAGE, "111 classes are listed, the plan allows 1 to 0");
+    refused(&f, &o, &in, &sunk, LGT_ERR_USAGE, "a sink needs a plan made with `sinks`, and neither dw nor accumulate");
+    o.max_classes = LISTED;
+    f.classes[4] = f.classes[3];
+    refused(&f, &o, &listed, &out, LGT_ERR_DATA, "classes: entry 4 is 9, expected rising classes from 0 to 332");
+    f.classes[4] = 12;
+    f.labels[2] = 13;
+    refused(&f, &o, &listed, &out, LGT_ERR_DATA, "labels: row 2 is 13, which is not among the 111 listed classes");
+    f.labels[2] = 12;
+    f.offsets[1] = NAN;
+    listed.offsets = f.offsets;
+    refused(&f, &o, &listed, &out, LGT_ERR_DATA, "offsets holds nan at 1; expected finite numbers");
+    in.offsets = f.offsets;
+    refused(&f, &o, &in, &out, LGT_ERR_USAGE, "offsets are given, but no classes");
+    o.engine = LGT_ENGINE_REFERENCE;
+    refused(&f, &o, &listed, &out, LGT_ERR_UNSUPPORTED,
+            "the reference engine has neither low precision nor listed classes nor sinks");
+    o = plain_options();
+    o.precision = LGT_PRECISION_BF16, o.dtype = LGT_F64;
+    refused(&f, &o, &in, &out, LGT_ERR_UNSUPPORTED, "low precision is for first-order plans in f32");
+    test_head_free(&f.head);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_run_over_a_list_is_one_over_those_rows_alone),
+        cmocka_unit_test(offsets_are_added_to_the_listed_logits),
+        cmocka_unit_test(a_sink_gets_what_dw_would_hold_and_may_change_w),
+        cmocka_unit_test(what_makes_no_sense_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
