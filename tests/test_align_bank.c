@@ -123,8 +123,27 @@ static void what_is_no_bank_is_refused(void **state) {
     scores[1] = 1, directions[3] = 1.1f;
     assert_fails(lgt_align_bank_import(bank, 2, ids, labels, scores, directions, &err), LGT_ERR_DATA, err,
                  "squared length 1.21");
-    assert_fails(lgt_align_bank_create(context, 0, 5, &none, &err), LGT_ERR_USAGE, err, "expected at least 1 of each");
+    assert_fails(lgt_align_bank_create(context, 3, 0, &none, &err), LGT_ERR_USAGE, err, "expected at least 1 and 0");
     lgt_align_bank_free(bank);
+}
+
+static void a_bank_without_directions_keeps_reliabilities(void **state) {
+    (void)state;
+    lgt_align_bank *bank = bank_of(0, 2), *again = bank_of(0, 2);
+    int64_t ids[2], labels[2];
+    double scores[2];
+    lgt_error err;
+    lgt_align_bank_update(bank, 5, 1, NULL, 0.7, 0, 0.9);
+    lgt_align_bank_update(bank, 6, 1, NULL, NAN, 0, 0.9);
+    lgt_align_bank_update(bank, 5, 1, NULL, 0.8, 0, 0.9);
+    lgt_align_bank_update(bank, 7, 1, NULL, 0.6, 0, 0.9); /* takes the place of 6 */
+    assert_true(lgt_align_bank_score(bank, 5, 1) == 0.9 * (0.9 * 0.5 + (1 - 0.9) * 0.7) + (1 - 0.9) * 0.8);
+    assert_true(lgt_align_bank_count(bank) == 2 && !lgt_align_bank_direction(bank, 5, 1));
+    lgt_align_bank_export(bank, ids, labels, scores, NULL);
+    assert_true(ids[0] == 5 && ids[1] == 7 && scores[0] == lgt_align_bank_score(bank, 5, 1));
+    assert_ok(lgt_align_bank_import(again, 2, ids, labels, scores, NULL, &err), err);
+    assert_true(lgt_align_bank_score(again, 5, 1) == scores[0] && lgt_align_bank_score(again, 7, 1) == scores[1]);
+    lgt_align_bank_free(again), lgt_align_bank_free(bank);
 }
 
 /* Against a plain array, with ids that collide often: a map of capacity 8 has 16 places. */
@@ -156,6 +175,7 @@ int main(void) {
         cmocka_unit_test(averages_move_as_they_do_by_hand),
         cmocka_unit_test(a_full_bank_forgets_what_was_untouched_the_longest),
         cmocka_unit_test(a_restored_bank_goes_on_to_the_bit),
+        cmocka_unit_test(a_bank_without_directions_keeps_reliabilities),
         cmocka_unit_test(what_is_no_bank_is_refused),
         cmocka_unit_test(the_map_of_ids_finds_what_is_there_and_nothing_else),
     };

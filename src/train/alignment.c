@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "align/align_terms.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/sizes.h"
@@ -13,12 +14,13 @@ static int64_t width_of(lgt_encoder *encoder, int layer) {
     return bias.cols;
 }
 
-/* The word of a CHOICE. */
-static const char *word_of(const lgt_align *term, const char *key) {
-    const lgt_align_info *info = term->info;
-    for (int i = 0; i < info->n_params; i++)
-        if (strcmp(info->params[i].key, key) == 0) return info->params[i].words[(int)term->values[i]];
-    return "";
+static int count_hidden(const lgt_encoder *encoder) {
+    int n_layers = lgt_encoder_n_layers(encoder);
+    return n_layers > 0 ? n_layers - 1 : 0;
+}
+
+int lgt_alignment_count_layers(const lgt_align *term, const lgt_encoder *encoder) {
+    return count_hidden(encoder) + (lgt_align_value(term, "layers") == LGT_LAYERS_ALL);
 }
 
 /* --- Setting up --- */
@@ -26,7 +28,7 @@ static const char *word_of(const lgt_align *term, const char *key) {
 static lgt_status create_direction(lgt_context *context, const lgt_align *term, lgt_encoder *encoder, lgt_alignment *a,
                                    lgt_error *err) {
     int64_t dim = lgt_encoder_out_dim(encoder);
-    a->reads_below = strcmp(word_of(term, "targets"), "layer") == 0;
+    a->reads_below = lgt_align_value(term, "targets") == LGT_TARGETS_LAYER;
     if (a->reads_below && (a->n_hidden == 0 || width_of(encoder, a->n_hidden - 1) != dim))
         return lgt_fail(err, LGT_ERR_USAGE,
                         "pga: targets=layer with encoder \"%.80s\", expected a last hidden layer as wide as the "
@@ -51,9 +53,8 @@ static lgt_status create_gradients(lgt_context *context, lgt_encoder *encoder, l
 
 static lgt_status create_layers(lgt_context *context, const lgt_align *term, lgt_encoder *encoder, lgt_alignment *a,
                                 lgt_error *err) {
-    int64_t dims[LGT_ALIGN_MAX_LAYERS + 1];
-    int which = term->info->kind == LGT_ALIGN_Z, all = strcmp(word_of(term, "layers"), "all") == 0;
-    int count = a->n_hidden + all;
+    int64_t dims[LGT_ALIGN_MAX_LAYERS];
+    int which = term->info->kind == LGT_ALIGN_Z, count = lgt_alignment_count_layers(term, encoder);
     for (int l = 0; l < count && l < LGT_ALIGN_MAX_LAYERS; l++)
         dims[l] = l < a->n_hidden ? width_of(encoder, l) : lgt_encoder_out_dim(encoder);
     lgt_status status = lgt_align_layers_create(context, term, count, dims, a->max_rows, &a->layers[which], err);
@@ -64,8 +65,7 @@ static lgt_status create_layers(lgt_context *context, const lgt_align *term, lgt
 lgt_status lgt_alignment_create(lgt_context *context, const lgt_align_terms *terms, lgt_encoder *encoder,
                                 int64_t max_rows, lgt_alignment *out, lgt_error *err) {
     lgt_status status = LGT_OK;
-    int n_layers = lgt_encoder_n_layers(encoder);
-    *out = (lgt_alignment){.n_hidden = n_layers > 0 ? n_layers - 1 : 0, .max_rows = max_rows};
+    *out = (lgt_alignment){.n_hidden = count_hidden(encoder), .max_rows = max_rows};
     if (terms->n_terms == 0) return LGT_OK;
     status = LGT_NEW_ZERO(context, &out->x, out->n_hidden + 1, err);
     if (!status) status = LGT_NEW_ZERO(context, &out->dx, out->n_hidden + 1, err);
@@ -120,7 +120,8 @@ lgt_status lgt_alignment_run(lgt_alignment *alignment, const lgt_alignment_batch
     if (a->dhidden && !status) open_layers(a, batch);
     for (int i = 0; i < 2 && !status; i++) {
         if (!a->layers[i]) continue;
-        lgt_align_layers_inputs in = {.x = a->x, .labels = batch->labels};
+        lgt_align_layers_inputs in = {.x = a->x, .labels = batch->labels, .ids = batch->ids};
+        if (i == 0) in.banks = batch->layer_banks; /* z weighs all rows alike */
         lgt_align_layers_outputs out = {.dx = a->dx, .accumulate = 1};
         status = lgt_align_layers_run(a->layers[i], &in, &out, err);
         a->loss += out.loss;
