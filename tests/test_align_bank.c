@@ -4,8 +4,7 @@
 #include <string.h>
 
 #include "align/id_map.h"
-#include "logitude/align.h"
-#include "support.h"
+#include "align_setup.h"
 
 static lgt_context *context;
 
@@ -21,18 +20,11 @@ static int close_context(void **state) {
     return 0;
 }
 
-static lgt_align_bank *bank_of(int64_t dim, int64_t capacity) {
-    lgt_align_bank *bank = NULL;
-    lgt_error err;
-    assert_ok(lgt_align_bank_create(context, dim, capacity, &bank, &err), err);
-    return bank;
-}
-
 static const double east[] = {1, 0}, north[] = {0, 1}, west[] = {-1, 0};
 
 static void averages_move_as_they_do_by_hand(void **state) {
     (void)state;
-    lgt_align_bank *bank = bank_of(2, 3);
+    lgt_align_bank *bank = test_align_bank(context, 2, 3);
     assert_true(lgt_align_bank_score(bank, 7, 1) == 0.5 && !lgt_align_bank_direction(bank, 7, 1));
     lgt_align_bank_update(bank, 7, 1, east, 0.8, 0.75, 0.9);
     const float *d = lgt_align_bank_direction(bank, 7, 1);
@@ -54,7 +46,7 @@ static void averages_move_as_they_do_by_hand(void **state) {
 
 static void a_full_bank_forgets_what_was_untouched_the_longest(void **state) {
     (void)state;
-    lgt_align_bank *bank = bank_of(2, 3);
+    lgt_align_bank *bank = test_align_bank(context, 2, 3);
     for (int64_t id = 1; id <= 3; id++) lgt_align_bank_update(bank, id, 0, east, 0.5, 0.9, 0.9);
     lgt_align_bank_update(bank, 1, 0, north, 0.5, 0.9, 0.9); /* 2 is now the oldest */
     lgt_align_bank_update(bank, -4, 0, west, 0.5, 0.9, 0.9);
@@ -93,7 +85,7 @@ static void touch(lgt_align_bank *bank, uint64_t seed, int steps) {
 
 static void a_restored_bank_goes_on_to_the_bit(void **state) {
     (void)state;
-    lgt_align_bank *bank = bank_of(DIM, CAPACITY), *again = bank_of(DIM, CAPACITY);
+    lgt_align_bank *bank = test_align_bank(context, DIM, CAPACITY), *again = test_align_bank(context, DIM, CAPACITY);
     lgt_error err;
     touch(bank, 1, 500);
     saved s = save(bank);
@@ -107,7 +99,7 @@ static void a_restored_bank_goes_on_to_the_bit(void **state) {
 
 static void what_is_no_bank_is_refused(void **state) {
     (void)state;
-    lgt_align_bank *bank = bank_of(2, 2), *none = NULL;
+    lgt_align_bank *bank = test_align_bank(context, 2, 2), *none = NULL;
     lgt_error err;
     int64_t ids[] = {1, 1, 2}, labels[] = {0, 0, 0};
     double scores[] = {0.5, 0.5, 0.5};
@@ -129,7 +121,7 @@ static void what_is_no_bank_is_refused(void **state) {
 
 static void a_bank_without_directions_keeps_reliabilities(void **state) {
     (void)state;
-    lgt_align_bank *bank = bank_of(0, 2), *again = bank_of(0, 2);
+    lgt_align_bank *bank = test_align_bank(context, 0, 2), *again = test_align_bank(context, 0, 2);
     int64_t ids[2], labels[2];
     double scores[2];
     lgt_error err;

@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "logitude/align.h"
-#include "support.h"
+#include "align_setup.h"
 
 enum { ROWS = 14, WIDTH = 6, LAYERS = 3 };
 
@@ -42,14 +41,10 @@ static void draw(stack *s, uint64_t seed, int64_t n_rows) {
     }
 }
 
+static const int64_t dims[LAYERS] = {WIDTH, WIDTH, WIDTH};
+
 static lgt_align_layers *layers_of(lgt_context *c, const char *spec) {
-    static const int64_t dims[LAYERS] = {WIDTH, WIDTH, WIDTH};
-    lgt_align_terms terms;
-    lgt_align_layers *layers = NULL;
-    lgt_error err;
-    assert_ok(lgt_align_parse(spec, &terms, &err), err);
-    assert_ok(lgt_align_layers_create(c, &terms.terms[0], LAYERS, dims, ROWS, &layers, &err), err);
-    return layers;
+    return test_align_layers(c, spec, LAYERS, dims, ROWS);
 }
 
 static double run(lgt_align_layers *layers, stack *s, int frozen, int gradient, int64_t *n_edges) {
@@ -62,20 +57,23 @@ static double run(lgt_align_layers *layers, stack *s, int frozen, int gradient, 
     return out.loss;
 }
 
-/* Five-point differences with a step of 1e-4, as in test_align.c; affinities have kinks where a cosine on an edge is 0,
- * which no seed here comes near. */
+typedef struct running {
+    lgt_align_layers *layers;
+    stack *s;
+} running;
+
+static double loss_at(void *argument) {
+    const running *r = argument;
+    return run(r->layers, r->s, 1, 0, NULL);
+}
+
+/* Affinities have kinks where a cosine on an edge is 0, which no seed here comes near. */
 static double difference_error(lgt_align_layers *layers, stack *s) {
-    const double h = 1e-4;
     double found[LAYERS * ROWS * WIDTH], exact[LAYERS * ROWS * WIDTH];
+    running r = {layers, s};
     for (int l = 0; l < LAYERS; l++)
         for (int k = 0; k < ROWS * WIDTH; k++) {
-            double kept = s->x[l][k], v[4];
-            for (int i = 0; i < 4; i++) {
-                s->x[l][k] = kept + (i < 2 ? i - 2 : i - 1) * h;
-                v[i] = run(layers, s, 1, 0, NULL);
-            }
-            s->x[l][k] = kept;
-            found[l * ROWS * WIDTH + k] = (8 * (v[2] - v[1]) - (v[3] - v[0])) / (12 * h);
+            found[l * ROWS * WIDTH + k] = test_align_slope(&s->x[l][k], loss_at, &r);
             exact[l * ROWS * WIDTH + k] = s->dx[l][k];
         }
     return test_relative_error(found, exact, LAYERS * ROWS * WIDTH);
@@ -117,8 +115,7 @@ static void every_variant_has_the_gradient_of_its_loss(void **state) {
 enum { CAPACITY = 2 * ROWS };
 
 static void open_banks(lgt_align_bank *banks[LAYERS]) {
-    lgt_error err;
-    for (int l = 0; l < LAYERS; l++) assert_ok(lgt_align_bank_create(context, 0, CAPACITY, &banks[l], &err), err);
+    for (int l = 0; l < LAYERS; l++) banks[l] = test_align_bank(context, 0, CAPACITY);
 }
 
 static void close_banks(lgt_align_bank *banks[LAYERS]) {
@@ -238,19 +235,16 @@ static void layers_that_agree_have_no_loss(void **state) {
 /* Two rows of one label, one edge each way: K_01 = K_10 = cos, so L_K of two layers is (c1 - c0)^2. */
 static void two_rows_give_the_square_of_their_cosines_difference(void **state) {
     (void)state;
-    static const int64_t dims[] = {2, 2};
+    static const int64_t widths[] = {2, 2};
     double x0[] = {1, 0, 3, 4}, x1[] = {2, 0, 12, 5}, d0[4] = {0}, d1[4] = {0}; /* cosines 3/5 and 12/13 */
     int64_t labels[] = {4, 4};
-    lgt_align_terms terms;
-    lgt_align_layers *layers = NULL;
+    lgt_align_layers *layers = test_align_layers(context, "k:k=1,weight=1", 2, widths, 2);
     lgt_error err;
     lgt_view x[] = {lgt_view_of(x0, 2, 2, LGT_F64), lgt_view_of(x1, 2, 2, LGT_F64)};
     lgt_mut dx[] = {lgt_mut_of(d0, 2, 2, LGT_F64), lgt_mut_of(d1, 2, 2, LGT_F64)};
     lgt_align_layers_inputs in = {.x = x, .labels = labels};
     lgt_align_layers_outputs out = {.dx = dx};
     double difference = 12.0 / 13 - 3.0 / 5;
-    assert_ok(lgt_align_parse("k:k=1,weight=1", &terms, &err), err);
-    assert_ok(lgt_align_layers_create(context, &terms.terms[0], 2, dims, 2, &layers, &err), err);
     assert_ok(lgt_align_layers_run(layers, &in, &out, &err), err);
     assert_true(fabs(out.loss - difference * difference) < 1e-15);
     /* dL/dx of row 0, x = (2, 0): 2 (c1 - c0) dc/dx, and dc/dx_1 = (5/13)/2 */
@@ -324,15 +318,13 @@ static void no_row_one_row_and_rows_without_direction_are_fine(void **state) {
 
 static void creation_survives_every_refusal_and_runs_allocate_nothing(void **state) {
     (void)state;
-    static const int64_t dims[] = {WIDTH, WIDTH, WIDTH};
     int64_t before = test_live_blocks();
     for (int v = 0; v < 2; v++)
         for (int64_t fail_at = 1, done = 0; !done; fail_at++) {
             lgt_context *c = test_context_failing(fail_at);
-            lgt_align_terms terms;
+            lgt_align_terms terms = test_align_terms(v ? "z" : "k");
             lgt_align_layers *layers = NULL;
             lgt_error err;
-            assert_ok(lgt_align_parse(v ? "z" : "k", &terms, &err), err);
             done = !lgt_align_layers_create(c, &terms.terms[0], LAYERS, dims, ROWS, &layers, &err);
             if (done) {
                 stack s;
@@ -351,16 +343,15 @@ static void creation_survives_every_refusal_and_runs_allocate_nothing(void **sta
 
 static void wrong_layers_are_told(void **state) {
     (void)state;
-    static const int64_t dims[] = {6, 4};
-    lgt_align_terms terms;
+    static const int64_t widths[] = {6, 4};
+    lgt_align_terms terms = test_align_terms("z+k+pga");
     lgt_align_layers *layers = NULL;
     lgt_error err;
-    assert_ok(lgt_align_parse("z+k+pga", &terms, &err), err);
-    assert_fails(lgt_align_layers_create(context, &terms.terms[0], 2, dims, 5, &layers, &err), LGT_ERR_USAGE, err,
+    assert_fails(lgt_align_layers_create(context, &terms.terms[0], 2, widths, 5, &layers, &err), LGT_ERR_USAGE, err,
                  "z: layer 1 has width 4 and layer 0 has 6, expected equal widths");
-    assert_fails(lgt_align_layers_create(context, &terms.terms[1], 1, dims, 5, &layers, &err), LGT_ERR_USAGE, err,
+    assert_fails(lgt_align_layers_create(context, &terms.terms[1], 1, widths, 5, &layers, &err), LGT_ERR_USAGE, err,
                  "k: 1 layers, expected 2 to 64");
-    assert_fails(lgt_align_layers_create(context, &terms.terms[2], 2, dims, 5, &layers, &err), LGT_ERR_USAGE, err,
+    assert_fails(lgt_align_layers_create(context, &terms.terms[2], 2, widths, 5, &layers, &err), LGT_ERR_USAGE, err,
                  "the term is pga, expected k or z");
     stack s;
     draw(&s, 1, ROWS);
@@ -369,9 +360,8 @@ static void wrong_layers_are_told(void **state) {
     lgt_align_layers_outputs out = {0};
     assert_fails(lgt_align_layers_run(layers, &in, &out, &err), LGT_ERR_USAGE, err, "a frozen run of 14 rows");
     in.frozen = 0;
-    lgt_align_bank *banks[LAYERS], *wide = NULL;
+    lgt_align_bank *banks[LAYERS], *wide = test_align_bank(context, 2, 4);
     open_banks(banks);
-    assert_ok(lgt_align_bank_create(context, 2, 4, &wide, &err), err);
     in.banks = (lgt_align_bank *const[]){banks[0], wide, wide};
     assert_fails(lgt_align_layers_run(layers, &in, &out, &err), LGT_ERR_USAGE, err,
                  "banks need sample ids, found none");

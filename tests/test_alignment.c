@@ -4,17 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "support.h"
+#include "align_setup.h"
 #include "temporary.h"
 #include "train/model.h"
 #include "train_data.h"
-
-static lgt_align_terms terms_of(const char *spec) {
-    lgt_align_terms terms;
-    lgt_error err;
-    assert_ok(lgt_align_parse(spec, &terms, &err), err);
-    return terms;
-}
 
 /* --- The encoder --- */
 
@@ -82,7 +75,7 @@ static void training_is_the_same_to_the_bit_on_any_number_of_threads(void **stat
     (void)state;
     lgt_dataset data = test_clusters(150, 6, 4, 1.0, 5);
     lgt_train_options options = test_train_options("arcface:s=8,m=0.2", "mlp:8,8", 4);
-    options.align = terms_of(everything);
+    options.align = test_align_terms(everything);
     float first[400];
     double losses[4];
     for (int threads = 1; threads <= 3; threads++) {
@@ -131,7 +124,7 @@ static void alignment_brings_rows_of_a_class_together(void **state) {
     double found[3];
     for (int s = 0; s < 3; s++) {
         lgt_train_options options = test_train_options("normalized:s=4", "mlp:8", 4);
-        options.align = terms_of(specs[s]);
+        options.align = test_align_terms(specs[s]);
         lgt_trainer *trainer = test_trainer(context, &options, &data);
         test_train(trainer);
         found[s] = tightness(lgt_trainer_model(trainer), &data);
@@ -186,7 +179,7 @@ static void banks_are_saved_and_restored_with_the_model(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         lgt_train_options options = test_train_options("arcface:s=8,m=0.2", "mlp:8,8", DIM);
         char first[LGT_ALIGN_SPEC_SIZE], second[LGT_ALIGN_SPEC_SIZE];
-        options.align = terms_of(cases[i].spec);
+        options.align = test_align_terms(cases[i].spec);
         lgt_trainer *trainer = test_trainer(context, &options, &data);
         lgt_model *model = lgt_trainer_model(trainer), *loaded = NULL;
         lgt_error err;
@@ -218,7 +211,7 @@ static void banks_that_contradict_themselves_are_refused(void **state) {
     lgt_context *context = test_context(1);
     lgt_dataset data = test_clusters(150, 6, 4, 1.0, 5);
     lgt_train_options options = test_train_options("softmax", "mlp:8,8", DIM);
-    options.align = terms_of("pga:targets=memory,capacity=20+k:capacity=30");
+    options.align = test_align_terms("pga:targets=memory,capacity=20+k:capacity=30");
     lgt_trainer *trainer = test_trainer(context, &options, &data);
     lgt_error err;
     const char *path = test_path("model.safetensors");
@@ -257,7 +250,7 @@ static void encoders_that_do_not_suit_a_term_are_refused(void **state) {
         lgt_train_options options = test_train_options("softmax", cases[i].encoder, 4);
         lgt_trainer *trainer = NULL;
         lgt_error err;
-        options.align = terms_of(cases[i].align);
+        options.align = test_align_terms(cases[i].align);
         assert_fails(lgt_trainer_create(context, &options, &data, &trainer, &err), LGT_ERR_USAGE, err,
                      cases[i].message);
     }
@@ -269,7 +262,7 @@ static void every_refused_allocation_is_reported_and_steps_allocate_nothing(void
     int64_t before = test_live_blocks();
     lgt_dataset data = test_clusters(40, 3, 2, 1.0, 5);
     lgt_train_options options = test_train_options("softmax", "mlp:4,4", 4);
-    options.align = terms_of(everything);
+    options.align = test_align_terms(everything);
     for (int64_t fail_at = 1, done = 0; !done; fail_at++) {
         lgt_context *context = test_context_failing(fail_at);
         lgt_trainer *trainer = NULL;
