@@ -125,7 +125,7 @@ LGT_API void lgt_align_plan_free(lgt_align_plan *plan);
 
 typedef struct lgt_align_inputs {
     lgt_view x;            /* (N, D) float32 or float64, N <= max_rows */
-    const int64_t *labels; /* (N) */
+    const int64_t *labels; /* (N) any numbers; equal ones are a class, the head's ignored label too */
     const int64_t *ids;    /* (N) sample ids, all different; needed with a bank */
     lgt_align_bank *bank;  /* reliabilities and directions; NULL: every reliability is 0.5, no targets=memory */
     int frozen;            /* 1: the bank is not moved */

@@ -57,12 +57,12 @@ static const lgt_param_info k_params[] = {
     RELIABILITY,
     REAL("affinity_momentum", "0.9", 0, 1, "toward=upper over the same rows: of the affinities that are followed"),
     CHOICE("layers", "all", layer_words, "train: hidden layers and embedding, or hidden layers alone"),
-    WEIGHT("16", "of the term"),
+    WEIGHT("4", "of the term"),
 };
 static const lgt_param_info z_params[] = {
     NEIGHBOURS,
     CHOICE("layers", "hidden", layer_words, "train: hidden layers and embedding, or hidden layers alone; equal widths"),
-    WEIGHT("16", "of the term"),
+    WEIGHT("4", "of the term"),
 };
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))

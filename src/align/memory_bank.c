@@ -3,7 +3,6 @@
 #include "align/memory_bank.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"

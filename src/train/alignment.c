@@ -38,12 +38,10 @@ static lgt_status create_direction(lgt_context *context, const lgt_align *term, 
 }
 
 static lgt_status create_gradients(lgt_context *context, lgt_encoder *encoder, lgt_alignment *a, lgt_error *err) {
-    lgt_status status = LGT_OK;
-    if (!a->dhidden) status = LGT_NEW_ZERO(context, &a->dhidden, a->n_hidden, err);
-    if (!status && !a->gradients) status = LGT_NEW_ZERO(context, &a->gradients, a->n_hidden, err);
+    lgt_status status = LGT_NEW_ZERO(context, &a->dhidden, a->n_hidden, err);
+    if (!status) status = LGT_NEW_ZERO(context, &a->gradients, a->n_hidden, err);
     for (int l = 0; l < a->n_hidden && !status; l++) {
         int64_t elements = 0;
-        if (a->gradients[l]) continue;
         if (!lgt_count_mul(a->max_rows, width_of(encoder, l), &elements))
             return lgt_fail(err, LGT_ERR_MEMORY, "a batch of %lld rows overflows", (long long)a->max_rows);
         status = LGT_NEW(context, &a->gradients[l], elements, err);
@@ -54,12 +52,13 @@ static lgt_status create_gradients(lgt_context *context, lgt_encoder *encoder, l
 static lgt_status create_layers(lgt_context *context, const lgt_align *term, lgt_encoder *encoder, lgt_alignment *a,
                                 lgt_error *err) {
     int64_t dims[LGT_ALIGN_MAX_LAYERS];
-    int which = term->info->kind == LGT_ALIGN_Z, count = lgt_alignment_count_layers(term, encoder);
+    int which = term->info->kind == LGT_ALIGN_K ? LGT_LAYERED_K : LGT_LAYERED_Z;
+    int count = lgt_alignment_count_layers(term, encoder);
     for (int l = 0; l < count && l < LGT_ALIGN_MAX_LAYERS; l++)
         dims[l] = l < a->n_hidden ? width_of(encoder, l) : lgt_encoder_out_dim(encoder);
     lgt_status status = lgt_align_layers_create(context, term, count, dims, a->max_rows, &a->layers[which], err);
     if (status == LGT_ERR_USAGE) return lgt_fail_within(err, status, "encoder \"%.80s\": ", lgt_encoder_spec(encoder));
-    return status ? status : create_gradients(context, encoder, a, err);
+    return status;
 }
 
 lgt_status lgt_alignment_create(lgt_context *context, const lgt_align_terms *terms, lgt_encoder *encoder,
@@ -73,6 +72,8 @@ lgt_status lgt_alignment_create(lgt_context *context, const lgt_align_terms *ter
         status = terms->terms[i].info->kind == LGT_ALIGN_PGA
                      ? create_direction(context, &terms->terms[i], encoder, out, err)
                      : create_layers(context, &terms->terms[i], encoder, out, err);
+    if (!status && (out->layers[LGT_LAYERED_K] || out->layers[LGT_LAYERED_Z]))
+        status = create_gradients(context, encoder, out, err);
     return status;
 }
 
@@ -82,7 +83,7 @@ void lgt_alignment_free(lgt_context *context, lgt_alignment *alignment) {
     for (int l = 0; alignment->gradients && l < alignment->n_hidden; l++) lgt_release(context, alignment->gradients[l]);
     lgt_release(context, alignment->gradients);
     lgt_release(context, alignment->dhidden);
-    for (int i = 0; i < 2; i++) lgt_align_layers_free(alignment->layers[i]);
+    for (int i = 0; i < LGT_N_LAYERED; i++) lgt_align_layers_free(alignment->layers[i]);
     lgt_align_plan_free(alignment->direction);
 }
 
@@ -91,7 +92,7 @@ void lgt_alignment_free(lgt_context *context, lgt_alignment *alignment) {
 static lgt_status run_direction(lgt_alignment *a, const lgt_alignment_batch *b, lgt_error *err) {
     lgt_align_inputs in = {.x = b->y, .labels = b->labels, .ids = b->ids, .bank = b->bank};
     lgt_align_outputs out = {.dx = b->dy, .accumulate = 1};
-    in.head = (lgt_view){b->dy.data, b->dy.rows, b->dy.cols, b->dy.ld, b->dy.dtype};
+    in.head = lgt_view_of(b->dy.data, b->dy.rows, b->dy.cols, LGT_F32); /* read before it is added to */
     if (a->reads_below) in.below = lgt_encoder_hidden(b->pass, a->n_hidden - 1);
     lgt_status status = lgt_align_run(a->direction, &in, &out, err);
     a->loss += out.loss;
@@ -118,10 +119,10 @@ lgt_status lgt_alignment_run(lgt_alignment *alignment, const lgt_alignment_batch
     a->conflict = (lgt_conflict){0};
     if (a->direction) status = run_direction(a, batch, err); /* first: what is in dy now is the head's alone */
     if (a->dhidden && !status) open_layers(a, batch);
-    for (int i = 0; i < 2 && !status; i++) {
+    for (int i = 0; i < LGT_N_LAYERED && !status; i++) {
         if (!a->layers[i]) continue;
         lgt_align_layers_inputs in = {.x = a->x, .labels = batch->labels, .ids = batch->ids};
-        if (i == 0) in.banks = batch->layer_banks; /* z weighs all rows alike */
+        if (i == LGT_LAYERED_K) in.banks = batch->layer_banks; /* z weighs all rows alike */
         lgt_align_layers_outputs out = {.dx = a->dx, .accumulate = 1};
         status = lgt_align_layers_run(a->layers[i], &in, &out, err);
         a->loss += out.loss;

@@ -5,12 +5,15 @@
 #include "logitude/align.h"
 #include "logitude/encoder.h"
 
+/* The terms between layers. */
+enum { LGT_LAYERED_K, LGT_LAYERED_Z, LGT_N_LAYERED };
+
 /* Zeros: no alignment. */
 typedef struct lgt_alignment {
     lgt_align_plan *direction;
-    lgt_align_layers *layers[2]; /* k, z */
-    int n_hidden;                /* layers of the encoder below the embedding */
-    int reads_below;             /* the direction term reads the last of them */
+    lgt_align_layers *layers[LGT_N_LAYERED];
+    int n_hidden;    /* layers of the encoder below the embedding */
+    int reads_below; /* the direction term reads the last of them */
     int64_t max_rows;
     float **gradients;     /* (n_hidden) of (max_rows, width) */
     lgt_view *dhidden;     /* (n_hidden) of the last run; NULL: no term reads hidden layers */
