@@ -201,13 +201,14 @@ static void banks_that_contradict_themselves_are_refused(void **state) {
     (void)state;
     static const struct {
         const char *part, *message;
-        int64_t rows; /* 0: the second id becomes the first */
+        int64_t rows; /* 0: the second id becomes the first, a direction not a number */
     } cases[] = {
         {"align.ids", "align.ids has 19 elements, .labels 20, .scores 20 and .directions is (20, 4)", 19},
         {"align.directions", "and .directions is (19, 4), expected one of each a sample, and dim 4", 19},
         {"align.k.0.labels", "align.k.0.ids has 30 elements, .labels 29, .scores 30 and .directions is (0, 0)", 29},
         {"align.k.1.scores", "align.k.1.ids has 30 elements, .labels 30, .scores 7", 7},
-        {"align.k.1.ids", "the bank's sample 1 has id", 0}};
+        {"align.k.1.ids", "the bank's sample 1 has id", 0},
+        {"align.directions", "of squared length nan", 0}};
     lgt_context *context = test_context(1);
     lgt_dataset data = test_clusters(150, 6, 4, 1.0, 5);
     lgt_train_options options = test_train_options("softmax", "mlp:8,8", DIM);
@@ -224,13 +225,41 @@ static void banks_that_contradict_themselves_are_refused(void **state) {
         for (int64_t t = 0; t < tensors.n_tensors; t++) {
             lgt_array *a = &tensors.tensors[t].array;
             if (strcmp(tensors.tensors[t].name, cases[i].part) != 0) continue;
-            if (cases[i].rows == 0) ((int64_t *)a->data)[1] = ((int64_t *)a->data)[0];
+            if (cases[i].rows == 0 && a->dtype == LGT_I64) ((int64_t *)a->data)[1] = ((int64_t *)a->data)[0];
+            if (cases[i].rows == 0 && a->dtype == LGT_F32) ((float *)a->data)[1] = (float)NAN;
             if (cases[i].rows > 0) a->count = a->count / a->shape[0] * cases[i].rows, a->shape[0] = cases[i].rows;
         }
         assert_ok(lgt_tensors_write(context, path, &tensors, &err), err);
         assert_fails(lgt_model_load(context, path, &loaded, &err), LGT_ERR_DATA, err, cases[i].message);
         lgt_tensors_free(context, &tensors);
     }
+    lgt_trainer_free(trainer), test_clusters_free(&data), lgt_context_free(context);
+}
+
+static void every_refused_allocation_of_loading_and_saving_is_reported(void **state) {
+    (void)state;
+    lgt_context *context = test_context(1);
+    lgt_dataset data = test_clusters(60, 6, 4, 1.0, 5);
+    lgt_train_options options = test_train_options("softmax", "mlp:8,8", DIM);
+    options.align = test_align_terms("pga:targets=memory+k");
+    lgt_trainer *trainer = test_trainer(context, &options, &data);
+    lgt_error err;
+    char path[256];
+    snprintf(path, sizeof path, "%s", test_path("model.safetensors"));
+    test_train(trainer);
+    assert_ok(lgt_model_save(lgt_trainer_model(trainer), path, &err), err);
+    int64_t before = test_live_blocks();
+    for (int64_t fail_at = 1, done = 0; !done; fail_at++) {
+        lgt_context *c = test_context_failing(fail_at);
+        lgt_model *loaded = NULL;
+        lgt_status status = lgt_model_load(c, path, &loaded, &err);
+        if (!status) status = lgt_model_save(loaded, test_path("again.safetensors"), &err);
+        done = status == LGT_OK;
+        if (!done) assert_int_equal(status, LGT_ERR_MEMORY);
+        lgt_model_free(loaded), lgt_context_free(c);
+        assert_true(fail_at < 1000);
+    }
+    assert_int_equal(test_live_blocks(), before);
     lgt_trainer_free(trainer), test_clusters_free(&data), lgt_context_free(context);
 }
 
@@ -288,6 +317,7 @@ int main(void) {
         cmocka_unit_test(alignment_brings_rows_of_a_class_together),
         cmocka_unit_test(banks_are_saved_and_restored_with_the_model),
         cmocka_unit_test(banks_that_contradict_themselves_are_refused),
+        cmocka_unit_test(every_refused_allocation_of_loading_and_saving_is_reported),
         cmocka_unit_test(encoders_that_do_not_suit_a_term_are_refused),
         cmocka_unit_test(every_refused_allocation_is_reported_and_steps_allocate_nothing),
     };

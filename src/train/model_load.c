@@ -219,6 +219,13 @@ static lgt_status read_encoder(loader *l, int64_t dim, lgt_error *err) {
 
 /* --- alignment --- */
 
+static lgt_status find_part(loader *l, const char *prefix, const char *part, lgt_dtype dtype, int n_dims,
+                            const lgt_array **out, lgt_error *err) {
+    char name[LGT_TENSOR_NAME_SIZE];
+    lgt_text_format(name, sizeof name, "%s.%s", prefix, part);
+    return find_typed(l, name, dtype, n_dims, out, err);
+}
+
 /* A bank that was empty when the model was saved has no tensors. */
 static lgt_status read_bank(loader *l, lgt_align_bank *bank, const char *prefix, lgt_error *err) {
     static const lgt_array none = {.n_dims = 2};
@@ -227,13 +234,10 @@ static lgt_status read_bank(loader *l, lgt_align_bank *bank, const char *prefix,
     int64_t dim = lgt_align_bank_dim(bank);
     lgt_text_format(name, sizeof name, "%s.ids", prefix);
     if (!lgt_tensors_find(l->tensors, name)) return LGT_OK;
-    lgt_status status = find_typed(l, name, LGT_I64, 1, &ids, err);
-    lgt_text_format(name, sizeof name, "%s.labels", prefix);
-    if (!status) status = find_typed(l, name, LGT_I64, 1, &labels, err);
-    lgt_text_format(name, sizeof name, "%s.scores", prefix);
-    if (!status) status = find_typed(l, name, LGT_F64, 1, &scores, err);
-    lgt_text_format(name, sizeof name, "%s.directions", prefix);
-    if (!status && dim > 0) status = find_tensor(l, name, 2, &directions, err);
+    lgt_status status = find_part(l, prefix, "ids", LGT_I64, 1, &ids, err);
+    if (!status) status = find_part(l, prefix, "labels", LGT_I64, 1, &labels, err);
+    if (!status) status = find_part(l, prefix, "scores", LGT_F64, 1, &scores, err);
+    if (!status && dim > 0) status = find_part(l, prefix, "directions", LGT_F32, 2, &directions, err);
     if (status) return status;
     int64_t n = ids->count;
     if (labels->count != n || scores->count != n || directions->shape[0] != (dim > 0 ? n : 0) ||

@@ -27,16 +27,20 @@ static void put(lgt_tensors *t, const char *name, float *data, int64_t n_rows, i
 }
 
 static void put_bank(const lgt_bank_arrays *bank, const char *prefix, lgt_tensors *t) {
-    char name[LGT_TENSOR_NAME_SIZE];
-    if (bank->count == 0) return;
-    lgt_text_format(name, sizeof name, "%s.ids", prefix);
-    put_typed(t, name, LGT_I64, bank->ids, bank->count, 0);
-    lgt_text_format(name, sizeof name, "%s.labels", prefix);
-    put_typed(t, name, LGT_I64, bank->labels, bank->count, 0);
-    lgt_text_format(name, sizeof name, "%s.scores", prefix);
-    put_typed(t, name, LGT_F64, bank->scores, bank->count, 0);
-    lgt_text_format(name, sizeof name, "%s.directions", prefix);
-    if (bank->directions) put(t, name, bank->directions, bank->count, bank->dim);
+    const struct {
+        const char *name;
+        lgt_dtype dtype;
+        void *data;
+        int64_t n_cols;
+    } parts[] = {{"ids", LGT_I64, bank->ids, 0},
+                 {"labels", LGT_I64, bank->labels, 0},
+                 {"scores", LGT_F64, bank->scores, 0},
+                 {"directions", LGT_F32, bank->directions, bank->dim}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        char name[LGT_TENSOR_NAME_SIZE];
+        lgt_text_format(name, sizeof name, "%s.%s", prefix, parts[i].name);
+        if (parts[i].data) put_typed(t, name, parts[i].dtype, parts[i].data, bank->count, parts[i].n_cols);
+    }
 }
 
 static void put_all(const lgt_model *m, lgt_tensors *t) {
