@@ -6,8 +6,8 @@
 
 #include "output.h"
 
-/* Products that explaining rows may take, and what a Hessian product may take: about a second each, the latter in a few
- * hundred products. */
+/* Weights that explaining rows may read, and numbers that a Hessian product may: on one thread half a second for all
+ * rows, and about a second for a few hundred products. */
 static const double most_explained = 5e8, most_curved = 1e7;
 enum { LEAST_ROWS = 32, CURVED_ROWS = 500, TOP = 6, BOTTOM = 3, MOST_PRODUCTS = 300, N_LISTS = 9 };
 

@@ -157,15 +157,15 @@ static void add_coefficient(lgt_force_coefficients *c, double h, const sight *s)
     c->targets += s->soft;
 }
 
-/* |d product_j/dx| with x fixed in length where only its direction counts: sin(theta) / |x| there. */
+/* |d product_j/dx|: sin(theta) / |x| where the direction of x alone counts. */
 static double reach_of(const lgt_force_block *block, const lgt_force_sums *row, const sight *s) {
     const lgt_problem *p = block->field->problem;
     double w_norm = block->norms[s->at], c = s->cosine;
-    if (w_norm == 0 || (p->unit_w && row->x.norm == 0)) return 0;
+    if (w_norm == 0) return 0;
     if (!p->unit_x) return p->unit_w ? 1 : w_norm;
-    /* 1 - c^2 has lost two digits at 0.99, and all of them at 1. */
+    /* The root has lost two digits at c = 0.99, and all of them at 1. */
     double sine = fabs(c) < 0.99
-                      ? sqrt(1 - c * c)
+                      ? sqrt((1 - c) * (1 + c))
                       : lgt_angle_between(row->x.unit, block->w + s->at * block->field->ld, p->dim, NULL, NULL).sine;
     return sine / row->x.norm;
 }

@@ -20,7 +20,7 @@ static double largest_of(const double *v, int64_t n) {
     int64_t k = 0;
     for (; k + LANES <= n; k += LANES)
         for (int l = 0; l < LANES; l++) lane[l] = fabs(v[k + l]) > lane[l] ? fabs(v[k + l]) : lane[l];
-    for (int l = 0; k < n; k++, l++) lane[l] = fmax(lane[l], fabs(v[k]));
+    for (; k < n; k++) largest = fmax(largest, fabs(v[k]));
     for (int l = 0; l < LANES; l++) largest = fmax(largest, lane[l]);
     return largest;
 }
