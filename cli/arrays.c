@@ -49,6 +49,14 @@ lgt_status cli_array_check_values(const char *path, const lgt_array *array, doub
     return LGT_OK;
 }
 
+double *cli_view_widen(lgt_view view) {
+    double *wide = view.data ? cli_alloc(view.rows, (size_t)view.cols * sizeof *wide) : NULL;
+    for (int64_t i = 0; wide && i < view.rows; i++)
+        for (int64_t k = 0; k < view.cols; k++)
+            wide[i * view.cols + k] = (double)((const float *)view.data)[i * view.ld + k];
+    return wide;
+}
+
 static lgt_status read_option(const cli_args *args, lgt_context *context, const cli_array_option *o, lgt_error *err) {
     const char *path = cli_text(args, o->option);
     int n_dims = o->cols ? 2 : 1;

@@ -18,6 +18,9 @@ lgt_status cli_array_check_length(const char *path, const lgt_array *array, int 
 /* Whether all values are finite, and at least `least`. */
 lgt_status cli_array_check_values(const char *path, const lgt_array *array, double least, lgt_error *err);
 
+/* The rows of a float32 view as doubles, to be freed; NULL of none. */
+double *cli_view_widen(lgt_view view);
+
 /* What may be given by an option: a vector (cols 0) or a matrix of this shape and of such values. */
 typedef struct cli_array_option {
     const char *option;

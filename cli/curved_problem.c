@@ -77,25 +77,18 @@ static lgt_status read_arrays(const cli_args *args, cli_curved_problem *p, lgt_e
 
 /* --- A model applied to data --- */
 
-static double *widen(lgt_view from, int64_t rows) {
-    double *to = from.data ? cli_alloc(rows * from.cols, sizeof *to) : NULL;
-    for (int64_t i = 0; to && i < rows; i++)
-        for (int64_t k = 0; k < from.cols; k++)
-            to[i * from.cols + k] = (double)((const float *)from.data)[i * from.ld + k];
-    return to;
-}
-
 /* Takes the first --limit rows. */
 static void take(cli_curved_problem *p, const cli_subject *subject, int64_t limit) {
-    lgt_view w = lgt_model_weights(subject->model);
+    lgt_view w = lgt_model_weights(subject->model), x = cli_subject_view(subject);
     p->loss = *lgt_model_loss(subject->model);
     p->has_loss = 1;
     p->step = lgt_model_step(subject->model);
     p->n_rows = subject->data->n_rows < limit ? subject->data->n_rows : limit;
     p->dim = subject->dim, p->rows_w = w.rows, p->n_classes = lgt_model_n_classes(subject->model);
-    p->x = p->wide[0] = widen(cli_subject_view(subject), p->n_rows);
-    p->w = p->wide[1] = widen(w, w.rows);
-    p->b = p->wide[2] = widen(lgt_model_bias(subject->model), 1);
+    x.rows = p->n_rows;
+    p->x = p->wide[0] = cli_view_widen(x);
+    p->w = p->wide[1] = cli_view_widen(w);
+    p->b = p->wide[2] = cli_view_widen(lgt_model_bias(subject->model));
     p->y = p->model_labels = cli_alloc(p->n_rows, sizeof *p->model_labels);
     memcpy(p->model_labels, subject->data->labels, (size_t)p->n_rows * sizeof *p->model_labels);
 }

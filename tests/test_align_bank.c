@@ -7,19 +7,7 @@
 #include "logitude/align.h"
 #include "support.h"
 
-static lgt_context *context;
-
-static int open_context(void **state) {
-    (void)state;
-    context = test_context(1);
-    return 0;
-}
-
-static int close_context(void **state) {
-    (void)state;
-    lgt_context_free(context);
-    return 0;
-}
+TEST_SHARED_CONTEXT(1)
 
 static lgt_align_bank *bank_of(int64_t dim, int64_t capacity) {
     lgt_align_bank *bank = NULL;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/sizes.h"
+#include "engine/element.h"
 #include "math/sphere.h"
 
 /* --- Memory --- */
@@ -104,11 +105,6 @@ static void bend_crowd(const lgt_crowd_bend *bend, double scale, double c, sight
     s->z += scale * (c * (bend->linear + bend->square * c) - c);
 }
 
-static double soft_target(lgt_view soft, int64_t i, int64_t j) {
-    int64_t at = i * soft.ld + j;
-    return soft.dtype == LGT_F64 ? ((const double *)soft.data)[at] : (double)((const float *)soft.data)[at];
-}
-
 static sight see(const lgt_force_block *block, int64_t k, int64_t j) {
     const lgt_problem *p = block->field->problem;
     const lgt_batch *batch = block->field->batch;
@@ -121,7 +117,7 @@ static sight see(const lgt_force_block *block, int64_t k, int64_t j) {
     double product = c * (p->unit_w ? 1 : w_norm) * (p->unit_x ? 1 : row->x.norm);
     s.cosine = row->x.norm > 0 && w_norm > 0 ? c : NAN;
     s.z = s.slope * product + block->field->bias[j];
-    if (row->y == LGT_TARGET_SOFT) s.soft = soft_target(batch->soft, row->i, j);
+    if (row->y == LGT_TARGET_SOFT) s.soft = lgt_element(batch->soft, row->i, j);
     if (p->bends_crowd && j != row->y) bend_crowd(&row->target.crowd, s.slope, product, &s);
     return s;
 }
