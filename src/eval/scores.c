@@ -60,5 +60,5 @@ void lgt_scores_free(lgt_context *context, lgt_scores *scores) {
 void lgt_scores_tile(const lgt_scores *scores, int64_t row, int64_t n_rows, int64_t column, float *out, int64_t ld) {
     int64_t dim = scores->dim, first = row % LGT_PANEL;
     scores->kernels->product(n_rows, LGT_PANEL, dim, scores->panels + (row - first) * dim + first, 1, LGT_PANEL,
-                             scores->panels + column * dim, LGT_PANEL, out, ld);
+                             scores->panels + column * dim, LGT_PANEL, out, ld, 0);
 }
