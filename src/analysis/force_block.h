@@ -9,7 +9,7 @@
 
 /* Rows a block holds at most. W is read, and made directions of, once a pass for all of them: with 64 rows that is
  * about a fifth of the work, and a thread's block takes 0.9 MiB at D = 256. */
-enum { LGT_FORCE_ROWS = 64 };
+enum { LGT_FORCE_ROWS = 64, LGT_FORCE_TILE = 64 };
 
 /* What is the same for all rows. */
 typedef struct lgt_force_field {
@@ -64,19 +64,19 @@ typedef struct lgt_force_block {
     const lgt_force_field *field;
     int64_t n_rows;
     lgt_force_sums rows[LGT_FORCE_ROWS];
-    /* The tile of classes at hand: rows of w, LGT_TILE at most. */
+    /* The tile of classes at hand: rows of w, LGT_FORCE_TILE at most. */
     int64_t first, n_classes, n_tile;
-    double norms[LGT_TILE];
+    double norms[LGT_FORCE_TILE];
     double *w_value;                      /* (ld) */
-    double *w, *w_turned;                 /* (LGT_TILE, ld), (ld, LGT_TILE) directions */
+    double *w, *w_turned;                 /* (LGT_FORCE_TILE, ld), (ld, LGT_FORCE_TILE) directions */
     double *x_values, *x;                 /* (ROWS, ld) the rows and their directions */
-    double *cosines;                      /* (ROWS, LGT_TILE) */
-    double *to_repulsion, *to_attraction; /* (ROWS, LGT_TILE) coefficients of the directions */
+    double *cosines;                      /* (ROWS, LGT_FORCE_TILE) */
+    double *to_repulsion, *to_attraction; /* (ROWS, LGT_FORCE_TILE) coefficients of the directions */
     double *repulsion, *attraction;       /* (ROWS, ld) */
     lgt_pusher *pushers;                  /* (ROWS, n_pushers) */
 } lgt_force_block;
 
-/* Numbers that lgt_force_block_place takes: of zeros, and aligned. ld: a multiple of LGT_TILE_PAD. Returns 0 when they
+/* Numbers that lgt_force_block_place takes: of zeros, and aligned. ld: a multiple of LGT_LANES. Returns 0 when they
  * cannot be counted. */
 int lgt_force_block_size(int64_t ld, int64_t *n_numbers);
 

@@ -43,12 +43,13 @@ enum { FN(strip_vectors) = 4, FN(strip_width) = FN(strip_vectors) * FN(lanes) };
 
 /* The first sweep finds the maxima, the second sums; where every z is -inf the second subtracts 0 instead. */
 LGT_INLINE void FN(exp_sum_strip)(const lgt_extent *e, const T *u, int64_t n_classes, int vectors, T scale,
-                                  const T *bias, T *max, T *sum) {
-    V most[FN(strip_vectors)], less[FN(strip_vectors)], total[FN(strip_vectors)];
-    for (int v = 0; v < vectors; v++) most[v] = FN(splat)(-INFINITY);
+                                  const T *bias, T *max, T *sum, T *top) {
+    V most[FN(strip_vectors)], less[FN(strip_vectors)], total[FN(strip_vectors)], first[FN(strip_vectors)];
+    for (int v = 0; v < vectors; v++) most[v] = FN(splat)(-INFINITY), first[v] = FN(splat)(0);
     for (int64_t j = 0; j < n_classes; j++) {
         for (int v = 0; v < vectors; v++) {
             V z = *(const V *)(u + j * e->ld + v * FN(lanes)) * scale + bias[j];
+            first[v] = FN(select)(z > most[v], FN(splat)((T)j), first[v]);
             most[v] = FN(select)(z > most[v], z, most[v]);
         }
     }
@@ -62,15 +63,17 @@ LGT_INLINE void FN(exp_sum_strip)(const lgt_extent *e, const T *u, int64_t n_cla
     for (int v = 0; v < vectors; v++) {
         *(V *)(max + v * FN(lanes)) = most[v];
         *(V *)(sum + v * FN(lanes)) = total[v];
+        *(V *)(top + v * FN(lanes)) = first[v];
     }
 }
 
 static void FN(exp_sum)(const lgt_extent *e, const T *u, int64_t n_classes, int64_t n_rows, T scale, const T *bias,
-                        T *max, T *sum) {
+                        T *max, T *sum, T *top) {
     int64_t i = 0;
     for (; i + FN(strip_width) <= n_rows; i += FN(strip_width))
-        FN(exp_sum_strip)(e, u + i, n_classes, FN(strip_vectors), scale, bias, max + i, sum + i);
-    for (; i < n_rows; i += FN(lanes)) FN(exp_sum_strip)(e, u + i, n_classes, 1, scale, bias, max + i, sum + i);
+        FN(exp_sum_strip)(e, u + i, n_classes, FN(strip_vectors), scale, bias, max + i, sum + i, top + i);
+    for (; i < n_rows; i += FN(lanes))
+        FN(exp_sum_strip)(e, u + i, n_classes, 1, scale, bias, max + i, sum + i, top + i);
 }
 
 static void FN(exp_weights)(const lgt_extent *e, T *u, int64_t n_classes, int64_t n_rows, T scale, const T *bias,

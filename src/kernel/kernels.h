@@ -59,10 +59,10 @@ typedef struct lgt_extent {
                             const T *high, const T *low, const T *multiplier, const T *shift);                         \
         /* sum_j += sum_i u_ji in double. */                                                                           \
         void (*class_sums)(const lgt_extent *e, const T *u, int64_t n_classes, int64_t n_rows, double *sum);           \
-        /* c (m, n; ldc) = or += a (m, k) b (k, n; ldb), a element (i, l) at a[i * a_row + l * a_col], nothing packed; n a   \
-         * multiple of LGT_LANES. An element's sum runs over k in rising order, whatever m and n are. */               \
+        /* c (m, n; ldc) = or += a (m, k) b (k, n; ldb), a element (i, l) at a[i * a_row + l * a_col], nothing packed; \
+         * n a multiple of LGT_LANES. An element's sum runs over k in rising order, whatever m and n are. */                         \
         void (*product)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_row, int64_t a_col, const T *b,         \
-                        int64_t ldb, T *c, int64_t ldc, int accumulate);                                                               \
+                        int64_t ldb, T *c, int64_t ldc, int accumulate);                                               \
         /* sum v_k^2 in double; not finite exactly when v holds a NaN or infinity, or (f64) the squares overflow. */   \
         double (*square_sum)(const T *v, int64_t n);                                                                   \
         /* out_k += v_k in double. */                                                                                  \

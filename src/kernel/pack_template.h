@@ -67,10 +67,9 @@ LGT_INLINE void FN(pack_both)(const lgt_extent *e, const T *const *x, const doub
     for (int64_t p = 0; p < width; p++)
         memset(along + p * stride + n * FN(panel), 0, (size_t)((rows - n) * FN(panel)) * sizeof(T));
     for (int64_t r = 0; r < rows; r += FN(panel))
-        for (int64_t k = 0; k < e->dim; k += FN(panel))
-            FN(transpose)
-            (along + k / FN(panel) * stride + r * FN(panel), e->dim - k < FN(panel) ? e->dim - k : FN(panel),
-             across + r * e->dim + k * FN(panel));
+        for (int64_t k = 0; k < e->dim; k += FN(panel)) FN(transpose)
+    (along + k / FN(panel) * stride + r * FN(panel), e->dim - k < FN(panel) ? e->dim - k : FN(panel),
+     across + r * e->dim + k * FN(panel));
 }
 
 static void FN(pack_features)(const lgt_extent *e, const T *const *x, const double *factor, int64_t n, void *out) {

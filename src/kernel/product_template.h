@@ -1,6 +1,6 @@
 /* The three products of a crossing, all of one micro-kernel: ROWS x PANEL accumulators stay in registers while k runs,
- * a is broadcast element by element, b comes from a packed panel, PANEL wide and contiguous in k (the inner loops of
- * Goto and van de Geijn, 2008).
+ * a is broadcast element by element, b comes by panels, which are contiguous in k where they are packed (the inner
+ * loops of Goto and van de Geijn, 2008).
  *
  * The including file defines T, V (a vector of T), ROWS (2 ROWS accumulators and 4 more vectors fit the registers) and
  * FN(name). */
@@ -14,15 +14,17 @@ typedef struct FN(left) {
 /* c[0..rows)[0..panel) = or += the sum over k in rising order; rows is a constant at every call, so that the loops
  * unroll and the accumulators are registers. They start from c, so that a sum cut into several calls has the bits of
  * one. */
-LGT_INLINE void FN(block)(int rows, int64_t k, FN(left) a, const T *b, T *c, int64_t ldc, int accumulate) {
+LGT_INLINE void FN(block)(int rows, int64_t k, FN(left) a, const T *b, int64_t b_row, T *c, int64_t ldc,
+                          int accumulate) {
     V left[ROWS], right[ROWS];
     for (int i = 0; i < rows; i++) {
         left[i] = accumulate ? *(const V *)(c + i * ldc) : (V){0};
         right[i] = accumulate ? *(const V *)(c + i * ldc + FN(lanes)) : (V){0};
     }
     for (; k > 0; k -= FN(panel), a.start += a.chunk) {
-        const T *at = a.start, *end = b + (k < FN(panel) ? k : FN(panel)) * FN(panel);
-        for (; b < end; b += FN(panel), at += a.column) {
+        const T *at = a.start;
+        int64_t steps = k < FN(panel) ? k : FN(panel);
+        for (int64_t l = 0; l < steps; l++, b += b_row, at += a.column) {
             V b_left = *(const V *)b, b_right = *(const V *)(b + FN(lanes));
             for (int i = 0; i < rows; i++) {
                 T factor = at[i * a.row];
@@ -38,10 +40,11 @@ LGT_INLINE void FN(block)(int rows, int64_t k, FN(left) a, const T *b, T *c, int
 }
 
 /* rows <= ROWS. */
-LGT_INLINE void FN(strip)(int64_t rows, int64_t k, FN(left) a, const T *b, T *c, int64_t ldc, int accumulate) {
+LGT_INLINE void FN(strip)(int64_t rows, int64_t k, FN(left) a, const T *b, int64_t b_row, T *c, int64_t ldc,
+                          int accumulate) {
 #define HEIGHT(n)                                                                                                      \
     case n:                                                                                                            \
-        FN(block)(n <= ROWS ? n : 0, k, a, b, c, ldc, accumulate);                                                     \
+        FN(block)(n <= ROWS ? n : 0, k, a, b, b_row, c, ldc, accumulate);                                              \
         break
     switch (rows) {
         HEIGHT(1);
@@ -65,33 +68,42 @@ LGT_INLINE void FN(strip)(int64_t rows, int64_t k, FN(left) a, const T *b, T *c,
 /* c (m, panels * panel; ldc), the p-th panel of b at b + p * b_panel. A strip of a stays in the first cache while the
  * panels stream past it. Strips differ by at most one in height: a low last one would wait for its own multiply-adds.
  */
-LGT_INLINE void FN(multiply)(int64_t m, int64_t panels, int64_t k, FN(left) a, const T *b, int64_t b_panel, T *c,
-                             int64_t ldc, int accumulate) {
+LGT_INLINE void FN(multiply)(int64_t m, int64_t panels, int64_t k, FN(left) a, const T *b, int64_t b_panel,
+                             int64_t b_row, T *c, int64_t ldc, int accumulate) {
     int64_t strips = (m + ROWS - 1) / ROWS;
     for (int64_t s = 0; s < strips; s++) {
         int64_t first = m * s / strips, next = m * (s + 1) / strips;
         FN(left) part = a;
         part.start += first * a.row;
-        for (int64_t p = 0; p < panels; p++)
-            FN(strip)(next - first, k, part, b + p * b_panel, c + first * ldc + p * FN(panel), ldc, accumulate);
+        for (int64_t p = 0; p < panels; p++) FN(strip)
+        (next - first, k, part, b + p * b_panel, b_row, c + first * ldc + p * FN(panel), ldc, accumulate);
     }
 }
 
 static void FN(logits)(const lgt_extent *e, const void *classes, int64_t n_classes, const void *features,
                        int64_t n_rows, T *u) {
     FN(left) a = {classes, FN(panel), FN(class_panel)(e), 1};
-    FN(multiply)(n_classes, FN(panels)(n_rows), e->dim, a, features, e->dim * FN(panel), u, e->ld, 0);
+    FN(multiply)
+    (n_classes, FN(panels)(n_rows), e->dim, a, features, e->dim * FN(panel), FN(panel), u, e->ld, 0);
 }
 
 static void FN(gather_x)(const lgt_extent *e, const void *weights, int64_t n_classes, int64_t n_rows,
                          const void *classes, T *dx, int64_t ld, int accumulate) {
     FN(left) a = {weights, 1, e->ld * FN(panel), e->ld};
-    FN(multiply)(n_rows, FN(wide_panels)(e->dim), n_classes, a, classes, FN(class_panel)(e), dx, ld, accumulate);
+    FN(multiply)
+    (n_rows, FN(wide_panels)(e->dim), n_classes, a, classes, FN(class_panel)(e), FN(panel), dx, ld, accumulate);
 }
 
 static void FN(gather_w)(const lgt_extent *e, const void *weights, int64_t n_classes, int64_t n_rows,
                          const void *features, T *dw, int64_t ld, int accumulate) {
     FN(left) a = {weights, e->ld, FN(panel), 1};
     const T *b = (const T *)features + e->dim * e->block;
-    FN(multiply)(n_classes, FN(wide_panels)(e->dim), n_rows, a, b, e->block * FN(panel), dw, ld, accumulate);
+    FN(multiply)
+    (n_classes, FN(wide_panels)(e->dim), n_rows, a, b, e->block * FN(panel), FN(panel), dw, ld, accumulate);
+}
+
+static void FN(product)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_row, int64_t a_col, const T *b,
+                        int64_t ldb, T *c, int64_t ldc, int accumulate) {
+    FN(left) left = {a, a_row, a_col * FN(panel), a_col};
+    FN(multiply)(m, n / FN(panel), k, left, b, FN(panel), ldb, c, ldc, accumulate);
 }

@@ -30,6 +30,10 @@ static double FN(square_sum)(const T *v, int64_t n) {
     return FN(total)(lane);
 }
 
+static void FN(widen)(const T *v, int64_t n, double *out) {
+    for (int64_t k = 0; k < n; k++) out[k] += (double)v[k];
+}
+
 /* <g, v> / |v|: v is scaled term by term, so that neither huge nor tiny vectors overflow or vanish in between. */
 static double FN(part_along)(const T *g, const T *v, int64_t n, double over) {
     double lane[FN(sum_lanes)] = {0};
