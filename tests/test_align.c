@@ -6,8 +6,7 @@
 
 #include "align/align_terms.h"
 #include "align/phi.h"
-#include "logitude/align.h"
-#include "support.h"
+#include "align_setup.h"
 
 enum { MOST_ROWS = 70, MOST_DIM = 9 };
 
@@ -47,20 +46,9 @@ static lgt_align_inputs inputs(const batch *b, lgt_align_bank *bank) {
                               .below = lgt_view_of(b->below, b->n, b->dim, LGT_F64)};
 }
 
-static lgt_align_plan *plan_of(lgt_context *c, const char *spec, int64_t dim, int64_t max_rows) {
-    lgt_align_terms terms;
-    lgt_align_plan *plan = NULL;
-    lgt_error err;
-    assert_ok(lgt_align_parse(spec, &terms, &err), err);
-    assert_ok(lgt_align_plan_create(c, &terms.terms[0], dim, max_rows, &plan, &err), err);
-    return plan;
-}
-
 /* A bank that has seen other directions of most of the batch's samples, and samples of its own. */
 static lgt_align_bank *bank_of(const batch *b, uint64_t seed) {
-    lgt_align_bank *bank = NULL;
-    lgt_error err;
-    assert_ok(lgt_align_bank_create(context, b->dim, 200, &bank, &err), err);
+    lgt_align_bank *bank = test_align_bank(context, b->dim, 200);
     for (int64_t i = 0; i < b->n + 20; i++) {
         double v[MOST_DIM], square = 0;
         test_normal(v, b->dim, seed, (uint64_t)(100 + i));
@@ -161,7 +149,7 @@ static void check_neighbours(const batch *b, int64_t k, int symmetric, int full)
     lgt_error err;
     snprintf(spec, sizeof spec, "pga:k=%d,symmetric=%s,full_rows=%s", (int)k, symmetric ? "on" : "off",
              full ? "on" : "off");
-    lgt_align_plan *plan = plan_of(context, spec, b->dim, MOST_ROWS);
+    lgt_align_plan *plan = test_align_plan(context, spec, b->dim, MOST_ROWS);
     lgt_align_inputs in = inputs(b, NULL);
     assert_ok(lgt_align_find(plan, &in, &err), err);
     for (int64_t i = 0; i < b->n; i++) {
@@ -200,7 +188,7 @@ static void of_equals_the_first_rows_are_chosen(void **state) {
     batch b = draw(9, 1, 1, 0);
     lgt_error err;
     for (int i = 0; i < 9; i++) b.x[i] = i + 1.0;
-    lgt_align_plan *plan = plan_of(context, "pga:k=3,symmetric=off", 1, 9);
+    lgt_align_plan *plan = test_align_plan(context, "pga:k=3,symmetric=off", 1, 9);
     lgt_align_inputs in = inputs(&b, NULL);
     assert_ok(lgt_align_find(plan, &in, &err), err);
     for (int64_t i = 0; i < 9; i++) {
@@ -216,8 +204,8 @@ static void unreliable_edges_are_left_out(void **state) {
     (void)state;
     batch b = draw(30, 5, 2, 4);
     lgt_align_bank *bank = bank_of(&b, 4);
-    lgt_align_plan *all = plan_of(context, "pga:full_rows=off", 5, 30);
-    lgt_align_plan *some = plan_of(context, "pga:full_rows=off,min_reliability=0.2", 5, 30);
+    lgt_align_plan *all = test_align_plan(context, "pga:full_rows=off", 5, 30);
+    lgt_align_plan *some = test_align_plan(context, "pga:full_rows=off,min_reliability=0.2", 5, 30);
     lgt_align_inputs in = inputs(&b, bank);
     lgt_error err;
     assert_ok(lgt_align_find(all, &in, &err), err);
@@ -242,27 +230,24 @@ static void unreliable_edges_are_left_out(void **state) {
 
 /* --- The gradient --- */
 
-static double loss_at(lgt_align_plan *plan, const lgt_align_inputs *in) {
+typedef struct pulling {
+    lgt_align_plan *plan;
+    const lgt_align_inputs *in;
+} pulling;
+
+static double loss_at(void *argument) {
+    const pulling *p = argument;
     lgt_align_outputs out = {0};
     lgt_error err;
-    assert_ok(lgt_align_pull(plan, in, &out, &err), err);
+    assert_ok(lgt_align_pull(p->plan, p->in, &out, &err), err);
     return out.loss;
 }
 
-/* Five-point differences with a step of 1e-4 leave h^4 f'''''/30 below 1e-11 (tau=0.5: f''''' up to 2^5 e^2) and
- * rounding of 1e-12; the gate is 1e-8 of the largest entry. */
+/* The gate for what test_align_slope leaves is 1e-8 of the largest entry. */
 static double difference_error(lgt_align_plan *plan, batch *b, const lgt_align_inputs *in, const double *dx) {
     static double found[MOST_ROWS * MOST_DIM];
-    const double h = 1e-4;
-    for (int64_t k = 0; k < b->n * b->dim; k++) {
-        double kept = b->x[k], v[4];
-        for (int i = 0; i < 4; i++) {
-            b->x[k] = kept + (i < 2 ? i - 2 : i - 1) * h;
-            v[i] = loss_at(plan, in);
-        }
-        b->x[k] = kept;
-        found[k] = (8 * (v[2] - v[1]) - (v[3] - v[0])) / (12 * h);
-    }
+    pulling p = {plan, in};
+    for (int64_t k = 0; k < b->n * b->dim; k++) found[k] = test_align_slope(&b->x[k], loss_at, &p);
     return test_relative_error(found, dx, b->n * b->dim);
 }
 
@@ -282,7 +267,7 @@ static void every_variant_has_the_gradient_of_its_loss(void **state) {
                          phis[p], betas[w], targets[t]);
                 batch b = draw(17, 5, 3, (uint64_t)(p + 10 * w));
                 lgt_align_bank *bank = bank_of(&b, 9);
-                lgt_align_plan *plan = plan_of(context, spec, b.dim, b.n);
+                lgt_align_plan *plan = test_align_plan(context, spec, b.dim, b.n);
                 lgt_align_inputs in = inputs(&b, bank);
                 lgt_align_outputs out = {.dx = lgt_mut_of(dx, b.n, b.dim, LGT_F64)};
                 assert_ok(lgt_align_find(plan, &in, &err), err);
@@ -310,7 +295,7 @@ static void the_logarithm_is_guarded_at_opposite_directions(void **state) {
     double dx[12];
     lgt_error err;
     for (int k = 0; k < 12; k++) b.x[k] = k % 3 == 0 ? 1 : 0, b.below[k] = -b.x[k];
-    lgt_align_plan *plan = plan_of(context, "pga:phi=log,targets=layer,k=2", 3, 4);
+    lgt_align_plan *plan = test_align_plan(context, "pga:phi=log,targets=layer,k=2", 3, 4);
     lgt_align_inputs in = inputs(&b, NULL);
     lgt_align_outputs out = {.dx = lgt_mut_of(dx, 4, 3, LGT_F64)};
     assert_ok(lgt_align_run(plan, &in, &out, &err), err);
@@ -325,7 +310,8 @@ static void the_force_is_tangent_and_the_weighted_sum_of_projected_neighbours(vo
         double dx[MOST_ROWS * MOST_DIM];
         lgt_error err;
         batch b = draw(25, 6, 2, seed);
-        lgt_align_plan *plan = plan_of(context, "pga:phi=square,beta=similarity,k=3,full_rows=off,weight=2", 6, 25);
+        lgt_align_plan *plan =
+            test_align_plan(context, "pga:phi=square,beta=similarity,k=3,full_rows=off,weight=2", 6, 25);
         lgt_align_inputs in = inputs(&b, NULL);
         lgt_align_outputs out = {.dx = lgt_mut_of(dx, b.n, b.dim, LGT_F64)};
         assert_ok(lgt_align_run(plan, &in, &out, &err), err);
@@ -363,7 +349,7 @@ static void float32_gives_what_double_gives_and_adds_to_what_is_there(void **sta
     double exact[40 * 7], found[40 * 7];
     lgt_error err;
     for (int k = 0; k < 40 * 7; k++) x[k] = (float)b.x[k], b.x[k] = (double)x[k], dx[k] = 0.25f;
-    lgt_align_plan *plan = plan_of(context, "pga:phi=exp,k=3,full_rows=off", 7, 40);
+    lgt_align_plan *plan = test_align_plan(context, "pga:phi=exp,k=3,full_rows=off", 7, 40);
     lgt_align_inputs in = inputs(&b, NULL);
     lgt_align_outputs out = {.dx = lgt_mut_of(exact, 40, 7, LGT_F64)};
     assert_ok(lgt_align_run(plan, &in, &out, &err), err);
@@ -387,9 +373,9 @@ static void any_number_of_threads_gives_the_same_bits(void **state) {
     lgt_error err;
     for (int threads = 1; threads <= 4; threads++) {
         lgt_context *c = test_context(threads);
-        lgt_align_bank *bank = NULL;
-        assert_ok(lgt_align_bank_create(c, 9, 100, &bank, &err), err);
-        lgt_align_plan *plan = plan_of(c, "pga:targets=memory,neighbours=memory,phi=exp,k=2,full_rows=off", 9, 70);
+        lgt_align_bank *bank = test_align_bank(c, 9, 100);
+        lgt_align_plan *plan =
+            test_align_plan(c, "pga:targets=memory,neighbours=memory,phi=exp,k=2,full_rows=off", 9, 70);
         lgt_align_inputs in = inputs(&b, bank);
         lgt_align_outputs out = {.dx = lgt_mut_of(dx[threads], b.n, b.dim, LGT_F64)};
         for (int step = 0; step < 3; step++) assert_ok(lgt_align_run(plan, &in, &out, &err), err);
@@ -407,11 +393,10 @@ static void a_run_allocates_nothing_and_creation_survives_every_refusal(void **s
     for (int s = 0; s < 3; s++)
         for (int64_t fail_at = 1, done = 0; !done; fail_at++) {
             lgt_context *c = test_context_failing(fail_at);
-            lgt_align_terms terms;
+            lgt_align_terms terms = test_align_terms(specs[s]);
             lgt_align_plan *plan = NULL;
             lgt_align_bank *bank = NULL;
             lgt_error err;
-            assert_ok(lgt_align_parse(specs[s], &terms, &err), err);
             lgt_status status = lgt_align_plan_create(c, &terms.terms[0], 3, 20, &plan, &err);
             if (!status) status = lgt_align_bank_create(c, 3, 10, &bank, &err);
             done = status == LGT_OK;
@@ -435,13 +420,13 @@ static void wrong_inputs_are_told(void **state) {
     batch b = draw(6, 3, 2, 8);
     lgt_error err;
     lgt_align_outputs out = {0};
-    lgt_align_plan *plan = plan_of(context, "pga", 3, 6), *memory = plan_of(context, "pga:targets=memory", 3, 6);
-    lgt_align_plan *resolving = plan_of(context, "pga:resolve=project", 3, 6);
+    lgt_align_plan *plan = test_align_plan(context, "pga", 3, 6),
+                   *memory = test_align_plan(context, "pga:targets=memory", 3, 6);
+    lgt_align_plan *resolving = test_align_plan(context, "pga:resolve=project", 3, 6);
     lgt_align_inputs in = inputs(&b, NULL);
     assert_fails(lgt_align_run(memory, &in, &out, &err), LGT_ERR_USAGE, err, "needs a bank");
     assert_fails(lgt_align_run(resolving, &in, &out, &err), LGT_ERR_USAGE, err, "need the head's gradient");
-    lgt_align_bank *bank = NULL;
-    assert_ok(lgt_align_bank_create(context, 2, 4, &bank, &err), err);
+    lgt_align_bank *bank = test_align_bank(context, 2, 4);
     in.bank = bank;
     assert_fails(lgt_align_run(plan, &in, &out, &err), LGT_ERR_USAGE, err, "the bank has dim 2, expected 3");
     in.ids = NULL;

@@ -4,35 +4,15 @@
 #include <string.h>
 
 #include "align/id_map.h"
-#include "logitude/align.h"
-#include "support.h"
+#include "align_setup.h"
 
-static lgt_context *context;
-
-static int open_context(void **state) {
-    (void)state;
-    context = test_context(1);
-    return 0;
-}
-
-static int close_context(void **state) {
-    (void)state;
-    lgt_context_free(context);
-    return 0;
-}
-
-static lgt_align_bank *bank_of(int64_t dim, int64_t capacity) {
-    lgt_align_bank *bank = NULL;
-    lgt_error err;
-    assert_ok(lgt_align_bank_create(context, dim, capacity, &bank, &err), err);
-    return bank;
-}
+TEST_SHARED_CONTEXT(1)
 
 static const double east[] = {1, 0}, north[] = {0, 1}, west[] = {-1, 0};
 
 static void averages_move_as_they_do_by_hand(void **state) {
     (void)state;
-    lgt_align_bank *bank = bank_of(2, 3);
+    lgt_align_bank *bank = test_align_bank(context, 2, 3);
     assert_true(lgt_align_bank_score(bank, 7, 1) == 0.5 && !lgt_align_bank_direction(bank, 7, 1));
     lgt_align_bank_update(bank, 7, 1, east, 0.8, 0.75, 0.9);
     const float *d = lgt_align_bank_direction(bank, 7, 1);
@@ -54,7 +34,7 @@ static void averages_move_as_they_do_by_hand(void **state) {
 
 static void a_full_bank_forgets_what_was_untouched_the_longest(void **state) {
     (void)state;
-    lgt_align_bank *bank = bank_of(2, 3);
+    lgt_align_bank *bank = test_align_bank(context, 2, 3);
     for (int64_t id = 1; id <= 3; id++) lgt_align_bank_update(bank, id, 0, east, 0.5, 0.9, 0.9);
     lgt_align_bank_update(bank, 1, 0, north, 0.5, 0.9, 0.9); /* 2 is now the oldest */
     lgt_align_bank_update(bank, -4, 0, west, 0.5, 0.9, 0.9);
@@ -93,7 +73,7 @@ static void touch(lgt_align_bank *bank, uint64_t seed, int steps) {
 
 static void a_restored_bank_goes_on_to_the_bit(void **state) {
     (void)state;
-    lgt_align_bank *bank = bank_of(DIM, CAPACITY), *again = bank_of(DIM, CAPACITY);
+    lgt_align_bank *bank = test_align_bank(context, DIM, CAPACITY), *again = test_align_bank(context, DIM, CAPACITY);
     lgt_error err;
     touch(bank, 1, 500);
     saved s = save(bank);
@@ -107,7 +87,7 @@ static void a_restored_bank_goes_on_to_the_bit(void **state) {
 
 static void what_is_no_bank_is_refused(void **state) {
     (void)state;
-    lgt_align_bank *bank = bank_of(2, 2), *none = NULL;
+    lgt_align_bank *bank = test_align_bank(context, 2, 2), *none = NULL;
     lgt_error err;
     int64_t ids[] = {1, 1, 2}, labels[] = {0, 0, 0};
     double scores[] = {0.5, 0.5, 0.5};
@@ -123,8 +103,27 @@ static void what_is_no_bank_is_refused(void **state) {
     scores[1] = 1, directions[3] = 1.1f;
     assert_fails(lgt_align_bank_import(bank, 2, ids, labels, scores, directions, &err), LGT_ERR_DATA, err,
                  "squared length 1.21");
-    assert_fails(lgt_align_bank_create(context, 0, 5, &none, &err), LGT_ERR_USAGE, err, "expected at least 1 of each");
+    assert_fails(lgt_align_bank_create(context, 3, 0, &none, &err), LGT_ERR_USAGE, err, "expected at least 1 and 0");
     lgt_align_bank_free(bank);
+}
+
+static void a_bank_without_directions_keeps_reliabilities(void **state) {
+    (void)state;
+    lgt_align_bank *bank = test_align_bank(context, 0, 2), *again = test_align_bank(context, 0, 2);
+    int64_t ids[2], labels[2];
+    double scores[2];
+    lgt_error err;
+    lgt_align_bank_update(bank, 5, 1, NULL, 0.7, 0, 0.9);
+    lgt_align_bank_update(bank, 6, 1, NULL, NAN, 0, 0.9);
+    lgt_align_bank_update(bank, 5, 1, NULL, 0.8, 0, 0.9);
+    lgt_align_bank_update(bank, 7, 1, NULL, 0.6, 0, 0.9); /* takes the place of 6 */
+    assert_true(lgt_align_bank_score(bank, 5, 1) == 0.9 * (0.9 * 0.5 + (1 - 0.9) * 0.7) + (1 - 0.9) * 0.8);
+    assert_true(lgt_align_bank_count(bank) == 2 && !lgt_align_bank_direction(bank, 5, 1));
+    lgt_align_bank_export(bank, ids, labels, scores, NULL);
+    assert_true(ids[0] == 5 && ids[1] == 7 && scores[0] == lgt_align_bank_score(bank, 5, 1));
+    assert_ok(lgt_align_bank_import(again, 2, ids, labels, scores, NULL, &err), err);
+    assert_true(lgt_align_bank_score(again, 5, 1) == scores[0] && lgt_align_bank_score(again, 7, 1) == scores[1]);
+    lgt_align_bank_free(again), lgt_align_bank_free(bank);
 }
 
 /* Against a plain array, with ids that collide often: a map of capacity 8 has 16 places. */
@@ -156,6 +155,7 @@ int main(void) {
         cmocka_unit_test(averages_move_as_they_do_by_hand),
         cmocka_unit_test(a_full_bank_forgets_what_was_untouched_the_longest),
         cmocka_unit_test(a_restored_bank_goes_on_to_the_bit),
+        cmocka_unit_test(a_bank_without_directions_keeps_reliabilities),
         cmocka_unit_test(what_is_no_bank_is_refused),
         cmocka_unit_test(the_map_of_ids_finds_what_is_there_and_nothing_else),
     };

@@ -1,19 +1,13 @@
-/* Training with alignment: gradients through hidden layers, the bank in the model's file, determinism, refusals. */
+/* Training with alignment: gradients through hidden layers, banks in the model's file, determinism, refusals. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "support.h"
+#include "align_setup.h"
 #include "temporary.h"
+#include "train/model.h"
 #include "train_data.h"
-
-static lgt_align_terms terms_of(const char *spec) {
-    lgt_align_terms terms;
-    lgt_error err;
-    assert_ok(lgt_align_parse(spec, &terms, &err), err);
-    return terms;
-}
 
 /* --- The encoder --- */
 
@@ -81,7 +75,7 @@ static void training_is_the_same_to_the_bit_on_any_number_of_threads(void **stat
     (void)state;
     lgt_dataset data = test_clusters(150, 6, 4, 1.0, 5);
     lgt_train_options options = test_train_options("arcface:s=8,m=0.2", "mlp:8,8", 4);
-    options.align = terms_of(everything);
+    options.align = test_align_terms(everything);
     float first[400];
     double losses[4];
     for (int threads = 1; threads <= 3; threads++) {
@@ -130,7 +124,7 @@ static void alignment_brings_rows_of_a_class_together(void **state) {
     double found[3];
     for (int s = 0; s < 3; s++) {
         lgt_train_options options = test_train_options("normalized:s=4", "mlp:8", 4);
-        options.align = terms_of(specs[s]);
+        options.align = test_align_terms(specs[s]);
         lgt_trainer *trainer = test_trainer(context, &options, &data);
         test_train(trainer);
         found[s] = tightness(lgt_trainer_model(trainer), &data);
@@ -142,35 +136,131 @@ static void alignment_brings_rows_of_a_class_together(void **state) {
     test_clusters_free(&data), lgt_context_free(context);
 }
 
-static void the_bank_is_saved_and_restored_with_the_model(void **state) {
+enum { MOST = 200, DIM = 4 };
+
+typedef struct saved {
+    int64_t ids[MOST], labels[MOST];
+    double scores[MOST];
+    float directions[MOST * DIM];
+} saved;
+
+/* Every bank of both models holds the same, and as many samples as it should. */
+static void same_banks(const lgt_model *one, const lgt_model *other, const int64_t *counts, int n_counts) {
+    for (int i = 0; i < LGT_MODEL_BANKS; i++) {
+        static saved a, b;
+        char prefix[LGT_TENSOR_NAME_SIZE];
+        const lgt_align_bank *first = lgt_model_bank_at(one, i, prefix), *second = lgt_model_bank_at(other, i, prefix);
+        int64_t count = i < n_counts ? counts[i] : 0;
+        assert_int_equal(first != NULL, count > 0);
+        assert_int_equal(second != NULL, count > 0);
+        if (count == 0) continue;
+        assert_true(lgt_align_bank_count(first) == count && lgt_align_bank_count(second) == count);
+        assert_true(lgt_align_bank_dim(first) == (i == 0 ? DIM : 0) &&
+                    lgt_align_bank_dim(second) == (i == 0 ? DIM : 0));
+        memset(&a, 0, sizeof a), memset(&b, 0, sizeof b);
+        lgt_align_bank_export(first, a.ids, a.labels, a.scores, a.directions);
+        lgt_align_bank_export(second, b.ids, b.labels, b.scores, b.directions);
+        assert_memory_equal(&a, &b, sizeof a);
+        assert_true(a.scores[0] != 0.5); /* it has moved */
+    }
+}
+
+static void banks_are_saved_and_restored_with_the_model(void **state) {
     (void)state;
-    enum { MOST = 200, DIM = 4 };
-    static int64_t ids[2][MOST], labels[2][MOST];
-    static double scores[2][MOST];
-    static float directions[2][MOST * DIM];
-    char spec[2][LGT_ALIGN_SPEC_SIZE];
+    static const struct {
+        const char *spec;
+        int64_t counts[4]; /* of pga, and of k for both hidden layers and the embedding */
+    } cases[] = {{"pga:targets=memory,neighbours=memory,capacity=120,k=2+k:capacity=110", {120, 110, 110, 0}},
+                 {"k:toward=upper,capacity=90", {0, 0, 90, 90}},
+                 {"k:layers=hidden,capacity=1", {0, 1, 0, 0}},
+                 {"pga:full_rows=off+z", {0, 0, 0, 0}}};
     lgt_context *context = test_context(1);
     lgt_dataset data = test_clusters(150, 6, 4, 1.0, 5);
-    lgt_train_options options = test_train_options("arcface:s=8,m=0.2", "mlp:8,8", DIM);
-    options.align = terms_of("pga:targets=memory,neighbours=memory,capacity=120,k=2+k");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        lgt_train_options options = test_train_options("arcface:s=8,m=0.2", "mlp:8,8", DIM);
+        char first[LGT_ALIGN_SPEC_SIZE], second[LGT_ALIGN_SPEC_SIZE];
+        options.align = test_align_terms(cases[i].spec);
+        lgt_trainer *trainer = test_trainer(context, &options, &data);
+        lgt_model *model = lgt_trainer_model(trainer), *loaded = NULL;
+        lgt_error err;
+        const char *path = test_path("model.safetensors");
+        test_train(trainer);
+        assert_ok(lgt_model_save(model, path, &err), err);
+        assert_ok(lgt_model_load(context, path, &loaded, &err), err);
+        same_banks(model, loaded, cases[i].counts, 4);
+        lgt_align_format(lgt_model_align(model), first, sizeof first);
+        lgt_align_format(lgt_model_align(loaded), second, sizeof second);
+        assert_string_equal(first, second);
+        lgt_model_free(loaded), lgt_trainer_free(trainer);
+    }
+    test_clusters_free(&data), lgt_context_free(context);
+}
+
+/* The shape of one tensor, or an element of it, is wrong. */
+static void banks_that_contradict_themselves_are_refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *part, *message;
+        int64_t rows; /* 0: the second id becomes the first, a direction not a number */
+    } cases[] = {
+        {"align.ids", "align.ids has 19 elements, .labels 20, .scores 20 and .directions is (20, 4)", 19},
+        {"align.directions", "and .directions is (19, 4), expected one of each a sample, and dim 4", 19},
+        {"align.k.0.labels", "align.k.0.ids has 30 elements, .labels 29, .scores 30 and .directions is (0, 0)", 29},
+        {"align.k.1.scores", "align.k.1.ids has 30 elements, .labels 30, .scores 7", 7},
+        {"align.k.1.ids", "the bank's sample 1 has id", 0},
+        {"align.directions", "of squared length nan", 0}};
+    lgt_context *context = test_context(1);
+    lgt_dataset data = test_clusters(150, 6, 4, 1.0, 5);
+    lgt_train_options options = test_train_options("softmax", "mlp:8,8", DIM);
+    options.align = test_align_terms("pga:targets=memory,capacity=20+k:capacity=30");
     lgt_trainer *trainer = test_trainer(context, &options, &data);
-    lgt_model *models[2] = {lgt_trainer_model(trainer), NULL};
     lgt_error err;
     const char *path = test_path("model.safetensors");
     test_train(trainer);
-    assert_ok(lgt_model_save(models[0], path, &err), err);
-    assert_ok(lgt_model_load(context, path, &models[1], &err), err);
-    for (int m = 0; m < 2; m++) {
-        assert_int_equal(lgt_align_bank_count(lgt_model_bank(models[m])), 120);
-        lgt_align_bank_export(lgt_model_bank(models[m]), ids[m], labels[m], scores[m], directions[m]);
-        lgt_align_format(lgt_model_align(models[m]), spec[m], sizeof spec[m]);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        lgt_tensors tensors = {0};
+        lgt_model *loaded = NULL;
+        assert_ok(lgt_model_save(lgt_trainer_model(trainer), path, &err), err);
+        assert_ok(lgt_tensors_read(context, path, &tensors, &err), err);
+        for (int64_t t = 0; t < tensors.n_tensors; t++) {
+            lgt_array *a = &tensors.tensors[t].array;
+            if (strcmp(tensors.tensors[t].name, cases[i].part) != 0) continue;
+            if (cases[i].rows == 0 && a->dtype == LGT_I64) ((int64_t *)a->data)[1] = ((int64_t *)a->data)[0];
+            if (cases[i].rows == 0 && a->dtype == LGT_F32) ((float *)a->data)[1] = (float)NAN;
+            if (cases[i].rows > 0) a->count = a->count / a->shape[0] * cases[i].rows, a->shape[0] = cases[i].rows;
+        }
+        assert_ok(lgt_tensors_write(context, path, &tensors, &err), err);
+        assert_fails(lgt_model_load(context, path, &loaded, &err), LGT_ERR_DATA, err, cases[i].message);
+        lgt_tensors_free(context, &tensors);
     }
-    assert_string_equal(spec[0], spec[1]);
-    assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
-    assert_memory_equal(labels[0], labels[1], sizeof labels[0]);
-    assert_memory_equal(scores[0], scores[1], sizeof scores[0]);
-    assert_memory_equal(directions[0], directions[1], sizeof directions[0]);
-    lgt_model_free(models[1]), lgt_trainer_free(trainer), test_clusters_free(&data), lgt_context_free(context);
+    lgt_trainer_free(trainer), test_clusters_free(&data), lgt_context_free(context);
+}
+
+static void every_refused_allocation_of_loading_and_saving_is_reported(void **state) {
+    (void)state;
+    lgt_context *context = test_context(1);
+    lgt_dataset data = test_clusters(60, 6, 4, 1.0, 5);
+    lgt_train_options options = test_train_options("softmax", "mlp:8,8", DIM);
+    options.align = test_align_terms("pga:targets=memory+k");
+    lgt_trainer *trainer = test_trainer(context, &options, &data);
+    lgt_error err;
+    char path[256];
+    snprintf(path, sizeof path, "%s", test_path("model.safetensors"));
+    test_train(trainer);
+    assert_ok(lgt_model_save(lgt_trainer_model(trainer), path, &err), err);
+    int64_t before = test_live_blocks();
+    for (int64_t fail_at = 1, done = 0; !done; fail_at++) {
+        lgt_context *c = test_context_failing(fail_at);
+        lgt_model *loaded = NULL;
+        lgt_status status = lgt_model_load(c, path, &loaded, &err);
+        if (!status) status = lgt_model_save(loaded, test_path("again.safetensors"), &err);
+        done = status == LGT_OK;
+        if (!done) assert_int_equal(status, LGT_ERR_MEMORY);
+        lgt_model_free(loaded), lgt_context_free(c);
+        assert_true(fail_at < 1000);
+    }
+    assert_int_equal(test_live_blocks(), before);
+    lgt_trainer_free(trainer), test_clusters_free(&data), lgt_context_free(context);
 }
 
 static void encoders_that_do_not_suit_a_term_are_refused(void **state) {
@@ -189,7 +279,7 @@ static void encoders_that_do_not_suit_a_term_are_refused(void **state) {
         lgt_train_options options = test_train_options("softmax", cases[i].encoder, 4);
         lgt_trainer *trainer = NULL;
         lgt_error err;
-        options.align = terms_of(cases[i].align);
+        options.align = test_align_terms(cases[i].align);
         assert_fails(lgt_trainer_create(context, &options, &data, &trainer, &err), LGT_ERR_USAGE, err,
                      cases[i].message);
     }
@@ -201,7 +291,7 @@ static void every_refused_allocation_is_reported_and_steps_allocate_nothing(void
     int64_t before = test_live_blocks();
     lgt_dataset data = test_clusters(40, 3, 2, 1.0, 5);
     lgt_train_options options = test_train_options("softmax", "mlp:4,4", 4);
-    options.align = terms_of(everything);
+    options.align = test_align_terms(everything);
     for (int64_t fail_at = 1, done = 0; !done; fail_at++) {
         lgt_context *context = test_context_failing(fail_at);
         lgt_trainer *trainer = NULL;
@@ -225,7 +315,9 @@ int main(void) {
         cmocka_unit_test(gradients_at_hidden_layers_reach_the_parameters),
         cmocka_unit_test(training_is_the_same_to_the_bit_on_any_number_of_threads),
         cmocka_unit_test(alignment_brings_rows_of_a_class_together),
-        cmocka_unit_test(the_bank_is_saved_and_restored_with_the_model),
+        cmocka_unit_test(banks_are_saved_and_restored_with_the_model),
+        cmocka_unit_test(banks_that_contradict_themselves_are_refused),
+        cmocka_unit_test(every_refused_allocation_of_loading_and_saving_is_reported),
         cmocka_unit_test(encoders_that_do_not_suit_a_term_are_refused),
         cmocka_unit_test(every_refused_allocation_is_reported_and_steps_allocate_nothing),
     };

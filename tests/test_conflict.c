@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "align_setup.h"
 #include "heads.h"
-#include "logitude/align.h"
 
 enum { ROWS = 60, DIM = 6, CLASSES = 5 };
 
@@ -23,15 +23,6 @@ static int close_context(void **state) {
     return 0;
 }
 
-static lgt_align_plan *plan_of(const char *spec, int64_t dim, int64_t max_rows) {
-    lgt_align_terms terms;
-    lgt_align_plan *plan = NULL;
-    lgt_error err;
-    assert_ok(lgt_align_parse(spec, &terms, &err), err);
-    assert_ok(lgt_align_plan_create(context, &terms.terms[0], dim, max_rows, &plan, &err), err);
-    return plan;
-}
-
 static double dot(const double *a, const double *b, int n) {
     double sum = 0;
     for (int k = 0; k < n; k++) sum += a[k] * b[k];
@@ -44,7 +35,7 @@ static double dot(const double *a, const double *b, int n) {
  * condition in spite of a conflict: 43.75 % with four neighbours. */
 static lgt_conflict judge_many(const char *spec, int problems) {
     lgt_conflict total = {0};
-    lgt_align_plan *plan = plan_of(spec, DIM, ROWS);
+    lgt_align_plan *plan = test_align_plan(context, spec, DIM, ROWS);
     for (int seed = 0; seed < problems; seed++) {
         double x[ROWS * DIM], below[ROWS * DIM], head[ROWS * DIM];
         int64_t labels[ROWS];
@@ -102,7 +93,7 @@ static void angles_are_those_of_a_drawing(void **state) {
     double head[] = {7, 1, -1, 7, 0, 0, 0, 0, 0}; /* -P dJ/dx = (0, -1, 1), 0, 0 */
     int64_t labels[] = {0, 0, 0};
     lgt_conflict_row rows[3];
-    lgt_align_plan *plan = plan_of("pga:targets=layer,k=2,weight=6", 3, 3);
+    lgt_align_plan *plan = test_align_plan(context, "pga:targets=layer,k=2,weight=6", 3, 3);
     lgt_error err;
     lgt_align_inputs in = {.x = lgt_view_of(x, 3, 3, LGT_F64),
                            .labels = labels,
@@ -134,7 +125,7 @@ typedef struct forces {
 static void resolve(const char *spec, forces *f) {
     static const char *const plain = "pga:full_rows=off,weight=3";
     for (int pass = 0; pass < 2; pass++) {
-        lgt_align_plan *plan = plan_of(pass ? spec : plain, DIM, ROWS);
+        lgt_align_plan *plan = test_align_plan(context, pass ? spec : plain, DIM, ROWS);
         lgt_error err;
         test_normal(f->x, SIZE, 11, 1), test_normal(f->head, SIZE, 11, 2), test_labels(f->labels, ROWS, 3, 11);
         for (int k = 0; k < SIZE; k++) f->head[k] *= 0.004;
@@ -213,7 +204,7 @@ static void a_head_is_compared_with_its_own_neighbours(void **state) {
     options.dtype = LGT_F64, options.max_rows = ROWS;
     assert_ok(lgt_head_create(context, &h.loss, DIM, CLASSES, &head, &err), err);
     assert_ok(lgt_plan_create(head, &options, &head_plan, &err), err);
-    lgt_align_plan *plan = plan_of("pga:k=3,full_rows=off", DIM, ROWS);
+    lgt_align_plan *plan = test_align_plan(context, "pga:k=3,full_rows=off", DIM, ROWS);
     lgt_head_inputs in = {
         .x = lgt_view_of(h.x, ROWS, DIM, LGT_F64), .w = lgt_view_of(h.w, CLASSES, DIM, LGT_F64), .labels = h.labels};
     lgt_head_outputs forces_out = {.dx = lgt_mut_of(dx, ROWS, DIM, LGT_F64)};

@@ -54,11 +54,12 @@ LGT_API double lgt_align_value(const lgt_align *term, const char *key);
 
 /* --- The memory bank: what is remembered of samples, by id --- */
 
-/* Keeps of every sample a unit direction (D), the moving average of its reliability, and its label. At most `capacity`
- * samples: a new one beyond that takes the place of the sample whose last update is the longest ago. */
+/* Keeps of every sample a unit direction (D), the moving average of its reliability, and its label; with D = 0 no
+ * direction. At most `capacity` samples: a new one beyond that takes the place of the sample whose last update is the
+ * longest ago. */
 typedef struct lgt_align_bank lgt_align_bank;
 
-/* Memory: about 4 D + 80 bytes a sample of the capacity. Errors: USAGE (dim or capacity below 1), MEMORY. */
+/* Memory: about 4 D + 80 bytes a sample of the capacity. Errors: USAGE (dim below 0, capacity below 1), MEMORY. */
 LGT_API lgt_status lgt_align_bank_create(lgt_context *context, int64_t dim, int64_t capacity, lgt_align_bank **out,
                                          lgt_error *err);
 LGT_API void lgt_align_bank_free(lgt_align_bank *bank);
@@ -67,16 +68,16 @@ LGT_API int64_t lgt_align_bank_count(const lgt_align_bank *bank);
 
 /* Moves a sample: direction <- unit(momentum direction + (1 - momentum) unit) and, unless score is NaN, reliability <-
  * score_momentum reliability + (1 - score_momentum) score. A sample that is new, or whose label has changed, starts
- * with `unit` and a reliability of 0.5 before that. */
+ * with `unit` and a reliability of 0.5 before that. With D = 0 `unit` may be NULL. */
 LGT_API void lgt_align_bank_update(lgt_align_bank *bank, int64_t id, int64_t label, const double *unit, double score,
                                    double momentum, double score_momentum);
 /* The reliability of a sample under that label; 0.5 where the bank does not have it. */
 LGT_API double lgt_align_bank_score(const lgt_align_bank *bank, int64_t id, int64_t label);
-/* Its direction (D), or NULL. */
+/* Its direction (D), or NULL: the bank does not have the sample, or D = 0. */
 LGT_API const float *lgt_align_bank_direction(const lgt_align_bank *bank, int64_t id, int64_t label);
 
-/* All samples, the longest untouched first: ids (n), labels (n), scores (n), directions (n, D). Importing them into an
- * empty bank of the same capacity gives a bank that behaves the same to the bit. */
+/* All samples, the longest untouched first: ids (n), labels (n), scores (n), directions (n, D), NULL where D = 0.
+ * Importing them into an empty bank of the same capacity gives a bank that behaves the same to the bit. */
 LGT_API void lgt_align_bank_export(const lgt_align_bank *bank, int64_t *ids, int64_t *labels, double *scores,
                                    float *directions);
 /* Replaces what the bank holds. Errors: DATA (more than its capacity, an id twice, a score outside [0, 1], a direction
@@ -124,7 +125,7 @@ LGT_API void lgt_align_plan_free(lgt_align_plan *plan);
 
 typedef struct lgt_align_inputs {
     lgt_view x;            /* (N, D) float32 or float64, N <= max_rows */
-    const int64_t *labels; /* (N) */
+    const int64_t *labels; /* (N) any numbers; equal ones are a class, the head's ignored label too */
     const int64_t *ids;    /* (N) sample ids, all different; needed with a bank */
     lgt_align_bank *bank;  /* reliabilities and directions; NULL: every reliability is 0.5, no targets=memory */
     int frozen;            /* 1: the bank is not moved */
@@ -188,12 +189,16 @@ LGT_API lgt_status lgt_align_layers_create(lgt_context *context, const lgt_align
 LGT_API void lgt_align_layers_free(lgt_align_layers *layers);
 
 typedef struct lgt_align_layers_inputs {
-    const lgt_view *x;     /* (n_layers) of (N, D_l), float32 or float64 */
-    const int64_t *labels; /* (N) */
+    const lgt_view *x;            /* (n_layers) of (N, D_l), float32 or float64 */
+    const int64_t *labels;        /* (N) */
+    const int64_t *ids;           /* (N) sample ids, all different; needed with banks */
+    lgt_align_bank *const *banks; /* k: (n_layers) of dim 0, each with the reliabilities of its layer, which weigh the
+                                     pairs where another follows it; the others are left alone. NULL, or NULL for a
+                                     layer: the scores of this batch */
     double *smoothed; /* k with toward=upper over the same N rows at every run: for every layer max_rows^2 numbers, the
                          first N^2 of which are the moving average of its K, which is followed in K's place; NaN before
                          the first run. NULL: K itself */
-    int frozen;       /* 1: edges, weights and what layers follow stay as the last run left them */
+    int frozen;       /* 1: edges, weights, banks and what layers follow stay as the last run left them */
 } lgt_align_layers_inputs;
 
 typedef struct lgt_align_layers_outputs {
@@ -203,8 +208,9 @@ typedef struct lgt_align_layers_outputs {
     int64_t n_edges;
 } lgt_align_layers_outputs;
 
-/* Loss and gradients (Eq. 146 to 148), stop-gradients honoured. O(N^2) memory traffic and 2 flops for each dimension of
- * each edge. Allocates nothing. Errors: USAGE (shapes, types), DATA (a value that is not finite). */
+/* Loss and gradients (Eq. 146 to 148), stop-gradients honoured; then moves the banks. O(N^2) memory traffic and 2 flops
+ * for each dimension of each edge. Allocates nothing. Errors: USAGE (shapes, types), DATA (a value that is not finite).
+ */
 LGT_API lgt_status lgt_align_layers_run(lgt_align_layers *layers, const lgt_align_layers_inputs *in,
                                         lgt_align_layers_outputs *out, lgt_error *err);
 

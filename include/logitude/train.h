@@ -19,9 +19,10 @@ typedef struct lgt_model lgt_model;
  * k centres, head.bias (C) if there is one,
  * normalization.mean and normalization.scale (1 or in_dim; x' = (x - mean) * scale), all F32, and string metadata:
  * format, loss, encoder, classes, step, sample_shape ("28,28"), label_names (a JSON list; absent when they are
- * 0 .. C-1), align (absent without alignment); and where alignment has a bank that is not empty align.ids (n) and
- * align.labels (n), I64, align.scores (n), F64, align.directions (n, D), F32. Errors: those of lgt_tensors_write,
- * NONFINITE (a parameter), DATA (a label name that is not UTF-8). */
+ * 0 .. C-1), align (absent without alignment); and where `pga` has a bank that is not empty align.ids (n) and
+ * align.labels (n), I64, align.scores (n), F64, align.directions (n, D), F32; for every layer l that another one
+ * follows in `k` align.k.<l>.ids, .labels and .scores. Errors: those of lgt_tensors_write, NONFINITE (a parameter),
+ * DATA (a label name that is not UTF-8). */
 LGT_API lgt_status lgt_model_save(const lgt_model *model, const char *path, lgt_error *err);
 /* Errors: those of lgt_tensors_read, and DATA for a file that is no model or contradicts itself. */
 LGT_API lgt_status lgt_model_load(lgt_context *context, const char *path, lgt_model **out, lgt_error *err);
@@ -35,8 +36,8 @@ LGT_API int64_t lgt_model_n_params(const lgt_model *model); /* of encoder, weigh
 LGT_API const char *lgt_model_encoder_spec(const lgt_model *model);
 /* The loss; its state, if it has one, is where the last step left it. */
 LGT_API const lgt_loss *lgt_model_loss(const lgt_model *model);
-/* The alignment it was trained with (n_terms 0: none), and its memory bank, or NULL; ids are rows of the training data.
- */
+/* The alignment it was trained with (n_terms 0: none), and the memory bank of `pga`, or NULL; ids are rows of the
+ * training data. */
 LGT_API const lgt_align_terms *lgt_model_align(const lgt_model *model);
 LGT_API lgt_align_bank *lgt_model_bank(lgt_model *model);
 LGT_API char *const *lgt_model_label_names(const lgt_model *model);

@@ -27,6 +27,9 @@ static const char *const switch_words[] = {"off", "on", NULL};
     INTEGER("k", "5", 1, 256, "neighbours: the k of largest positive cosine among rows of the same label"),            \
         CHOICE("symmetric", "on", switch_words, "a row is also a neighbour of its neighbours"),                        \
         CHOICE("full_rows", "on", switch_words, "a row with fewer than k candidates has no neighbours and is none")
+#define RELIABILITY                                                                                                    \
+    REAL("momentum", "0.9", 0, 1, "of reliabilities, which move once a time their sample is seen"),                    \
+        INTEGER("capacity", "16384", 1, 1e9, "most samples in the bank")
 #define WEIGHT(text, help) REAL("weight", text, 0, 1e6, help)
 
 static const lgt_param_info pga_params[] = {
@@ -39,9 +42,8 @@ static const lgt_param_info pga_params[] = {
     NEIGHBOURS,
     REAL("tau", "0.5", 0.02, 10, "of phi=hinge and exp"),
     REAL("min_reliability", "0", 0, 1, "least product of the reliabilities of a row and its neighbour"),
-    REAL("momentum", "0.9", 0, 1, "of reliabilities, which move once a time their sample is seen"),
+    RELIABILITY,
     REAL("memory_momentum", "0.9", 0, 1, "of the bank's directions"),
-    INTEGER("capacity", "16384", 1, 1e9, "most samples in the bank"),
     CHOICE("resolve", "none", resolve_words,
            "conflicts with the head: left, the opposing part taken out, or the pull scaled down"),
     REAL("lose", "0.5", 0, 1, "resolve=scale: the most of the head's own force that the sum may lose"),
@@ -52,14 +54,15 @@ static const lgt_param_info k_params[] = {
     CHOICE("normalise", "off", switch_words, "affinities divided by the roots of their rows' sums"),
     INTEGER("diffuse", "1", 1, 16, "powers of the affinity matrix that are compared; 1: itself"),
     CHOICE("toward", "lower", toward_words, "the layer that is followed"),
-    REAL("momentum", "0.9", 0, 1, "toward=upper over the same rows: of the averages that are followed"),
+    RELIABILITY,
+    REAL("affinity_momentum", "0.9", 0, 1, "toward=upper over the same rows: of the affinities that are followed"),
     CHOICE("layers", "all", layer_words, "train: hidden layers and embedding, or hidden layers alone"),
-    WEIGHT("16", "of the term"),
+    WEIGHT("4", "of the term"),
 };
 static const lgt_param_info z_params[] = {
     NEIGHBOURS,
     CHOICE("layers", "hidden", layer_words, "train: hidden layers and embedding, or hidden layers alone; equal widths"),
-    WEIGHT("16", "of the term"),
+    WEIGHT("4", "of the term"),
 };
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))

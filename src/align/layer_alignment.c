@@ -16,7 +16,7 @@ typedef struct layer {
     lgt_layer_graph graph;
     double *own;           /* k: K (n, n); z: the smoothed rows (n, dim) */
     double *followed;      /* the same of the layer that this one follows, as a constant */
-    double *scores;        /* (n) reliabilities, of the last run that was not frozen */
+    double *scores;        /* k: (n) reliabilities, of the last run that was not frozen */
     double *raw, *lengths; /* z: features (n, dim), and |v_i| (n) */
 } layer;
 
@@ -24,7 +24,7 @@ struct lgt_align_layers {
     lgt_context *context;
     lgt_align term;
     int n_layers, kind, diffuse, toward;
-    double weight, momentum;
+    double weight, momentum, affinity_momentum;
     int64_t max_rows, widest, n; /* n: rows of the last run; -1: none */
     layer *layers;
     double *square[3]; /* (n, n) scratch */
@@ -41,7 +41,7 @@ static lgt_status create_layer(lgt_align_layers *a, int64_t dim, layer *out, lgt
     lgt_status status = lgt_layer_graph_create(a->context, &options, normalise, dim, a->max_rows, &out->graph, err);
     if (!status) status = LGT_NEW(a->context, &out->own, own, err);
     if (!status) status = LGT_NEW(a->context, &out->followed, own, err);
-    if (!status) status = LGT_NEW(a->context, &out->scores, a->max_rows, err);
+    if (!status && is_k) status = LGT_NEW(a->context, &out->scores, a->max_rows, err);
     if (!status && !is_k) status = LGT_NEW(a->context, &out->raw, own, err);
     if (!status && !is_k) status = LGT_NEW(a->context, &out->lengths, a->max_rows, err);
     return status;
@@ -95,6 +95,7 @@ lgt_status lgt_align_layers_create(lgt_context *context, const lgt_align *term, 
         a->diffuse = (int)lgt_align_value(term, "diffuse");
         a->toward = (int)lgt_align_value(term, "toward");
         a->momentum = lgt_align_value(term, "momentum");
+        a->affinity_momentum = lgt_align_value(term, "affinity_momentum");
     }
     status = create_parts(a, dims, err);
     if (status) {
@@ -163,11 +164,12 @@ static double *undiffuse(lgt_align_layers *a, const layer *y) {
     return e;
 }
 
-/* What a layer is followed by: its K now, or the moving average of it. */
+/* What a layer follows: its K now, or the moving average of it. */
 static void follow(lgt_align_layers *a, const layer *leader, double *smoothed, double *out) {
+    double momentum = a->affinity_momentum;
     for (int64_t i = 0; i < a->n * a->n; i++) {
         double k = leader->own[i];
-        if (smoothed) k = smoothed[i] = isnan(smoothed[i]) ? k : a->momentum * smoothed[i] + (1 - a->momentum) * k;
+        if (smoothed) k = smoothed[i] = isnan(smoothed[i]) ? k : momentum * smoothed[i] + (1 - momentum) * k;
         out[i] = k;
     }
 }
@@ -244,6 +246,29 @@ static double smoothed_pair(lgt_align_layers *a, layer *follower, const layer *l
 
 /* --- Runs --- */
 
+/* Whether layers follow the one above them; else the one below. */
+static int follows_above(const lgt_align_layers *a) {
+    return a->kind == LGT_ALIGN_Z || a->toward == LGT_TOWARD_UPPER;
+}
+
+/* The bank of a layer that another one follows, or NULL. */
+static lgt_align_bank *bank_of(const lgt_align_layers *a, const lgt_align_layers_inputs *in, int index) {
+    int last = a->n_layers - 1;
+    return in->banks && index != (follows_above(a) ? 0 : last) ? in->banks[index] : NULL;
+}
+
+static lgt_status check_banks(const lgt_align_layers *a, const lgt_align_layers_inputs *in, lgt_error *err) {
+    if (!in->banks) return LGT_OK;
+    if (a->kind != LGT_ALIGN_K)
+        return lgt_fail(err, LGT_ERR_USAGE, "banks are given with %s, expected them with k alone", a->term.info->name);
+    if (!in->ids && in->x[0].rows > 0) return lgt_fail(err, LGT_ERR_USAGE, "banks need sample ids, found none");
+    for (int l = 0; l < a->n_layers; l++)
+        if (bank_of(a, in, l) && lgt_align_bank_dim(in->banks[l]) != 0)
+            return lgt_fail(err, LGT_ERR_USAGE, "the bank of layer %d has dim %lld, expected 0", l,
+                            (long long)lgt_align_bank_dim(in->banks[l]));
+    return LGT_OK;
+}
+
 static lgt_status check_run(const lgt_align_layers *a, const lgt_align_layers_inputs *in,
                             const lgt_align_layers_outputs *out, lgt_error *err) {
     char name[32];
@@ -257,7 +282,7 @@ static lgt_status check_run(const lgt_align_layers *a, const lgt_align_layers_in
     if (!in->labels && n > 0) return lgt_fail(err, LGT_ERR_USAGE, "labels are not given");
     if (in->smoothed && a->toward != LGT_TOWARD_UPPER)
         return lgt_fail(err, LGT_ERR_USAGE, "moving averages are given, expected them with k:toward=upper alone");
-    lgt_status status = LGT_OK;
+    lgt_status status = check_banks(a, in, err);
     for (int l = 0; l < a->n_layers && !status; l++) {
         lgt_text_format(name, sizeof name, "x of layer %d", l);
         status = lgt_align_check(name, in->x[l], n, a->layers[l].graph.dim, in->x[l].dtype, err);
@@ -268,20 +293,41 @@ static lgt_status check_run(const lgt_align_layers *a, const lgt_align_layers_in
     return status;
 }
 
+/* Reliabilities as the runs before left them, or those of this batch alone. */
+static void take_scores(lgt_align_layers *a, const lgt_align_layers_inputs *in, int index) {
+    layer *y = &a->layers[index];
+    const lgt_align_bank *bank = bank_of(a, in, index);
+    for (int64_t i = 0; i < a->n; i++) {
+        double score = lgt_finder_score(y->graph.finder, i);
+        y->scores[i] = bank           ? lgt_align_bank_score(bank, in->ids[i], in->labels[i])
+                       : isnan(score) ? LGT_SCORE_START
+                                      : score;
+    }
+}
+
+static void move_banks(const lgt_align_layers *a, const lgt_align_layers_inputs *in) {
+    for (int l = 0; l < a->n_layers; l++) {
+        const lgt_layer_graph *graph = &a->layers[l].graph;
+        lgt_align_bank *bank = bank_of(a, in, l);
+        for (int64_t i = 0; bank && i < a->n; i++)
+            if (graph->rows.lengths[i] > 0)
+                lgt_align_bank_update(bank, in->ids[i], in->labels[i], NULL, lgt_finder_score(graph->finder, i), 0,
+                                      a->momentum);
+    }
+}
+
 static lgt_status take_layers(lgt_align_layers *a, const lgt_align_layers_inputs *in, lgt_error *err) {
     a->n = in->x[0].rows;
     for (int l = 0; l < a->n_layers; l++) {
         layer *y = &a->layers[l];
         lgt_status status = lgt_layer_graph_take(&y->graph, in->x[l], in->labels, in->frozen, err);
         if (status) return lgt_fail_within(err, status, "layer %d: ", l);
-        for (int64_t i = 0; i < a->n && !in->frozen; i++) {
-            double score = lgt_finder_score(y->graph.finder, i);
-            y->scores[i] = isnan(score) ? LGT_SCORE_START : score;
-        }
-        if (a->kind == LGT_ALIGN_K)
-            diffuse(a, y);
-        else
+        if (a->kind == LGT_ALIGN_Z) {
             smooth(a, y, in->x[l]);
+            continue;
+        }
+        if (!in->frozen) take_scores(a, in, l);
+        diffuse(a, y);
     }
     return LGT_OK;
 }
@@ -295,8 +341,7 @@ static void write_rows(const lgt_align_layers *a, int index, const double *dx, l
 lgt_status lgt_align_layers_run(lgt_align_layers *layers, const lgt_align_layers_inputs *in,
                                 lgt_align_layers_outputs *out, lgt_error *err) {
     lgt_align_layers *a = layers;
-    int last = a->n_layers - 1;
-    int down = a->kind == LGT_ALIGN_Z || a->toward == LGT_TOWARD_UPPER; /* layers follow the one above */
+    int last = a->n_layers - 1, up = follows_above(a);
     lgt_status status = check_run(a, in, out, err);
     if (!status) status = take_layers(a, in, err);
     if (status) return status;
@@ -305,14 +350,15 @@ lgt_status lgt_align_layers_run(lgt_align_layers *layers, const lgt_align_layers
     for (int l = 0; l <= last; l++) out->n_edges += lgt_finder_count(a->layers[l].graph.finder);
     /* A follower's own K is used up by its turn: the order leaves it to its followers first. */
     for (int i = 0; i < last; i++) {
-        int f = down ? i : last - i;
-        layer *follower = &a->layers[f], *leader = &a->layers[down ? f + 1 : f - 1];
+        int f = up ? i : last - i;
+        layer *follower = &a->layers[f], *leader = &a->layers[up ? f + 1 : f - 1];
         double *smoothed = in->smoothed ? in->smoothed + (f + 1) * a->max_rows * a->max_rows : NULL;
         out->loss += a->kind == LGT_ALIGN_K ? affinity_pair(a, follower, leader, smoothed, in->frozen)
                                             : smoothed_pair(a, follower, leader, in->frozen);
         write_rows(a, f, a->dx, out);
     }
     memset(a->dx, 0, (size_t)(a->n * a->widest) * sizeof *a->dx);
-    if (!out->accumulate) write_rows(a, down ? last : 0, a->dx, out);
+    if (!out->accumulate) write_rows(a, up ? last : 0, a->dx, out);
+    if (!in->frozen) move_banks(a, in);
     return lgt_succeed(err);
 }

@@ -13,7 +13,7 @@
 lgt_status lgt_layer_graph_create(lgt_context *context, const lgt_neighbour_options *options, int normalise,
                                   int64_t dim, int64_t max_rows, lgt_layer_graph *out, lgt_error *err) {
     int64_t square = 0;
-    *out = (lgt_layer_graph){.context = context, .dim = dim, .max_rows = max_rows, .normalise = normalise};
+    *out = (lgt_layer_graph){.context = context, .dim = dim, .normalise = normalise};
     if (!lgt_count_mul(max_rows, max_rows, &square))
         return lgt_fail(err, LGT_ERR_MEMORY, "affinities of %lld rows overflow", (long long)max_rows);
     lgt_status status = lgt_finder_create(context, options, dim, max_rows, &out->finder, err);
@@ -104,8 +104,8 @@ lgt_status lgt_layer_graph_take(lgt_layer_graph *graph, lgt_view x, const int64_
 
 /* --- Backward --- */
 
-/* Keeps in `sums` dL/dd_i = -1/(2 d_i) sum_j (ds_ij s_ij + ds_ji s_ji), after d_i itself has been used up; dx holds d_i
- * meanwhile. */
+/* dL/dd_i = -1/(2 d_i) sum_j (ds_ij s_ij + ds_ji s_ji), kept in the first place of dx_i: dx is free until
+ * direction_gradient, and ds may change only when every row has read its column. */
 static void sum_gradient(const pass *p, int64_t row) {
     const lgt_layer_graph *g = p->graph;
     double sum = 0;

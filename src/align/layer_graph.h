@@ -10,7 +10,7 @@
 /* Matrices are (n, n) with n the rows of the run. */
 typedef struct lgt_layer_graph {
     lgt_context *context;
-    int64_t dim, max_rows, n;
+    int64_t dim, n;
     int normalise;
     lgt_finder *finder;
     lgt_unit_rows rows;

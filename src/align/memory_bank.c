@@ -3,7 +3,6 @@
 #include "align/memory_bank.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -13,8 +12,8 @@ lgt_status lgt_align_bank_create(lgt_context *context, int64_t dim, int64_t capa
                                  lgt_error *err) {
     lgt_align_bank *b = NULL;
     int64_t elements = 0;
-    if (dim < 1 || capacity < 1 || !lgt_count_mul(dim, capacity, &elements))
-        return lgt_fail(err, LGT_ERR_USAGE, "a bank of %lld samples of dim %lld, expected at least 1 of each",
+    if (dim < 0 || capacity < 1 || !lgt_count_mul(dim, capacity, &elements))
+        return lgt_fail(err, LGT_ERR_USAGE, "a bank of %lld samples of dim %lld, expected at least 1 and 0",
                         (long long)capacity, (long long)dim);
     lgt_status status = LGT_NEW_ZERO(context, &b, 1, err);
     if (status) return status;
@@ -123,7 +122,7 @@ double lgt_align_bank_score(const lgt_align_bank *bank, int64_t id, int64_t labe
 
 const float *lgt_align_bank_direction(const lgt_align_bank *bank, int64_t id, int64_t label) {
     int64_t slot = lgt_id_map_find(&bank->map, id);
-    return slot >= 0 && bank->slots[slot].label == label ? bank->directions + slot * bank->dim : NULL;
+    return bank->dim > 0 && slot >= 0 && bank->slots[slot].label == label ? bank->directions + slot * bank->dim : NULL;
 }
 
 /* --- Saving and restoring --- */
@@ -135,7 +134,7 @@ void lgt_align_bank_export(const lgt_align_bank *bank, int64_t *ids, int64_t *la
         ids[i] = bank->slots[slot].id;
         labels[i] = bank->slots[slot].label;
         scores[i] = bank->slots[slot].score;
-        memcpy(directions + i * bank->dim, bank->directions + slot * bank->dim, (size_t)bank->dim * sizeof(float));
+        for (int64_t k = 0; k < bank->dim; k++) directions[i * bank->dim + k] = bank->directions[slot * bank->dim + k];
     }
 }
 
@@ -146,9 +145,9 @@ static void clear(lgt_align_bank *b) {
 }
 
 static lgt_status import_one(lgt_align_bank *b, int64_t i, int64_t id, int64_t label, double score,
-                             const float *direction, lgt_error *err) {
-    double square = 0;
-    for (int64_t k = 0; k < b->dim; k++) square += (double)direction[k] * direction[k];
+                             const float *directions, lgt_error *err) {
+    double square = b->dim > 0 ? 0 : 1;
+    for (int64_t k = 0; k < b->dim; k++) square += (double)directions[i * b->dim + k] * directions[i * b->dim + k];
     if (lgt_id_map_find(&b->map, id) >= 0)
         return lgt_fail(err, LGT_ERR_DATA, "the bank's sample %lld has id %lld, which occurs before", (long long)i,
                         (long long)id);
@@ -159,7 +158,7 @@ static lgt_status import_one(lgt_align_bank *b, int64_t i, int64_t id, int64_t l
                         (long long)i, score, square);
     int64_t slot = take_slot(b, id);
     b->slots[slot] = (lgt_bank_slot){.id = id, .label = label, .score = score};
-    memcpy(b->directions + slot * b->dim, direction, (size_t)b->dim * sizeof(float));
+    for (int64_t k = 0; k < b->dim; k++) b->directions[slot * b->dim + k] = directions[i * b->dim + k];
     link_newest(b, slot);
     return LGT_OK;
 }
@@ -172,7 +171,7 @@ lgt_status lgt_align_bank_import(lgt_align_bank *bank, int64_t count, const int6
         return lgt_fail(err, LGT_ERR_DATA, "%lld samples for a bank of at most %lld", (long long)count,
                         (long long)bank->capacity);
     for (int64_t i = 0; i < count && !status; i++)
-        status = import_one(bank, i, ids[i], labels[i], scores[i], directions + i * bank->dim, err);
+        status = import_one(bank, i, ids[i], labels[i], scores[i], directions, err);
     if (status) clear(bank);
     return status ? status : lgt_succeed(err);
 }

@@ -16,7 +16,7 @@ struct lgt_align_bank {
     int64_t oldest, newest; /* -1 while empty */
     lgt_id_map map;
     lgt_bank_slot *slots; /* (capacity), the first `count` in use */
-    float *directions;    /* (capacity, dim) */
+    float *directions;    /* (capacity, dim); dim 0: reliabilities alone */
 };
 
 /* What a sample starts with. */

@@ -32,7 +32,7 @@ typedef struct block {
 struct lgt_finder {
     lgt_context *context;
     lgt_neighbour_options options;
-    int64_t dim, max_rows, n_rows, n_groups, n_blocks;
+    int64_t dim, n_rows, n_groups, n_blocks;
     const lgt_unit_rows *rows;
     const int64_t *labels, *ids;
     const lgt_align_bank *bank;
@@ -68,7 +68,7 @@ lgt_status lgt_finder_create(lgt_context *context, const lgt_neighbour_options *
     int64_t n_top = 0, n_edges = 0, work = 0;
     lgt_status status = LGT_NEW_ZERO(context, &f, 1, err);
     if (status) return status;
-    *f = (lgt_finder){.context = context, .options = *options, .dim = dim, .max_rows = max_rows};
+    *f = (lgt_finder){.context = context, .options = *options, .dim = dim};
     if (!lgt_count_mul(max_rows, options->k, &n_top) || !lgt_count_mul(n_top, 2, &n_edges) || dim > INT32_MAX ||
         !lgt_count_mul(lgt_round_up(work_size(f), LGT_TILE_PAD), lgt_context_threads(context), &work))
         status = lgt_fail(err, LGT_ERR_MEMORY, "%lld neighbours of %lld rows overflow", (long long)options->k,
@@ -180,6 +180,15 @@ static void pack(const lgt_finder *f, int64_t candidate, int64_t j, double *tile
     for (int64_t k = 0; k < f->dim; k++) tile[k * LGT_TILE + j] = remembered ? (double)remembered[k] : unit[k];
 }
 
+/* Counts a candidate whose cosine is positive, and keeps it if it is among the nearest. */
+static void offer(lgt_finder *f, int64_t row, double cosine, int64_t candidate) {
+    double c = fmin(cosine, 1); /* of two unit vectors, but for rounding */
+    if (!(c > 0) || is_itself(f, row, candidate)) return;
+    f->sums[row] += c;
+    f->n_positive[row]++;
+    insert(f, row, c, candidate);
+}
+
 static void search_block(void *argument, int64_t index, int worker) {
     lgt_finder *f = argument;
     const lgt_kernels_f64 *kernels = lgt_kernels_f64_of(lgt_context_isa(f->context));
@@ -197,17 +206,9 @@ static void search_block(void *argument, int64_t index, int worker) {
         for (int64_t j = 0; j < width; j++) pack(f, candidate_at(f, at + j), j, tile);
         kernels->product(n, lgt_round_up(width, LGT_TILE_PAD), f->dim, queries, f->dim, 1, tile, LGT_TILE, cosines,
                          LGT_TILE, 0);
-        for (int64_t i = 0; i < n; i++) {
-            int64_t row = f->sorted[begin + i].row;
-            for (int64_t j = 0; j < width; j++) {
-                double c = fmin(cosines[i * LGT_TILE + j], 1);
-                int64_t candidate = candidate_at(f, at + j);
-                if (!(c > 0) || is_itself(f, row, candidate)) continue;
-                f->sums[row] += c;
-                f->n_positive[row]++;
-                insert(f, row, c, candidate);
-            }
-        }
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t j = 0; j < width; j++)
+                offer(f, f->sorted[begin + i].row, cosines[i * LGT_TILE + j], candidate_at(f, at + j));
     }
 }
 

@@ -15,7 +15,7 @@ static const double least_f32 = 1e-20, least_f64 = 1e-200;
 lgt_status lgt_unit_rows_create(lgt_context *context, int64_t max_rows, int64_t dim, lgt_unit_rows *out,
                                 lgt_error *err) {
     int64_t elements = 0;
-    *out = (lgt_unit_rows){.dim = dim};
+    *out = (lgt_unit_rows){0};
     if (!lgt_count_mul(max_rows, dim, &elements))
         return lgt_fail(err, LGT_ERR_MEMORY, "%lld rows of dim %lld overflow", (long long)max_rows, (long long)dim);
     lgt_status status = LGT_NEW(context, &out->units, elements, err);

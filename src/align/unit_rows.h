@@ -6,7 +6,7 @@
 #include "logitude/types.h"
 
 typedef struct lgt_unit_rows {
-    int64_t n_rows, dim;
+    int64_t n_rows;
     double *units;   /* (n_rows, dim); zeros where there is no direction */
     double *lengths; /* (n_rows) |x_i|; 0 where it is too short for a direction */
 } lgt_unit_rows;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "align/align_terms.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/sizes.h"
@@ -13,12 +14,13 @@ static int64_t width_of(lgt_encoder *encoder, int layer) {
     return bias.cols;
 }
 
-/* The word of a CHOICE. */
-static const char *word_of(const lgt_align *term, const char *key) {
-    const lgt_align_info *info = term->info;
-    for (int i = 0; i < info->n_params; i++)
-        if (strcmp(info->params[i].key, key) == 0) return info->params[i].words[(int)term->values[i]];
-    return "";
+static int count_hidden(const lgt_encoder *encoder) {
+    int n_layers = lgt_encoder_n_layers(encoder);
+    return n_layers > 0 ? n_layers - 1 : 0;
+}
+
+int lgt_alignment_count_layers(const lgt_align *term, const lgt_encoder *encoder) {
+    return count_hidden(encoder) + (lgt_align_value(term, "layers") == LGT_LAYERS_ALL);
 }
 
 /* --- Setting up --- */
@@ -26,7 +28,7 @@ static const char *word_of(const lgt_align *term, const char *key) {
 static lgt_status create_direction(lgt_context *context, const lgt_align *term, lgt_encoder *encoder, lgt_alignment *a,
                                    lgt_error *err) {
     int64_t dim = lgt_encoder_out_dim(encoder);
-    a->reads_below = strcmp(word_of(term, "targets"), "layer") == 0;
+    a->reads_below = lgt_align_value(term, "targets") == LGT_TARGETS_LAYER;
     if (a->reads_below && (a->n_hidden == 0 || width_of(encoder, a->n_hidden - 1) != dim))
         return lgt_fail(err, LGT_ERR_USAGE,
                         "pga: targets=layer with encoder \"%.80s\", expected a last hidden layer as wide as the "
@@ -36,12 +38,10 @@ static lgt_status create_direction(lgt_context *context, const lgt_align *term, 
 }
 
 static lgt_status create_gradients(lgt_context *context, lgt_encoder *encoder, lgt_alignment *a, lgt_error *err) {
-    lgt_status status = LGT_OK;
-    if (!a->dhidden) status = LGT_NEW_ZERO(context, &a->dhidden, a->n_hidden, err);
-    if (!status && !a->gradients) status = LGT_NEW_ZERO(context, &a->gradients, a->n_hidden, err);
+    lgt_status status = LGT_NEW_ZERO(context, &a->dhidden, a->n_hidden, err);
+    if (!status) status = LGT_NEW_ZERO(context, &a->gradients, a->n_hidden, err);
     for (int l = 0; l < a->n_hidden && !status; l++) {
         int64_t elements = 0;
-        if (a->gradients[l]) continue;
         if (!lgt_count_mul(a->max_rows, width_of(encoder, l), &elements))
             return lgt_fail(err, LGT_ERR_MEMORY, "a batch of %lld rows overflows", (long long)a->max_rows);
         status = LGT_NEW(context, &a->gradients[l], elements, err);
@@ -51,21 +51,20 @@ static lgt_status create_gradients(lgt_context *context, lgt_encoder *encoder, l
 
 static lgt_status create_layers(lgt_context *context, const lgt_align *term, lgt_encoder *encoder, lgt_alignment *a,
                                 lgt_error *err) {
-    int64_t dims[LGT_ALIGN_MAX_LAYERS + 1];
-    int which = term->info->kind == LGT_ALIGN_Z, all = strcmp(word_of(term, "layers"), "all") == 0;
-    int count = a->n_hidden + all;
+    int64_t dims[LGT_ALIGN_MAX_LAYERS];
+    int which = term->info->kind == LGT_ALIGN_K ? LGT_LAYERED_K : LGT_LAYERED_Z;
+    int count = lgt_alignment_count_layers(term, encoder);
     for (int l = 0; l < count && l < LGT_ALIGN_MAX_LAYERS; l++)
         dims[l] = l < a->n_hidden ? width_of(encoder, l) : lgt_encoder_out_dim(encoder);
     lgt_status status = lgt_align_layers_create(context, term, count, dims, a->max_rows, &a->layers[which], err);
     if (status == LGT_ERR_USAGE) return lgt_fail_within(err, status, "encoder \"%.80s\": ", lgt_encoder_spec(encoder));
-    return status ? status : create_gradients(context, encoder, a, err);
+    return status;
 }
 
 lgt_status lgt_alignment_create(lgt_context *context, const lgt_align_terms *terms, lgt_encoder *encoder,
                                 int64_t max_rows, lgt_alignment *out, lgt_error *err) {
     lgt_status status = LGT_OK;
-    int n_layers = lgt_encoder_n_layers(encoder);
-    *out = (lgt_alignment){.n_hidden = n_layers > 0 ? n_layers - 1 : 0, .max_rows = max_rows};
+    *out = (lgt_alignment){.n_hidden = count_hidden(encoder), .max_rows = max_rows};
     if (terms->n_terms == 0) return LGT_OK;
     status = LGT_NEW_ZERO(context, &out->x, out->n_hidden + 1, err);
     if (!status) status = LGT_NEW_ZERO(context, &out->dx, out->n_hidden + 1, err);
@@ -73,6 +72,8 @@ lgt_status lgt_alignment_create(lgt_context *context, const lgt_align_terms *ter
         status = terms->terms[i].info->kind == LGT_ALIGN_PGA
                      ? create_direction(context, &terms->terms[i], encoder, out, err)
                      : create_layers(context, &terms->terms[i], encoder, out, err);
+    if (!status && (out->layers[LGT_LAYERED_K] || out->layers[LGT_LAYERED_Z]))
+        status = create_gradients(context, encoder, out, err);
     return status;
 }
 
@@ -82,7 +83,7 @@ void lgt_alignment_free(lgt_context *context, lgt_alignment *alignment) {
     for (int l = 0; alignment->gradients && l < alignment->n_hidden; l++) lgt_release(context, alignment->gradients[l]);
     lgt_release(context, alignment->gradients);
     lgt_release(context, alignment->dhidden);
-    for (int i = 0; i < 2; i++) lgt_align_layers_free(alignment->layers[i]);
+    for (int i = 0; i < LGT_N_LAYERED; i++) lgt_align_layers_free(alignment->layers[i]);
     lgt_align_plan_free(alignment->direction);
 }
 
@@ -91,7 +92,7 @@ void lgt_alignment_free(lgt_context *context, lgt_alignment *alignment) {
 static lgt_status run_direction(lgt_alignment *a, const lgt_alignment_batch *b, lgt_error *err) {
     lgt_align_inputs in = {.x = b->y, .labels = b->labels, .ids = b->ids, .bank = b->bank};
     lgt_align_outputs out = {.dx = b->dy, .accumulate = 1};
-    in.head = (lgt_view){b->dy.data, b->dy.rows, b->dy.cols, b->dy.ld, b->dy.dtype};
+    in.head = lgt_view_of(b->dy.data, b->dy.rows, b->dy.cols, LGT_F32); /* read before it is added to */
     if (a->reads_below) in.below = lgt_encoder_hidden(b->pass, a->n_hidden - 1);
     lgt_status status = lgt_align_run(a->direction, &in, &out, err);
     a->loss += out.loss;
@@ -118,9 +119,10 @@ lgt_status lgt_alignment_run(lgt_alignment *alignment, const lgt_alignment_batch
     a->conflict = (lgt_conflict){0};
     if (a->direction) status = run_direction(a, batch, err); /* first: what is in dy now is the head's alone */
     if (a->dhidden && !status) open_layers(a, batch);
-    for (int i = 0; i < 2 && !status; i++) {
+    for (int i = 0; i < LGT_N_LAYERED && !status; i++) {
         if (!a->layers[i]) continue;
-        lgt_align_layers_inputs in = {.x = a->x, .labels = batch->labels};
+        lgt_align_layers_inputs in = {.x = a->x, .labels = batch->labels, .ids = batch->ids};
+        if (i == LGT_LAYERED_K) in.banks = batch->layer_banks; /* z weighs all rows alike */
         lgt_align_layers_outputs out = {.dx = a->dx, .accumulate = 1};
         status = lgt_align_layers_run(a->layers[i], &in, &out, err);
         a->loss += out.loss;

@@ -38,7 +38,7 @@ void lgt_model_clear(lgt_model *model) {
     for (int64_t j = 0; model->label_names && j < model->n_classes; j++)
         lgt_release(model->context, model->label_names[j]);
     lgt_release(model->context, model->label_names);
-    lgt_align_bank_free(model->bank);
+    lgt_model_free_banks(model);
     lgt_release(model->context, model->b);
     lgt_release(model->context, model->w);
     lgt_normalization_free(model->context, &model->normalization);

@@ -14,8 +14,9 @@ struct lgt_model {
     float *w, *b;       /* (C, D); (C) or NULL */
     char **label_names; /* (C) */
     lgt_align_terms align;
-    lgt_align_bank *bank; /* or NULL */
-    int n_dims;           /* shape of one sample */
+    lgt_align_bank *bank;                              /* of `pga`, or NULL */
+    lgt_align_bank *layer_banks[LGT_ALIGN_MAX_LAYERS]; /* of `k`: of the layers that others follow, else NULL */
+    int n_dims;                                        /* shape of one sample */
     int64_t shape[LGT_MAX_DIMS];
 };
 
@@ -31,19 +32,25 @@ lgt_status lgt_model_name_labels(lgt_model *model, char *const *names, lgt_error
 /* Whether the names are 0 .. C-1. */
 int lgt_model_has_plain_labels(const lgt_model *model);
 
-/* An empty bank for the model's alignment, where that needs one. Errors: MEMORY. */
-lgt_status lgt_model_create_bank(lgt_model *model, lgt_error *err);
+/* Empty banks for the model's alignment, where that needs them. Errors: MEMORY. */
+lgt_status lgt_model_create_banks(lgt_model *model, lgt_error *err);
+void lgt_model_free_banks(lgt_model *model);
+
+/* Bank number i of [0, LGT_MODEL_BANKS), or NULL, and what the names of its tensors begin with: `align` for that of
+ * `pga`, `align.k.<layer>` for those of `k`. */
+enum { LGT_MODEL_BANKS = 1 + LGT_ALIGN_MAX_LAYERS };
+lgt_align_bank *lgt_model_bank_at(const lgt_model *model, int index, char prefix[LGT_TENSOR_NAME_SIZE]);
 
 /* What a bank holds, as arrays. */
 typedef struct lgt_bank_arrays {
-    int64_t count;
+    int64_t count, dim;
     int64_t *ids, *labels;
     double *scores;
-    float *directions;
+    float *directions; /* NULL: dim is 0 */
 } lgt_bank_arrays;
 
-/* Copies the model's bank; count 0 and no arrays without one. Errors: MEMORY. */
-lgt_status lgt_bank_arrays_take(const lgt_model *model, lgt_bank_arrays *out, lgt_error *err);
+/* Copies a bank; count 0 and no arrays without one. Errors: MEMORY. */
+lgt_status lgt_bank_arrays_take(lgt_context *context, const lgt_align_bank *bank, lgt_bank_arrays *out, lgt_error *err);
 void lgt_bank_arrays_free(lgt_context *context, lgt_bank_arrays *arrays);
 
 /* Frees the parts. */

@@ -219,23 +219,34 @@ static lgt_status read_encoder(loader *l, int64_t dim, lgt_error *err) {
 
 /* --- alignment --- */
 
-static lgt_status read_bank(loader *l, lgt_error *err) {
-    const lgt_array *ids = NULL, *labels = NULL, *scores = NULL, *directions = NULL;
-    lgt_align_bank *bank = l->model->bank;
-    lgt_status status = find_typed(l, "align.ids", LGT_I64, 1, &ids, err);
-    if (!status) status = find_typed(l, "align.labels", LGT_I64, 1, &labels, err);
-    if (!status) status = find_typed(l, "align.scores", LGT_F64, 1, &scores, err);
-    if (!status) status = find_tensor(l, "align.directions", 2, &directions, err);
+static lgt_status find_part(loader *l, const char *prefix, const char *part, lgt_dtype dtype, int n_dims,
+                            const lgt_array **out, lgt_error *err) {
+    char name[LGT_TENSOR_NAME_SIZE];
+    lgt_text_format(name, sizeof name, "%s.%s", prefix, part);
+    return find_typed(l, name, dtype, n_dims, out, err);
+}
+
+/* A bank that was empty when the model was saved has no tensors. */
+static lgt_status read_bank(loader *l, lgt_align_bank *bank, const char *prefix, lgt_error *err) {
+    static const lgt_array none = {.n_dims = 2};
+    const lgt_array *ids = NULL, *labels = NULL, *scores = NULL, *directions = &none;
+    char name[LGT_TENSOR_NAME_SIZE];
+    int64_t dim = lgt_align_bank_dim(bank);
+    lgt_text_format(name, sizeof name, "%s.ids", prefix);
+    if (!lgt_tensors_find(l->tensors, name)) return LGT_OK;
+    lgt_status status = find_part(l, prefix, "ids", LGT_I64, 1, &ids, err);
+    if (!status) status = find_part(l, prefix, "labels", LGT_I64, 1, &labels, err);
+    if (!status) status = find_part(l, prefix, "scores", LGT_F64, 1, &scores, err);
+    if (!status && dim > 0) status = find_part(l, prefix, "directions", LGT_F32, 2, &directions, err);
     if (status) return status;
     int64_t n = ids->count;
-    if (labels->count != n || scores->count != n || directions->shape[0] != n ||
-        directions->shape[1] != lgt_align_bank_dim(bank))
+    if (labels->count != n || scores->count != n || directions->shape[0] != (dim > 0 ? n : 0) ||
+        directions->shape[1] != dim)
         return lgt_fail(err, LGT_ERR_DATA,
-                        "%s: align.ids has %lld elements, align.labels %lld, align.scores %lld and align.directions is "
-                        "(%lld, %lld), expected one of each a sample, and dim %lld",
-                        l->path, (long long)n, (long long)labels->count, (long long)scores->count,
-                        (long long)directions->shape[0], (long long)directions->shape[1],
-                        (long long)lgt_align_bank_dim(bank));
+                        "%s: %s.ids has %lld elements, .labels %lld, .scores %lld and .directions is (%lld, %lld), "
+                        "expected one of each a sample, and dim %lld",
+                        l->path, prefix, (long long)n, (long long)labels->count, (long long)scores->count,
+                        (long long)directions->shape[0], (long long)directions->shape[1], (long long)dim);
     status = lgt_align_bank_import(bank, n, ids->data, labels->data, scores->data, directions->data, err);
     return status ? lgt_fail_within(err, status, "%s: ", l->path) : LGT_OK;
 }
@@ -245,9 +256,13 @@ static lgt_status read_align(loader *l, lgt_error *err) {
     if (!spec) return LGT_OK;
     if (lgt_align_parse(spec, &l->model->align, err))
         return lgt_fail_within(err, LGT_ERR_DATA, "%s: metadata align: ", l->path);
-    lgt_status status = lgt_model_create_bank(l->model, err);
-    if (status || !l->model->bank || !lgt_tensors_find(l->tensors, "align.ids")) return status;
-    return read_bank(l, err);
+    lgt_status status = lgt_model_create_banks(l->model, err);
+    for (int i = 0; i < LGT_MODEL_BANKS && !status; i++) {
+        char prefix[LGT_TENSOR_NAME_SIZE];
+        lgt_align_bank *bank = lgt_model_bank_at(l->model, i, prefix);
+        if (bank) status = read_bank(l, bank, prefix, err);
+    }
+    return status;
 }
 
 /* --- the whole --- */

@@ -26,7 +26,24 @@ static void put(lgt_tensors *t, const char *name, float *data, int64_t n_rows, i
     put_typed(t, name, LGT_F32, data, n_rows, n_cols);
 }
 
-static void put_all(const lgt_model *m, const lgt_bank_arrays *bank, lgt_tensors *t) {
+static void put_bank(const lgt_bank_arrays *bank, const char *prefix, lgt_tensors *t) {
+    const struct {
+        const char *name;
+        lgt_dtype dtype;
+        void *data;
+        int64_t n_cols;
+    } parts[] = {{"ids", LGT_I64, bank->ids, 0},
+                 {"labels", LGT_I64, bank->labels, 0},
+                 {"scores", LGT_F64, bank->scores, 0},
+                 {"directions", LGT_F32, bank->directions, bank->dim}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        char name[LGT_TENSOR_NAME_SIZE];
+        lgt_text_format(name, sizeof name, "%s.%s", prefix, parts[i].name);
+        if (parts[i].data) put_typed(t, name, parts[i].dtype, parts[i].data, bank->count, parts[i].n_cols);
+    }
+}
+
+static void put_all(const lgt_model *m, lgt_tensors *t) {
     char name[LGT_TENSOR_NAME_SIZE];
     for (int l = 0; l < lgt_encoder_n_layers(m->encoder); l++) {
         lgt_mut weight, bias;
@@ -40,11 +57,6 @@ static void put_all(const lgt_model *m, const lgt_bank_arrays *bank, lgt_tensors
     if (m->b) put(t, "head.bias", m->b, m->n_classes, 0);
     put(t, "normalization.mean", m->normalization.mean, m->normalization.count, 0);
     put(t, "normalization.scale", m->normalization.scale, m->normalization.count, 0);
-    if (bank->count == 0) return;
-    put_typed(t, "align.ids", LGT_I64, bank->ids, bank->count, 0);
-    put_typed(t, "align.labels", LGT_I64, bank->labels, bank->count, 0);
-    put_typed(t, "align.scores", LGT_F64, bank->scores, bank->count, 0);
-    put(t, "align.directions", bank->directions, bank->count, lgt_model_dim(m));
 }
 
 /* The loader refuses what is not finite; better that no such file comes to be. */
@@ -111,19 +123,25 @@ static lgt_status write(const lgt_model *m, const char *path, lgt_tensors *t, ch
 lgt_status lgt_model_save(const lgt_model *model, const char *path, lgt_error *err) {
     lgt_tensors t = {0};
     char *names = NULL, *labels = NULL;
-    lgt_bank_arrays bank = {0};
-    int64_t capacity = 2 * (int64_t)lgt_encoder_n_layers(model->encoder) + 8;
+    lgt_bank_arrays banks[LGT_MODEL_BANKS] = {{0}};
+    char prefix[LGT_TENSOR_NAME_SIZE];
+    int64_t capacity = 2 * (int64_t)lgt_encoder_n_layers(model->encoder) + 4 + 4 * LGT_MODEL_BANKS;
     lgt_status status = LGT_NEW_ZERO(model->context, &t.tensors, capacity, err);
     if (!status) status = lgt_alloc(model->context, capacity, LGT_TENSOR_NAME_SIZE, &names, err);
     if (!status) status = format_labels(model, path, &labels, err);
-    if (!status) status = lgt_bank_arrays_take(model, &bank, err);
+    for (int i = 0; i < LGT_MODEL_BANKS && !status; i++)
+        status = lgt_bank_arrays_take(model->context, lgt_model_bank_at(model, i, prefix), &banks[i], err);
     if (!status) {
         for (int64_t i = 0; i < capacity; i++) t.tensors[i].name = names + i * LGT_TENSOR_NAME_SIZE;
-        put_all(model, &bank, &t);
+        put_all(model, &t);
+        for (int i = 0; i < LGT_MODEL_BANKS; i++) {
+            lgt_model_bank_at(model, i, prefix);
+            put_bank(&banks[i], prefix, &t);
+        }
         status = check_finite(&t, path, err);
     }
     if (!status) status = write(model, path, &t, labels, err);
-    lgt_bank_arrays_free(model->context, &bank);
+    for (int i = 0; i < LGT_MODEL_BANKS; i++) lgt_bank_arrays_free(model->context, &banks[i]);
     lgt_release(model->context, labels);
     lgt_release(model->context, names);
     lgt_release(model->context, t.tensors);

@@ -82,6 +82,7 @@ static int64_t gather(lgt_trainer *t, const int64_t **rows) {
 static lgt_status align(lgt_trainer *t, const int64_t *rows, int64_t n, lgt_error *err) {
     int64_t dim = lgt_model_dim(&t->model);
     lgt_alignment_batch batch = {.pass = t->pass, .labels = t->labels, .ids = rows, .bank = t->model.bank};
+    batch.layer_banks = t->model.layer_banks;
     batch.y = lgt_view_of(t->y, n, dim, LGT_F32);
     batch.dy = lgt_mut_of(t->dy, n, dim, LGT_F32);
     return lgt_alignment_run(&t->alignment, &batch, err);

@@ -66,7 +66,7 @@ static lgt_status create_model(lgt_trainer *t, lgt_error *err) {
     if (status) return status;
     t->options.encoder = lgt_encoder_spec(m->encoder); /* the caller's text may go */
     status = create_head(t, err);
-    if (!status) status = lgt_model_create_bank(m, err);
+    if (!status) status = lgt_model_create_banks(m, err);
     if (!status) status = lgt_model_name_labels(m, d->label_names, err);
     if (!status)
         status = lgt_normalization_fit(t->context, o->standardize, d->x, d->n_rows, d->dim, &m->normalization, err);

@@ -112,7 +112,9 @@ class Conflict(Case):
                              "pga:targets=memory,neighbours=memory")
         self.assertEqual(memory["neighbours"], 5 * 120)
         names = [tensor["name"] for tensor in self.report("info", "run/model.safetensors")["tensors"]]
-        self.assertTrue({"align.ids", "align.labels", "align.scores", "align.directions"} <= set(names))
+        self.assertEqual([name for name in names if name.startswith("align.")],
+                         ["align.ids", "align.labels", "align.scores", "align.directions"]
+                         + [f"align.k.{layer}.{part}" for layer in (0, 1) for part in ("ids", "labels", "scores")])
         joined = self.report(*train, "--align", "pga:targets=memory,k=3+k:k=3", "--out", "again")
         self.assertEqual(joined["objective"], trained["objective"])
         plain = self.report(*train, "--out", "plain")

@@ -3,7 +3,7 @@
 /* line({label, points, colour, dash, width, fill, stepped, axis, marks}): colour is an index of the palette or a text. */
 function line(s) {
   const paint = typeof s.colour === 'number' ? colour(s.colour) : s.colour;
-  const marks = s.marks === undefined ? s.points.length <= 25 && !s.stepped : s.marks;
+  const marks = s.points.length === 1 || (s.marks === undefined ? s.points.length <= 25 && !s.stepped : s.marks);
   return {
     label: s.label, data: s.points, borderColor: s.faint ? faded(paint, .32) : paint, backgroundColor: s.fill ? faded(paint, s.fill) : paint,
     borderWidth: s.width || (s.faint ? 1 : 1.9), borderDash: s.dash ? [5, 4] : [], fill: s.fill ? 'origin' : false,
@@ -22,10 +22,11 @@ function area(label, points) {
   };
 }
 
+/* In the order of x: Chart.js takes the ends of the axis from the first and the last point. */
 function dots(s) {
   const paint = typeof s.colour === 'number' ? colour(s.colour) : s.colour;
   return {
-    label: s.label, data: s.points, showLine: false, pointRadius: s.size || 1.8, pointHoverRadius: 4, pointStyle: s.style || 'circle',
+    label: s.label, data: [...s.points].sort((a, b) => a.x - b.x), showLine: false, pointRadius: s.size || 1.8, pointHoverRadius: 4, pointStyle: s.style || 'circle',
     backgroundColor: faded(paint, s.opacity || .55), borderColor: faded(paint, s.opacity || .55), borderWidth: 0, yAxisID: 'y', order: s.order || 0,
   };
 }

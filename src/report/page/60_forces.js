@@ -24,7 +24,7 @@ const alphaRows = () => scatterPanel(
   'Gain of every row', {title: 'angle to the own class', unit: '\u00b0'}, {title: '\u03b1'},
   [{words: 'rows', x: (run) => explained(run, 'theta').map(degrees), y: (run) => explained(run, 'alpha')}],
   (points) => 'Median gain ' + plain(quantile(points.map((p) => p.y), .5), 3) + ' over ' + plain(points.length) + ' rows.', null,
-  (points) => Math.ceil(1.2 * quantile(points.map((p) => p.y), .99)));
+  (points) => Math.ceil(1.2 * quantile(points.map((p) => p.y), .95)));
 
 const balancePanel = () => scatterPanel(
   'Attraction and repulsion', {title: 'attraction', zero: true}, {title: 'repulsion', zero: true},

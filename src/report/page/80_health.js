@@ -21,7 +21,7 @@ function factsPanel(run) {
   const results = dig(run, 'run', 'results'), config = dig(run, 'run', 'config'), health = dig(run, 'analysis', 'health');
   const seconds = dig(results, 'seconds'), steps = dig(results, 'steps');
   const facts = [
-    ['status', dig(results, 'status')], ['loss', dig(run, 'run', 'loss')], ['encoder', dig(config, 'encoder')], ['optimizer', dig(config, 'optimizer')],
+    ['status', dig(results, 'status')], ['loss', dig(run, 'run', 'loss') && breakable(dig(run, 'run', 'loss'))], ['encoder', dig(config, 'encoder')], ['optimizer', dig(config, 'optimizer')],
     ['learning rate', num(dig(config, 'lr'))], ['batch', num(dig(config, 'batch'), ' rows')], ['seed', dig(config, 'seed')],
     ['time of a step', isNumber(seconds) && steps > 0 ? plain(1000 * seconds / steps, 3) + ' ms' : undefined],
     ['rows without a direction, in training', num(dig(results, 'zero_rows'))], ['rows without a direction, measured', num(dig(health, 'zero_rows'))],
