@@ -47,7 +47,7 @@ static void FN(bench)(const char *name, const lgt_extent *e, const KERNELS *set,
         at[1] = now();
         set->logits(e, pw, e->tile, px, e->block, a.u);
         at[2] = now();
-        set->exp_sum(e, a.u, e->tile, e->block, (T)0.1, a.v, a.v + most, a.v + 2 * most);
+        set->exp_sum(e, a.u, e->tile, e->block, (T)0.1, a.v, a.v + most, a.v + 2 * most, a.v + 3 * most);
         set->exp_weights(e, a.u, e->tile, e->block, (T)0.1, a.v, a.v + most, a.v, a.v, a.v);
         set->pack_weights(e, a.u, e->tile, e->block, pu);
         at[3] = now();

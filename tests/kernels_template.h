@@ -112,7 +112,7 @@ static void FN(make_crossing)(FN(crossing) * c, T *bias, uint64_t seed, double s
     FN(frame)(c);
 }
 
-static void FN(check_row_sum)(const T *u, T scale, const T *bias, T max, T sum) {
+static void FN(check_row_sum)(const T *u, T scale, const T *bias, T max, T sum, T top) {
     long double most = -INFINITY, exact = 0, limit = 0, most_limit = 0;
     for (int j = 0; j < FN(CLASSES); j++) {
         long double product = (long double)scale * u[j * FN(LD)], z = product + bias[j];
@@ -124,6 +124,11 @@ static void FN(check_row_sum)(const T *u, T scale, const T *bias, T max, T sum) 
         assert_true(max == -INFINITY && sum == 0);
         return;
     }
+    /* The place is that of the maximum as the kernel sees it, with or without a fused multiply-add. */
+    int64_t j_top = (int64_t)top;
+    assert_true(j_top >= 0 && j_top < FN(CLASSES) && (T)j_top == top);
+    long double at_top = (long double)scale * u[j_top * FN(LD)] + bias[j_top];
+    assert_at_most((double)fabsl(max - at_top), (double)most_limit, "the top's error");
     assert_at_most((double)fabsl(max - most), (double)most_limit, "the largest logit's error");
     for (int j = 0; j < FN(CLASSES); j++) {
         long double product = (long double)scale * u[j * FN(LD)], z = product + bias[j];
@@ -137,15 +142,15 @@ static void FN(check_row_sum)(const T *u, T scale, const T *bias, T max, T sum) 
 }
 
 static void FN(check_exp_sum)(const KERNELS *set, const FN(crossing) * c, int64_t n_rows, T scale, const T *bias) {
-    T max[FN(WIDE) + 1], sum[FN(WIDE) + 1], other_max[FN(WIDE)], other_sum[FN(WIDE)];
+    T max[FN(WIDE) + 1], sum[FN(WIDE) + 1], top[FN(WIDE) + 1], other_max[FN(WIDE)], other_sum[FN(WIDE)];
     int64_t wide = (n_rows + LGT_LANES - 1) / LGT_LANES * LGT_LANES;
-    max[wide] = sum[wide] = 777;
-    set->exp_sum(&FN(extent), c->u, FN(CLASSES), n_rows, scale, bias, max, sum);
-    set->exp_sum(&FN(extent), c->u, FN(CLASSES), n_rows, scale, bias, other_max, other_sum);
-    assert_true(max[wide] == 777 && sum[wide] == 777);
+    max[wide] = sum[wide] = top[wide] = 777;
+    set->exp_sum(&FN(extent), c->u, FN(CLASSES), n_rows, scale, bias, max, sum, top);
+    set->exp_sum(&FN(extent), c->u, FN(CLASSES), n_rows, scale, bias, other_max, other_sum, top);
+    assert_true(max[wide] == 777 && sum[wide] == 777 && top[wide] == 777);
     assert_memory_equal(max, other_max, (size_t)n_rows * sizeof *max);
     assert_memory_equal(sum, other_sum, (size_t)n_rows * sizeof *sum);
-    for (int64_t i = 0; i < n_rows; i++) FN(check_row_sum)(c->u + i, scale, bias, max[i], sum[i]);
+    for (int64_t i = 0; i < n_rows; i++) FN(check_row_sum)(c->u + i, scale, bias, max[i], sum[i], top[i]);
 }
 
 static void FN(sums_of_exponentials_agree_with_long_double)(void **state) {
@@ -198,7 +203,7 @@ static void FN(weights_agree_with_long_double)(void **state) {
         for (uint64_t at = 0; at < 4 * 3 * 2 * 3; at++) {
             T scale = at % 2 ? 1 : 16;
             FN(make_crossing)(&c, bias, at, sizes[at % 4], masked[at / 4 % 3]);
-            SET(isa)->exp_sum(&FN(extent), c.u, FN(CLASSES), FN(WIDE), scale, bias, high, sum);
+            SET(isa)->exp_sum(&FN(extent), c.u, FN(CLASSES), FN(WIDE), scale, bias, high, sum, low);
             for (int i = 0; i < FN(WIDE); i++) {
                 if (high[i] == -INFINITY) high[i] = 3;
                 low[i] = i % 3 ? high[i] * (T)EPSILON / 3 : i % 2 ? (T)0.25 : -(T)0.25;
@@ -317,6 +322,70 @@ static void FN(class_sums_agree_with_long_double)(void **state) {
             assert_true(sum[3] == 777);
         }
     }
+}
+
+/* ---- tops, unpacked products and sums in double ---- */
+
+static void FN(the_first_of_equal_logits_is_the_top)(void **state) {
+    static T u[FN(CLASSES) * FN(LD)];
+    T bias[FN(CLASSES)] = {0}, max[FN(WIDE)], sum[FN(WIDE)], top[FN(WIDE)];
+    (void)state;
+    for (int64_t j = 0; j < FN(CLASSES); j++)
+        for (int64_t i = 0; i < FN(LD); i++) u[j * FN(LD) + i] = (T)(j % 5 >= i % 5); /* 1 from i % 5 on */
+    for (lgt_isa isa = LGT_ISA_GENERIC; isa <= FN(best)(); isa++) {
+        SET(isa)->exp_sum(&FN(extent), u, FN(CLASSES), FN(ROWS), 2, bias, max, sum, top);
+        for (int64_t i = 0; i < FN(ROWS); i++) assert_true(max[i] == 2 && top[i] == (T)(i % 5));
+    }
+}
+
+enum { FN(PRODUCT_M) = 29, FN(PRODUCT_N) = 96, FN(PRODUCT_K) = 70, FN(BEYOND) = 3 };
+
+/* One call with a by rows or by columns, and every element against long double. */
+static void FN(check_product)(const KERNELS *set, int64_t m, int64_t n, int64_t k, int turned, int accumulate) {
+    static T a[FN(PRODUCT_M) * FN(PRODUCT_K)], b[FN(PRODUCT_K) * (FN(PRODUCT_N) + FN(BEYOND))];
+    static T c[FN(PRODUCT_M) * (FN(PRODUCT_N) + FN(BEYOND))];
+    int64_t ld = FN(PRODUCT_N) + FN(BEYOND), a_row = turned ? 1 : k, a_col = turned ? m : 1;
+    FN(fill)(a, m * k, 1);
+    FN(fill)(b, k * ld, 2);
+    for (int64_t at = 0; at < m * ld; at++) c[at] = 777;
+    set->product(m, n, k, a, a_row, a_col, b, ld, c, ld, accumulate);
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < ld; j++) {
+            long double before = accumulate ? 777 : 0, exact = before, size = fabsl(before);
+            if (j >= n) {
+                assert_true(c[i * ld + j] == 777);
+                continue;
+            }
+            for (int64_t l = 0; l < k; l++) {
+                long double term = (long double)a[i * a_row + l * a_col] * b[l * ld + j];
+                exact += term, size += fabsl(term);
+            }
+            /* k products and k additions in sequence, each rounded to half a unit of at most the whole. */
+            long double limit = (long double)(k + 2) * EPSILON / 2 * size;
+            assert_at_most((double)fabsl(c[i * ld + j] - exact), (double)limit, "a product's error");
+        }
+}
+
+static void FN(unpacked_products_agree_with_long_double)(void **state) {
+    static const int64_t ms[] = {0, 1, 13, 14, FN(PRODUCT_M)}, ns[] = {32, FN(PRODUCT_N)},
+                         ks[] = {0, 1, 33, FN(PRODUCT_K)};
+    (void)state;
+    for (lgt_isa isa = LGT_ISA_GENERIC; isa <= FN(best)(); isa++)
+        for (int at = 0; at < 5 * 2 * 4 * 4; at++)
+            FN(check_product)(SET(isa), ms[at % 5], ns[at / 5 % 2], ks[at / 10 % 4], at / 40 & 1, at / 80);
+}
+
+static void FN(widening_adds_in_double)(void **state) {
+    T v[37];
+    double out[38];
+    (void)state;
+    FN(fill)(v, 37, 9);
+    for (lgt_isa isa = LGT_ISA_GENERIC; isa <= FN(best)(); isa++)
+        for (int64_t n = 0; n <= 37; n++) {
+            for (int k = 0; k < 38; k++) out[k] = 1e10 + k;
+            SET(isa)->widen(v, n, out);
+            for (int k = 0; k < 38; k++) assert_true(out[k] == 1e10 + k + (k < n ? (double)v[k] : 0.0));
+        }
 }
 
 #undef T

@@ -4,6 +4,7 @@
 
 #include <sched.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <cpuid.h>
@@ -31,6 +32,13 @@ lgt_isa lgt_cpu_best_isa(void) {
     return LGT_ISA_GENERIC;
 }
 #endif
+
+int64_t lgt_cpu_cache_bytes(void) {
+    enum { LEAST = 256 << 10, USUAL = 1 << 20, MOST = 4 << 20 };
+    long found = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    if (found <= 0) return USUAL;
+    return found < LEAST ? LEAST : found > MOST ? MOST : found;
+}
 
 int lgt_cpu_count(int most) {
     cpu_set_t set;

@@ -146,7 +146,7 @@ static void FN(finish_crowd)(FN(stream) * s, FN(worker) * w, int64_t i, double *
     if (p->unit_w && w->x.norm == 0) return;
     for (int64_t stripe = 0; stripe < s->layout.n_stripes; stripe++) {
         const T *part = s->dx + (stripe * panel + i) * s->layout.width;
-        for (int64_t k = 0; k < p->dim; k++) g[k] += (double)part[k];
+        s->tiling.kernels->widen(part, p->dim, g);
         if (!s->batch->along) continue;
         turns.along += s->row_turns[stripe * panel + i].along;
         turns.turn += s->row_turns[stripe * panel + i].turn;

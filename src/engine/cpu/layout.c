@@ -8,11 +8,15 @@
  * not start in the same sets. */
 enum { TASKS = 16, PARTIAL_BYTES = 16 << 20, CACHED_BYTES = 8 << 20, LEAST = 64, SKEW = 16 };
 
-/* The largest crossing: what docs/kernels.md found best. A longer tile lets gather_x touch dx less often, which the
+/* The largest crossing: docs/kernels.md. The second cache holds the features twice, dx, the classes, dw and u,
+ *   size (3 block dim + 2 tile dim + tile block) <= cache. A longer tile lets gather_x touch dx less often, which the
  * fast tile products need. */
 static void choose_cut(const lgt_shape *shape, lgt_extent *e) {
-    e->tile = shape->precision == LGT_PRECISION_FULL ? 128 : 256;
-    e->block = 128;
+    int64_t numbers = shape->cache_bytes / (int64_t)shape->element_size, tile = 128;
+    int64_t block = (numbers - 2 * tile * shape->dim) / (3 * shape->dim + tile) / LGT_LANES * LGT_LANES;
+    e->tile = tile;
+    e->block = lgt_max64(128, lgt_min64(512, block));
+    if (shape->precision != LGT_PRECISION_FULL) e->tile = 256, e->block = 128;
 }
 
 static void cut_panels(lgt_layout *l, int64_t element) {

@@ -32,6 +32,7 @@ typedef struct lgt_shape {
     size_t element_size;     /* of u, dx and dw */
     int whole;               /* all rows in one panel */
     lgt_precision precision; /* of the products */
+    int64_t cache_bytes;     /* of the second level */
 } lgt_shape;
 
 lgt_layout lgt_layout_of(const lgt_shape *shape);

@@ -14,11 +14,11 @@ static FN(cell) FN(cell_of)(const FN(stream) * s, int64_t index) {
     return c;
 }
 
-/* Loads a tile, and in second order its motion; what this run has already loaded stays. Returns the first bad row of w,
- * or -1. */
-static int64_t FN(load)(FN(stream) * s, FN(worker) * w, int64_t index) {
+/* Loads a tile, whose norms are known once the forward pass has seen it, and in second order its motion; what this run
+ * has already loaded stays. Returns the first bad row of w, or -1. */
+static int64_t FN(load)(FN(stream) * s, FN(worker) * w, int64_t index, int measured) {
     if (w->tile.loaded == s->run && w->tile.first == index * s->layout.extent.tile) return -1;
-    int64_t bad = FN(load_tile)(&s->tiling, index, &w->tile), bad_motion = -1;
+    int64_t bad = FN(load_tile)(&s->tiling, index, measured, &w->tile), bad_motion = -1;
     if (s->batch->along) bad_motion = FN(load_motion)(s, w);
     if (bad < 0) bad = bad_motion;
     w->tile.loaded = bad < 0 ? s->run : 0;
@@ -60,6 +60,12 @@ static void FN(forward_block)(FN(stream) * s, FN(worker) * w, int64_t stripe, in
     for (int64_t i = 0; i < r.n; i++) lgt_crowd_merge(&crowds[i], &w->parts[i]);
 }
 
+/* Every group measures the same; the first one's word is kept. */
+static void FN(keep_norms)(const FN(stream) * s, const FN(worker) * w, int64_t tile) {
+    int64_t places = s->problem->centres * s->layout.extent.tile;
+    memcpy(s->tiling.known + tile * places, w->tile.norms, (size_t)places * sizeof(double));
+}
+
 static void FN(forward_task)(void *argument, int64_t index, int worker) {
     FN(stream) *s = argument;
     FN(worker) *w = &s->workers[worker];
@@ -69,7 +75,8 @@ static void FN(forward_task)(void *argument, int64_t index, int worker) {
     for (int64_t i = c.block_begin * s->layout.extent.block; i < end; i++)
         s->crowds[c.stripe * s->layout.panel_rows + i] = lgt_crowd_empty();
     for (int64_t tile = c.tile_begin; tile < c.tile_end; tile++) {
-        FN(inspect)(s, w, FN(load)(s, w, tile), &found);
+        FN(inspect)(s, w, FN(load)(s, w, tile, s->first > 0), &found);
+        if (c.group == 0 && s->first == 0) FN(keep_norms)(s, w, tile);
         for (int64_t block = c.block_begin; block < c.block_end; block++)
             FN(forward_block)(s, w, c.stripe, tile - c.tile_begin, block);
     }
@@ -138,7 +145,7 @@ static void FN(backward_task)(void *argument, int64_t index, int worker) {
     for (int64_t tile = c.tile_begin; tile < c.tile_end; tile++) {
         int64_t place = c.group * s->layout.n_tiles + tile;
         T *dw = s->n_groups > 1 ? s->dw + place * places * s->layout.width : w->dw;
-        FN(load)(s, w, tile);
+        FN(load)(s, w, tile, 1);
         memset(s->db + place * size, 0, (size_t)size * sizeof(double));
         if (s->batch->along) memset(s->class_turns + place * places, 0, (size_t)places * sizeof *s->class_turns);
         if (c.block_begin == c.block_end) memset(dw, 0, (size_t)(places * s->layout.width) * sizeof(T));
@@ -152,7 +159,7 @@ static void FN(join_dw_task)(void *argument, int64_t tile, int worker) {
     FN(stream) *s = argument;
     FN(worker) *w = &s->workers[worker];
     int64_t size = s->problem->centres * s->layout.extent.tile * s->layout.width;
-    FN(load)(s, w, tile);
+    FN(load)(s, w, tile, 1);
     memcpy(w->dw, s->dw + tile * size, (size_t)size * sizeof(T));
     for (int64_t group = 1; group < s->n_groups; group++) {
         const T *part = s->dw + (group * s->layout.n_tiles + tile) * size;

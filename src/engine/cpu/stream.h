@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/cpu_features.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/parallel.h"

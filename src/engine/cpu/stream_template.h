@@ -85,11 +85,33 @@ typedef struct FN(stream) {
 static void FN(release)(const lgt_problem *problem, void *state) {
     FN(stream) *s = state;
     if (!s) return;
-    void *blocks[] = {s->kept,     s->class_turns, s->row_turns,  s->z_motion,  s->stretch,     s->moving_features,
-                      s->x_motion, s->w_norms,     s->x_norms,    s->zero_rows, s->bad_classes, s->zero_classes,
-                      s->bad_rows, s->tile_next,   s->tile_first, s->db,        s->dw,          s->dx,
-                      s->crowds,   s->rows,        s->targets,    s->features,  s->x_factors,   (void *)s->x_rows,
-                      s->workers,  s->arena};
+    void *blocks[] = {s->tiling.known,
+                      s->kept,
+                      s->class_turns,
+                      s->row_turns,
+                      s->z_motion,
+                      s->stretch,
+                      s->moving_features,
+                      s->x_motion,
+                      s->w_norms,
+                      s->x_norms,
+                      s->zero_rows,
+                      s->bad_classes,
+                      s->zero_classes,
+                      s->bad_rows,
+                      s->tile_next,
+                      s->tile_first,
+                      s->db,
+                      s->dw,
+                      s->dx,
+                      s->crowds,
+                      s->rows,
+                      s->targets,
+                      s->features,
+                      s->x_factors,
+                      (void *)s->x_rows,
+                      s->workers,
+                      s->arena};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) lgt_release(problem->context, blocks[i]);
     lgt_release(problem->context, s);
 }
@@ -189,6 +211,7 @@ static lgt_status FN(create_panel)(FN(stream) * s, int64_t *bytes, lgt_error *er
                   {&s->zero_classes, l->n_stripes, sizeof(int64_t)},
                   {&s->x_norms, panel, sizeof(double)},
                   {&s->w_norms, l->n_stripes, sizeof(double)},
+                  {&s->tiling.known, rows_of_w, sizeof(double)},
                   {&s->target_dx, p->options.sinks ? panel : 0, (size_t)p->dim * sizeof(double)},
                   {&s->x_motion, second * panel, (size_t)p->dim * sizeof(T)},
                   {&s->moving_features, second * l->n_blocks, features},
@@ -211,6 +234,7 @@ static lgt_status FN(plan)(const lgt_problem *problem, void **state, int64_t *by
     shape.n_classes = o->max_classes > 0 ? lgt_min64(o->max_classes, problem->n_classes) : problem->n_classes;
     shape.whole = o->sinks;
     shape.precision = o->precision;
+    shape.cache_bytes = lgt_cpu_cache_bytes();
     if (problem->dim > INT32_MAX)
         return lgt_fail(err, LGT_ERR_MEMORY, "a plan of dim %lld overflows", (long long)problem->dim);
     lgt_status status = LGT_NEW_ZERO(problem->context, &s, 1, err);

@@ -26,6 +26,7 @@ typedef struct FN(tiling) {
     const int64_t *classes; /* (n_classes) which ones, or NULL: all */
     const double *offsets;  /* (n_classes) of their logits, or NULL */
     const double *scales;   /* (C) or NULL */
+    double *known;          /* (tiles, centres, tile) norms, once they are, or NULL */
 } FN(tiling);
 
 static FN(tiling) FN(tiling_of)(const lgt_problem *problem, const lgt_extent *extent) {
@@ -72,36 +73,34 @@ static int64_t FN(row_of)(const FN(tiling) * g, const FN(tile) * tile, int64_t j
     return FN(class_at)(g, tile->first + j) * g->problem->centres + k;
 }
 
-/* Measures row `at` of w. Returns whether it is finite. */
-static int FN(load_class)(const FN(tiling) * g, FN(tile) * tile, int64_t place, int64_t at) {
-    const lgt_problem *p = g->problem;
-    const T *row = (const T *)g->w.data + at * g->w.ld;
-    double square = g->kernels->square_sum(row, p->dim), norm = sqrt(square);
-    int finite = 1;
-    if (!(square > LGT_SQUARE_LEAST && square < LGT_SQUARE_MOST && norm >= p->least_norm)) {
-        finite = lgt_ray_load(p, g->w, at, &tile->ray);
-        norm = tile->ray.norm;
-    }
-    tile->rows[place] = row;
-    tile->norms[place] = norm;
-    tile->factors[place] = !p->unit_w ? 1 : norm > 0 ? 1 / norm : 0;
+/* The norm of row `at` of w, 0 where it has no direction. Returns whether it is finite. */
+static int FN(measure_class)(const FN(tiling) * g, FN(tile) * tile, int64_t at, double *norm) {
+    double square = g->kernels->square_sum((const T *)g->w.data + at * g->w.ld, g->problem->dim);
+    *norm = sqrt(square);
+    if (square > LGT_SQUARE_LEAST && square < LGT_SQUARE_MOST && *norm >= g->problem->least_norm) return 1;
+    int finite = lgt_ray_load(g->problem, g->w, at, &tile->ray);
+    *norm = tile->ray.norm;
     return finite;
 }
 
-/* Loads tile `index`. Returns the first row of w that is not finite, or -1. */
-static int64_t FN(load_tile)(const FN(tiling) * g, int64_t index, FN(tile) * tile) {
+/* Loads tile `index`; measured: its norms are known. Returns the first row of w that is not finite, or -1. */
+static int64_t FN(load_tile)(const FN(tiling) * g, int64_t index, int measured, FN(tile) * tile) {
     const lgt_problem *p = g->problem;
     int64_t bad = -1, size = g->extent.tile;
     tile->first = index * size;
     tile->n = lgt_min64(size, g->n_classes - tile->first);
+    if (measured)
+        memcpy(tile->norms, g->known + index * p->centres * size, (size_t)(p->centres * size) * sizeof *tile->norms);
     for (int64_t j = 0; j < tile->n; j++) {
         int64_t class = FN(class_at)(g, tile->first + j);
         tile->bias[j] = g->b.data ? ((const T *)g->b.data)[class] : 0;
         if (g->offsets) tile->bias[j] += (T)g->offsets[tile->first + j];
         tile->factor[j] = g->scales ? (T)(g->scales[class] / p->scale) : 1;
         for (int64_t k = 0; k < p->centres; k++) {
-            int64_t at = FN(row_of)(g, tile, j, k);
-            if (!FN(load_class)(g, tile, k * size + j, at) && (bad < 0 || at < bad)) bad = at;
+            int64_t at = FN(row_of)(g, tile, j, k), place = k * size + j;
+            if (!measured && !FN(measure_class)(g, tile, at, &tile->norms[place]) && (bad < 0 || at < bad)) bad = at;
+            tile->rows[place] = (const T *)g->w.data + at * g->w.ld;
+            tile->factors[place] = !p->unit_w ? 1 : tile->norms[place] > 0 ? 1 / tile->norms[place] : 0;
         }
     }
     FN(pack_tile)(g, tile);
