@@ -17,10 +17,11 @@
 #include <immintrin.h>
 #include <math.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/compiler.h"
 
-enum { AMX_SIDE = 32, AMX_TILE = 1024, AMX_SQUARE = 2 * AMX_TILE };
+enum { AMX_SIDE = 32, AMX_ROW = 64, AMX_TILE = 16 * AMX_ROW, AMX_SQUARE = 2 * AMX_TILE };
 
 static inline int64_t amx_squares(int64_t n) {
     return (n + AMX_SIDE - 1) / AMX_SIDE;
@@ -41,12 +42,12 @@ static inline char *amx_square(const amx_operand *o, int64_t panel, int64_t step
     return o->base + panel * o->panel_bytes + step * o->step_bytes;
 }
 
-/* A 16 x 16 matrix of dwords, transposed from rows `in` to rows `out`. */
-static inline void amx_transpose(const __m512i *in, __m512i *out) {
+/* One tile's 16 x 16 matrix of dwords, transposed in place: within lanes of 128 bits, then the lanes. */
+static inline void amx_transpose_tile(__m512i *tile) {
     __m512i a[16], b[16];
     for (int i = 0; i < 16; i += 2) {
-        a[i] = _mm512_unpacklo_epi32(in[i], in[i + 1]);
-        a[i + 1] = _mm512_unpackhi_epi32(in[i], in[i + 1]);
+        a[i] = _mm512_unpacklo_epi32(tile[i], tile[i + 1]);
+        a[i + 1] = _mm512_unpackhi_epi32(tile[i], tile[i + 1]);
     }
     for (int i = 0; i < 16; i += 4)
         for (int j = 0; j < 2; j++) {
@@ -55,30 +56,31 @@ static inline void amx_transpose(const __m512i *in, __m512i *out) {
         }
     for (int j = 0; j < 4; j++) {
         __m512i even = _mm512_shuffle_i32x4(b[j], b[j + 4], 0x88), odd = _mm512_shuffle_i32x4(b[j], b[j + 4], 0xdd);
-        __m512i even2 = _mm512_shuffle_i32x4(b[j + 8], b[j + 12], 0x88);
-        __m512i odd2 = _mm512_shuffle_i32x4(b[j + 8], b[j + 12], 0xdd);
-        out[j] = _mm512_shuffle_i32x4(even, even2, 0x88);
-        out[j + 4] = _mm512_shuffle_i32x4(odd, odd2, 0x88);
-        out[j + 8] = _mm512_shuffle_i32x4(even, even2, 0xdd);
-        out[j + 12] = _mm512_shuffle_i32x4(odd, odd2, 0xdd);
+        __m512i next_even = _mm512_shuffle_i32x4(b[j + 8], b[j + 12], 0x88);
+        __m512i next_odd = _mm512_shuffle_i32x4(b[j + 8], b[j + 12], 0xdd);
+        tile[j] = _mm512_shuffle_i32x4(even, next_even, 0x88);
+        tile[j + 4] = _mm512_shuffle_i32x4(odd, next_odd, 0x88);
+        tile[j + 8] = _mm512_shuffle_i32x4(even, next_even, 0xdd);
+        tile[j + 12] = _mm512_shuffle_i32x4(odd, next_odd, 0xdd);
     }
 }
 
-static inline void amx_put_rows(const __m512i *square, __m512i *out) {
-    for (int i = 0; i < AMX_SIDE; i++) out[i] = square[i];
+static inline void amx_transpose(char *square) {
+    amx_transpose_tile((__m512i *)square);
+    amx_transpose_tile((__m512i *)(square + AMX_TILE));
 }
 
-static inline void amx_put_transposed(const __m512i *square, __m512i *out) {
-    amx_transpose(square, out);
-    amx_transpose(square + 16, out + 16);
-}
-
-static inline void amx_put_pairs(const __m512i *square, __m512i *out) {
-    for (int i = 0; i < 16; i++) { /* within lanes of 128 bits first: two shuffles of words across lanes cost more */
-        __m512i low = _mm512_unpacklo_epi16(square[2 * i], square[2 * i + 1]);
-        __m512i high = _mm512_unpackhi_epi16(square[2 * i], square[2 * i + 1]);
-        out[i] = _mm512_permutex2var_epi64(low, _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), high);
-        out[i + 16] = _mm512_permutex2var_epi64(low, _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15), high);
+/* The vectors 2 p and 2 p + 1 of `rows`, number by number, are row p of the first tile (numbers 0 to 15) and of the
+ * second (16 to 31). Words are paired within lanes and the lanes ordered after: words across lanes cost more. */
+static inline void amx_pair(const char *rows, char *out) {
+    const __m512i *in = (const __m512i *)rows, first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11),
+                  second = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+    __m512i *tiles = (__m512i *)out;
+    for (int p = 0; p < 16; p++) {
+        __m512i low = _mm512_unpacklo_epi16(in[2 * p], in[2 * p + 1]);
+        __m512i high = _mm512_unpackhi_epi16(in[2 * p], in[2 * p + 1]);
+        tiles[p] = _mm512_permutex2var_epi64(low, first, high);
+        tiles[p + 16] = _mm512_permutex2var_epi64(low, second, high);
     }
 }
 
@@ -117,73 +119,64 @@ static inline void amx_load(const float *x, int64_t count, __m512 v[2]) {
     v[1] = _mm512_maskz_loadu_ps((__mmask16)(mask >> 16), x + 16);
 }
 
-/* A square of vectors in bfloat16: part 0 the high, part 1 the low parts. */
-typedef struct amx_vectors {
-    __m512i part[2][AMX_SIDE];
-} amx_vectors;
+/* Numbers v in bfloat16 at `out`, and at the same place of the square of low parts what that leaves. */
+LGT_INLINE void amx_put(const __m512 v[2], int parts, char *out) {
+    __m512i high = amx_round(v);
+    _mm512_store_si512((__m512i *)out, high);
+    if (parts == 2) _mm512_store_si512((__m512i *)(out + AMX_SQUARE), amx_round_rest(v, high));
+}
 
-/* Numbers [k, k + 32) of `count` <= 32 vectors of dim; the rest of the square is zero. The hardware follows few streams
- * at once: lines that the next squares want are asked for here. */
-LGT_INLINE void amx_read_vectors(const float *const *x, const amx_factor *factor, int64_t count, int64_t dim, int64_t k,
-                                 int parts, amx_vectors *out) {
-    enum { AHEAD = 64 };
-    for (int64_t i = 0; i < AMX_SIDE; i++) {
-        __m512 v[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
-        if (i < count) {
-            amx_load(x[i] + k, dim - k, v);
-            if (k + AHEAD + AMX_SIDE <= dim) {
-                _mm_prefetch((const char *)(x[i] + k + AHEAD), _MM_HINT_T0);
-                _mm_prefetch((const char *)(x[i] + k + AHEAD + 16), _MM_HINT_T0);
-            }
-            v[0] = amx_scaled(v[0], &factor[i]);
-            v[1] = amx_scaled(v[1], &factor[i]);
+/* `count` <= 32 vectors of dim as the panel `rows`, zeros where there are none: vector by vector, since 32 streams at
+ * distances of a power of two would push each other out of the first cache. */
+LGT_INLINE void amx_pack_panel(const float *const *x, const double *factor, int64_t count, int64_t dim, int parts,
+                               char *panel) {
+    int64_t steps = amx_squares(dim), step_bytes = parts * AMX_SQUARE;
+    if (count < AMX_SIDE) memset(panel, 0, (size_t)(steps * step_bytes));
+    for (int64_t i = 0; i < count; i++) {
+        amx_factor f = amx_factor_of(factor[i]);
+        for (int64_t s = 0; s < steps; s++) {
+            __m512 v[2];
+            amx_load(x[i] + s * AMX_SIDE, dim - s * AMX_SIDE, v);
+            v[0] = amx_scaled(v[0], &f);
+            v[1] = amx_scaled(v[1], &f);
+            amx_put(v, parts, panel + s * step_bytes + i * AMX_ROW);
         }
-        out->part[0][i] = amx_round(v);
-        if (parts == 2) out->part[1][i] = amx_round_rest(v, out->part[0][i]);
     }
 }
 
-/* n vectors of dim as an operand of sums over k (`by_number`: `rows` or, turned, transposed) and one of sums over the
- * vectors (pairs). */
+/* n vectors of dim as an operand of sums over the numbers (`rows`, or with `turned` rows') and one of sums over the
+ * vectors (`pairs`). */
 LGT_INLINE void amx_pack_vectors(const float *const *x, const double *factor, int64_t n, int64_t dim, int parts,
                                  int turned, amx_operand by_number, amx_operand by_vector) {
-    amx_vectors square;
-    for (int64_t i = 0; i < n; i += AMX_SIDE) {
-        int64_t count = n - i < AMX_SIDE ? n - i : AMX_SIDE;
-        amx_factor factors[AMX_SIDE];
-        for (int64_t r = 0; r < count; r++) factors[r] = amx_factor_of(factor[i + r]);
-        for (int64_t k = 0; k < dim; k += AMX_SIDE) {
-            amx_read_vectors(x + i, factors, count, dim, k, parts, &square);
-            char *rows = amx_square(&by_number, i / AMX_SIDE, k / AMX_SIDE);
-            char *pairs = amx_square(&by_vector, k / AMX_SIDE, i / AMX_SIDE);
+    for (int64_t i = 0; i < amx_squares(n); i++) {
+        amx_pack_panel(x + i * AMX_SIDE, factor + i * AMX_SIDE,
+                       n - i * AMX_SIDE < AMX_SIDE ? n - i * AMX_SIDE : AMX_SIDE, dim, parts,
+                       amx_square(&by_number, i, 0));
+        for (int64_t s = 0; s < amx_squares(dim); s++)
             for (int p = 0; p < parts; p++) {
-                (turned ? amx_put_transposed : amx_put_rows)(square.part[p], (__m512i *)(rows + p * AMX_SQUARE));
-                amx_put_pairs(square.part[p], (__m512i *)(pairs + p * AMX_SQUARE));
+                char *rows = amx_square(&by_number, i, s) + p * AMX_SQUARE;
+                amx_pair(rows, amx_square(&by_vector, s, i) + p * AMX_SQUARE);
+                if (turned) amx_transpose(rows);
             }
-        }
     }
 }
 
-/* The weights u (n_classes, n_rows; ld) as an operand of sums over rows (rows) and one of sums over classes
- * (pairs, transposed). */
+/* The weights u (n_classes, n_rows; ld) as an operand of sums over rows (`rows`) and one of sums over classes
+ * (pairs'). */
 LGT_INLINE void amx_pack_crossing(const float *u, int64_t ld, int64_t n_classes, int64_t n_rows, int parts,
                                   amx_operand by_row, amx_operand by_class) {
-    amx_vectors square;
-    __m512i pairs[AMX_SIDE];
-    for (int64_t j = 0; j < n_classes; j += AMX_SIDE)
-        for (int64_t i = 0; i < n_rows; i += AMX_SIDE) {
+    for (int64_t j = 0; j < amx_squares(n_classes); j++)
+        for (int64_t i = 0; i < amx_squares(n_rows); i++) {
+            char *rows = amx_square(&by_row, j, i), *turned = amx_square(&by_class, i, j);
             for (int64_t r = 0; r < AMX_SIDE; r++) {
                 __m512 v[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
-                if (j + r < n_classes) amx_load(u + (j + r) * ld + i, n_rows - i, v);
-                square.part[0][r] = amx_round(v);
-                if (parts == 2) square.part[1][r] = amx_round_rest(v, square.part[0][r]);
+                int64_t row = j * AMX_SIDE + r;
+                if (row < n_classes) amx_load(u + row * ld + i * AMX_SIDE, n_rows - i * AMX_SIDE, v);
+                amx_put(v, parts, rows + r * AMX_ROW);
             }
-            char *rows = amx_square(&by_row, j / AMX_SIDE, i / AMX_SIDE);
-            char *turned = amx_square(&by_class, i / AMX_SIDE, j / AMX_SIDE);
             for (int p = 0; p < parts; p++) {
-                amx_put_rows(square.part[p], (__m512i *)(rows + p * AMX_SQUARE));
-                amx_put_pairs(square.part[p], pairs);
-                amx_put_transposed(pairs, (__m512i *)(turned + p * AMX_SQUARE));
+                amx_pair(rows + p * AMX_SQUARE, turned + p * AMX_SQUARE);
+                amx_transpose(turned + p * AMX_SQUARE);
             }
         }
 }

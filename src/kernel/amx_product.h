@@ -1,7 +1,7 @@
 /* The tile product C (m, n) += A (m, depth) B (depth, n) of packed bfloat16 operands, accumulated in float.
  *
- * Four tiles of C, 32 x 32, stay in registers while the squares of a panel of A and a panel of B go by. The panel of A is
- * read from the first cache but for the first time, that of B comes from the second: hence the limit on the depth
+ * Four tiles of C, 32 x 32, stay in registers while the squares of a panel of A and a panel of B go by. The panel of A
+ * is read from the first cache but for the first time, that of B comes from the second: hence the limit on the depth
  * between two visits to C. Two parts: C += A_high B_low + A_high B_high + A_low B_high; A_low B_low is below 2^-16 of
  * the product and left out. The unit takes numbers below 2^-126 for zeros, in operands and in sums. */
 #ifndef LGT_KERNEL_AMX_PRODUCT_H
@@ -12,7 +12,8 @@
 
 #include "kernel/amx_pack.h"
 
-/* Palette 1, then for each of eight tiles its bytes in a row (64, words from byte 16) and its rows (16, bytes from 48). */
+/* Palette 1, then for each of eight tiles its bytes in a row (64, words from byte 16) and its rows (16, bytes from 48).
+ */
 typedef struct amx_configuration {
     uint8_t palette, start_row, reserved[14];
     uint16_t row_bytes[16];

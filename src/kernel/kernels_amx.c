@@ -18,9 +18,15 @@ static amx_operand second_of(const void *packed, int64_t count, int64_t depth, i
 }
 
 #define AMX_SET(name, parts)                                                                                           \
-    static int64_t features_size_##name(const lgt_extent *e) { return 2 * operand_size(e->block, e->dim, parts); }     \
-    static int64_t classes_size_##name(const lgt_extent *e) { return 2 * operand_size(e->tile, e->dim, parts); }       \
-    static int64_t weights_size_##name(const lgt_extent *e) { return 2 * operand_size(e->tile, e->block, parts); }     \
+    static int64_t features_size_##name(const lgt_extent *e) {                                                         \
+        return 2 * operand_size(e->block, e->dim, parts);                                                              \
+    }                                                                                                                  \
+    static int64_t classes_size_##name(const lgt_extent *e) {                                                          \
+        return 2 * operand_size(e->tile, e->dim, parts);                                                               \
+    }                                                                                                                  \
+    static int64_t weights_size_##name(const lgt_extent *e) {                                                          \
+        return 2 * operand_size(e->tile, e->block, parts);                                                             \
+    }                                                                                                                  \
     static void pack_features_##name(const lgt_extent *e, const float *const *x, const double *factor, int64_t n,      \
                                      void *out) {                                                                      \
         amx_pack_vectors(x, factor, n, e->dim, parts, 1, first_of(out, e->dim, parts),                                 \
