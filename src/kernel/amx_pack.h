@@ -126,16 +126,20 @@ LGT_INLINE void amx_put(const __m512 v[2], int parts, char *out) {
     if (parts == 2) _mm512_store_si512((__m512i *)(out + AMX_SQUARE), amx_round_rest(v, high));
 }
 
-/* `count` <= 32 vectors of dim as the panel `rows`, zeros where there are none: vector by vector, since 32 streams at
- * distances of a power of two would push each other out of the first cache. */
-LGT_INLINE void amx_pack_panel(const float *const *x, const double *factor, int64_t count, int64_t dim, int parts,
+/* The first 32 of n vectors of dim as the panel `rows`, zeros where there are fewer: vector by vector, since 32 streams
+ * at distances of a power of two would push each other out of the first cache. The next panel's vectors are asked for
+ * meanwhile, or memory would rest while pairs are made. */
+LGT_INLINE void amx_pack_panel(const float *const *x, const double *factor, int64_t n, int64_t dim, int parts,
                                char *panel) {
-    int64_t steps = amx_squares(dim), step_bytes = parts * AMX_SQUARE;
+    int64_t count = n < AMX_SIDE ? n : AMX_SIDE, steps = amx_squares(dim), step_bytes = parts * AMX_SQUARE;
     if (count < AMX_SIDE) memset(panel, 0, (size_t)(steps * step_bytes));
     for (int64_t i = 0; i < count; i++) {
         amx_factor f = amx_factor_of(factor[i]);
+        const float *next = i + AMX_SIDE < n ? x[i + AMX_SIDE] : x[i];
         for (int64_t s = 0; s < steps; s++) {
             __m512 v[2];
+            _mm_prefetch((const char *)(next + s * AMX_SIDE), _MM_HINT_T1);
+            _mm_prefetch((const char *)(next + s * AMX_SIDE) + 64, _MM_HINT_T1);
             amx_load(x[i] + s * AMX_SIDE, dim - s * AMX_SIDE, v);
             v[0] = amx_scaled(v[0], &f);
             v[1] = amx_scaled(v[1], &f);
@@ -149,8 +153,7 @@ LGT_INLINE void amx_pack_panel(const float *const *x, const double *factor, int6
 LGT_INLINE void amx_pack_vectors(const float *const *x, const double *factor, int64_t n, int64_t dim, int parts,
                                  int turned, amx_operand by_number, amx_operand by_vector) {
     for (int64_t i = 0; i < amx_squares(n); i++) {
-        amx_pack_panel(x + i * AMX_SIDE, factor + i * AMX_SIDE,
-                       n - i * AMX_SIDE < AMX_SIDE ? n - i * AMX_SIDE : AMX_SIDE, dim, parts,
+        amx_pack_panel(x + i * AMX_SIDE, factor + i * AMX_SIDE, n - i * AMX_SIDE, dim, parts,
                        amx_square(&by_number, i, 0));
         for (int64_t s = 0; s < amx_squares(dim); s++)
             for (int p = 0; p < parts; p++) {

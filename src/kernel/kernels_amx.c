@@ -57,8 +57,8 @@ static amx_operand second_of(const void *packed, int64_t count, int64_t depth, i
         amx_multiply(first_of(weights, e->block, parts), second_of(features, e->block, e->dim, parts), n_classes,      \
                      e->dim, n_rows, parts, dw, ld, accumulate);                                                       \
     }                                                                                                                  \
-    extern const lgt_kernels_f32 lgt_kernels_f32_##name##_amx;                                                         \
-    const lgt_kernels_f32 lgt_kernels_f32_##name##_amx = {                                                             \
+    extern const lgt_kernels_f32 lgt_kernels_##name##_amx;                                                             \
+    const lgt_kernels_f32 lgt_kernels_##name##_amx = {                                                                 \
         .features_size = features_size_##name,                                                                         \
         .classes_size = classes_size_##name,                                                                           \
         .weights_size = weights_size_##name,                                                                           \
