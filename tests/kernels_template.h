@@ -1,129 +1,30 @@
-/* The tests of one element type's kernels. The including file defines T, its EPSILON, LEAST (the least normal number)
- * and SPACING (of the subnormals), EXP_LOW (the sweep of exp goes from there to 0), FN(name), and SETS(isa). */
-
-static void FN(fill)(T *out, int64_t n, uint64_t seed) {
-    lgt_rng rng = {60, seed};
-    for (int64_t i = 0; i < n; i++) out[i] = (T)lgt_rng_normal(&rng, (uint64_t)i);
-}
-
-/* ---- product ---- */
-
-/* A matrix inside a larger buffer: `before` elements of guard, rows of ld, of which the first n count, and as many
- * behind. */
-enum { FN(GUARD) = 64, FN(ROOM) = (256 + 8) * (129 + 96 + 16) };
-
-typedef struct FN(matrix) {
-    T buffer[FN(ROOM)];
-    int64_t m, n, ld, shift;
-} FN(matrix);
-
-static T *FN(start)(FN(matrix) * c) {
-    return c->buffer + FN(GUARD) + c->shift;
-}
-
-static void FN(frame)(FN(matrix) * c, int64_t m, int64_t n, int64_t ld, int64_t shift, T guard) {
-    c->m = m, c->n = n, c->ld = ld, c->shift = shift;
-    assert_true(2 * FN(GUARD) + m * ld + shift <= FN(ROOM));
-    for (int64_t i = 0; i < 2 * FN(GUARD) + m * ld + shift; i++) c->buffer[i] = guard;
-}
-
-static void FN(set)(FN(matrix) * c, const T *values, int transposed) {
-    for (int64_t i = 0; i < c->m; i++)
-        for (int64_t j = 0; j < c->n; j++)
-            FN(start)(c)[i * c->ld + j] = transposed ? values[j * c->m + i] : values[i * c->n + j];
-}
-
-/* Whether everything but the matrix itself still holds the guard. */
-static int FN(frame_is_whole)(FN(matrix) * c, T guard) {
-    T *first = FN(start)(c), *end = c->buffer + 2 * FN(GUARD) + c->m * c->ld + c->shift;
-    for (T *at = c->buffer; at < end; at++) {
-        int64_t offset = at - first;
-        int inside = offset >= 0 && offset < c->m * c->ld && offset % c->ld < c->n;
-        if (!inside && *at != guard) return 0;
-    }
-    return 1;
-}
-
-static T FN(a_values)[256 * 129], FN(b_values)[129 * 96], FN(c_values)[256 * 96];
-static long double FN(exact)[256 * 96], FN(sizes)[256 * 96];
-
-static void FN(multiply_exactly)(int64_t m, int64_t n, int64_t k) {
-    memset(FN(exact), 0, sizeof FN(exact));
-    memset(FN(sizes), 0, sizeof FN(sizes));
-    for (int64_t i = 0; i < m; i++) {
-        for (int64_t l = 0; l < k; l++) {
-            for (int64_t j = 0; j < n; j++) {
-                long double term = (long double)FN(a_values)[i * k + l] * FN(b_values)[l * n + j];
-                FN(exact)[i * n + j] += term;
-                FN(sizes)[i * n + j] += fabsl(term);
-            }
-        }
-    }
-}
-
-/* One call; a's and b's guards are NaN, so that reading one shows; c's is a number, so that writing one shows. The
- * result, without its frame, to `out`. */
-static void FN(run_product)(lgt_isa isa, int64_t m, int64_t n, int64_t k, int transposed, int accumulate, int64_t shift,
-                            T *out) {
-    static FN(matrix) a, b, c;
-    if (transposed)
-        FN(frame)(&a, k, m, m + 5, shift, (T)NAN);
-    else
-        FN(frame)(&a, m, k, k + 3, shift, (T)NAN);
-    FN(set)(&a, FN(a_values), transposed);
-    FN(frame)(&b, k, n, n + 7, shift, (T)NAN);
-    FN(set)(&b, FN(b_values), 0);
-    FN(frame)(&c, m, n, n + 9, shift, 12345);
-    FN(set)(&c, FN(c_values), 0);
-    SETS(isa)->product(m, n, k, FN(start)(&a), transposed ? 1 : a.ld, transposed ? a.ld : 1, FN(start)(&b), b.ld,
-                       FN(start)(&c), c.ld, accumulate);
-    assert_true(FN(frame_is_whole)(&c, 12345));
-    for (int64_t i = 0; i < m * n; i++) out[i] = FN(start)(&c)[i / n * c.ld + i % n];
-}
-
-static void FN(check_product)(lgt_isa isa, int64_t m, int64_t n, int64_t k, int variant) {
-    static T found[256 * 96], again[256 * 96];
-    int transposed = variant & 1, accumulate = variant >> 1;
-    FN(run_product)(isa, m, n, k, transposed, accumulate, 0, found);
-    FN(run_product)(isa, m, n, k, transposed, accumulate, 1, again); /* other alignment, same bits */
-    assert_memory_equal(found, again, (size_t)(m * n) * sizeof *found);
-    for (int64_t i = 0; i < m * n; i++) {
-        long double before = accumulate ? FN(c_values)[i] : 0;
-        double error = (double)fabsl(found[i] - (FN(exact)[i] + before));
-        /* k products and k additions in sequence, one more for c: each term passes k + 1 roundings of EPSILON / 2. */
-        double limit = (double)(k + 2) * EPSILON / 2 * (double)(FN(sizes)[i] + fabsl(before));
-        if (!(error <= limit))
-            fail_msg("%s: (%d, %d, %d) variant %d is off by %g at %d, expected at most %g", lgt_isa_name(isa), (int)m,
-                     (int)n, (int)k, variant, error, (int)i, limit);
-    }
-}
-
-static void FN(products_agree_with_naive_ones)(void **state) {
-    static const int64_t ms[] = {0, 1, 2, 3, 5, 6, 11, 12, 13, 25, 64, 256}, ns[] = {32, 64, 96};
-    static const int64_t ks[] = {0, 1, 2, 17, 64, 129};
-    (void)state;
-    FN(fill)(FN(a_values), 256 * 129, 1);
-    FN(fill)(FN(b_values), 129 * 96, 2);
-    FN(fill)(FN(c_values), 256 * 96, 3);
-    for (size_t at = 0; at < 12 * 3 * 6; at++) {
-        int64_t m = ms[at / 18], n = ns[at / 6 % 3], k = ks[at % 6];
-        FN(multiply_exactly)(m, n, k);
-        for (lgt_isa isa = LGT_ISA_GENERIC; isa <= lgt_cpu_best_isa(); isa++)
-            for (int variant = 0; variant < 4; variant++) FN(check_product)(isa, m, n, k, variant);
-    }
-}
+/* The tests of one element type's kernels but for the products. The including file defines T, KERNELS, the type of a
+ * set, its EPSILON, LEAST (the least normal number) and SPACING (of the subnormals), EXP_LOW (the sweep of exp goes
+ * from there to 0), FN(name), and SET(isa), the set of full precision. */
 
 /* ---- exponentials ---- */
 
-static const T FN(no_bias)[LGT_TILE];
+/* A crossing of a few classes, rows in vectors and part of one. */
+enum { FN(CLASSES) = 21, FN(ROWS) = 75, FN(LD) = 107, FN(CELLS) = FN(CLASSES) * FN(LD), FN(WIDE) = 96 };
 
-static void FN(exponentials)(lgt_isa isa, const T *x, T *out) {
-    T u[LGT_TILE + 2];
-    u[0] = u[LGT_TILE + 1] = 777;
-    memcpy(u + 1, x, LGT_TILE * sizeof *x);
-    SETS(isa)->exp_weights(u + 1, 1, FN(no_bias), 0, 0, 1, 0);
-    assert_true(u[0] == 777 && u[LGT_TILE + 1] == 777);
-    memcpy(out, u + 1, LGT_TILE * sizeof *x);
+static const lgt_extent FN(extent) = {1, 32, 96, FN(LD)};
+
+/* u with a guard on either side; what lies beyond the rows is NaN and does not count. */
+typedef struct FN(crossing) {
+    T before[1], u[FN(CELLS)], behind[1];
+} FN(crossing);
+
+static void FN(frame)(FN(crossing) * c) {
+    c->before[0] = c->behind[0] = 777;
+    for (int64_t j = 0; j < FN(CLASSES); j++)
+        for (int64_t i = FN(ROWS); i < FN(LD); i++) c->u[j * FN(LD) + i] = i < FN(WIDE) ? (T)NAN : 777;
+}
+
+static int FN(frame_is_whole)(const FN(crossing) * c) {
+    for (int64_t j = 0; j < FN(CLASSES); j++)
+        for (int64_t i = FN(WIDE); i < FN(LD); i++)
+            if (c->u[j * FN(LD) + i] != 777) return 0;
+    return c->before[0] == 777 && c->behind[0] == 777;
 }
 
 /* The error in units of the last place of the exact value; subnormals count in their spacing. */
@@ -134,151 +35,176 @@ static double FN(ulps)(T found, long double exact) {
     return (double)(fabsl(found - exact) / ulp);
 }
 
+static const T FN(zeros)[FN(WIDE)];
+
+/* out = exp(x) for one class of FN(WIDE) rows. */
+static void FN(exponentials)(lgt_isa isa, const T *x, T *out) {
+    T ones[FN(WIDE)];
+    for (int i = 0; i < FN(WIDE); i++) ones[i] = 1;
+    memcpy(out, x, FN(WIDE) * sizeof *x);
+    SET(isa)->exp_weights(&FN(extent), out, 1, FN(WIDE), 1, FN(zeros), FN(zeros), FN(zeros), ones, FN(zeros));
+}
+
 static void FN(check_exp)(const T *x, double *worst) {
-    T found[LGT_TILE];
-    long double exact[LGT_TILE];
-    for (int j = 0; j < LGT_TILE; j++) exact[j] = expl(x[j]);
-    for (lgt_isa isa = LGT_ISA_GENERIC; isa <= lgt_cpu_best_isa(); isa++) {
+    T found[FN(WIDE)];
+    long double exact[FN(WIDE)];
+    for (int i = 0; i < FN(WIDE); i++) exact[i] = expl(x[i]);
+    for (lgt_isa isa = LGT_ISA_GENERIC; isa <= FN(best)(); isa++) {
         FN(exponentials)(isa, x, found);
-        for (int j = 0; j < LGT_TILE; j++) {
-            double error = FN(ulps)(found[j], exact[j]), limit = exact[j] < LEAST ? 1 : 1.5;
+        for (int i = 0; i < FN(WIDE); i++) {
+            double error = FN(ulps)(found[i], exact[i]), limit = exact[i] < LEAST ? 1 : 1.5;
             if (!(error <= limit))
-                fail_msg("%s: exp(%.17g) is %.17g, off by %g ULP", lgt_isa_name(isa), (double)x[j], (double)found[j],
-                         error);
-            if (exact[j] >= LEAST && error > worst[isa]) worst[isa] = error;
+                fail_msg("isa %d: exp(%.17g) is %.17g, off by %g ULP", (int)isa, (double)x[i], (double)found[i], error);
+            if (exact[i] >= LEAST && error > worst[isa]) worst[isa] = error;
         }
     }
 }
 
 /* Evenly over the whole range, then by magnitude down to 0. */
 static void FN(exp_is_within_one_and_a_half_ulp)(void **state) {
-    enum { TILES = 12000 };
-    T x[LGT_TILE];
-    double worst[LGT_ISA_AVX512 + 1] = {0};
+    enum { TURNS = 8000 };
+    T x[FN(WIDE)];
+    double worst[LGT_ISA_AMX + 1] = {0};
     (void)state;
-    for (int64_t tile = 0; tile < TILES; tile++) {
-        for (int64_t j = 0; j < LGT_TILE; j++) {
-            T part = (T)(tile * LGT_TILE + j) / (TILES * LGT_TILE - 1);
-            x[j] = (T)(EXP_LOW) * (1 - part);
+    for (int64_t turn = 0; turn < TURNS; turn++) {
+        for (int64_t i = 0; i < FN(WIDE); i++) {
+            T part = (T)(turn * FN(WIDE) + i) / (TURNS * FN(WIDE) - 1);
+            x[i] = (T)(EXP_LOW) * (1 - part);
         }
         FN(check_exp)(x, worst);
     }
-    for (int64_t tile = 0; tile < TILES / 10; tile++) {
-        for (int64_t j = 0; j < LGT_TILE; j++) {
-            double small = exp2(-60.0 * (double)(tile * LGT_TILE + j) / (TILES / 10 * LGT_TILE));
-            x[j] = (T)(EXP_LOW * small);
+    for (int64_t turn = 0; turn < TURNS / 10; turn++) {
+        for (int64_t i = 0; i < FN(WIDE); i++) {
+            double small = exp2(-60.0 * (double)(turn * FN(WIDE) + i) / (TURNS / 10 * FN(WIDE)));
+            x[i] = (T)(EXP_LOW * small);
         }
         FN(check_exp)(x, worst);
     }
-    for (lgt_isa isa = LGT_ISA_GENERIC; isa <= lgt_cpu_best_isa(); isa++)
-        print_message("%s exp of %d bytes: at most %.3f ULP\n", lgt_isa_name(isa), (int)sizeof(T), worst[isa]);
+    for (lgt_isa isa = LGT_ISA_GENERIC; isa <= FN(best)(); isa++)
+        print_message("isa %d, exp of %d bytes: at most %.3f ULP\n", (int)isa, (int)sizeof(T), worst[isa]);
 }
 
 /* Above 0, where only rounding leads, exp stays at 1. */
 static void FN(exp_has_its_exact_values_and_fades_out)(void **state) {
     static const T at[] = {0, -0.0, -INFINITY, (T)(-1e30), (T)(EXP_LOW - 2), -LEAST, SPACING, 1e-3f, 5, INFINITY};
     static const T wanted[] = {1, 1, 0, 0, 0, 1, 1, 1, 1, 1};
-    T x[LGT_TILE], found[LGT_TILE];
+    T x[FN(WIDE)], found[FN(WIDE)];
     (void)state;
-    for (lgt_isa isa = LGT_ISA_GENERIC; isa <= lgt_cpu_best_isa(); isa++) {
-        for (int j = 0; j < LGT_TILE; j++) x[j] = at[j % 10];
+    for (lgt_isa isa = LGT_ISA_GENERIC; isa <= FN(best)(); isa++) {
+        for (int i = 0; i < FN(WIDE); i++) x[i] = at[i % 10];
         FN(exponentials)(isa, x, found);
-        for (int j = 0; j < LGT_TILE; j++) assert_true(found[j] == wanted[j % 10]);
+        for (int i = 0; i < FN(WIDE); i++) assert_true(found[i] == wanted[i % 10]);
     }
 }
 
-/* A tile of random logits, some of them masked in u and, as the engine does, some in the bias. */
-static void FN(make_tile)(T *u, T *b, uint64_t seed, double size, double masked) {
+/* Random logits, some of them masked one by one, some with their class in the bias, some rows whole. */
+static void FN(make_crossing)(FN(crossing) * c, T *bias, uint64_t seed, double size, double masked) {
     lgt_rng rng = {61, seed};
-    FN(fill)(u, LGT_TILE, 2 * seed);
-    FN(fill)(b, LGT_TILE, 2 * seed + 1);
-    for (uint64_t j = 0; j < LGT_TILE; j++) {
-        u[j] *= (T)size;
-        if (lgt_rng_uniform(&rng, j) < masked) *(j % 2 ? &u[j] : &b[j]) = -INFINITY;
+    FN(fill)(c->u, FN(CELLS), 2 * seed);
+    FN(fill)(bias, FN(CLASSES), 2 * seed + 1);
+    for (uint64_t at = 0; at < FN(CELLS); at++) {
+        c->u[at] *= (T)size;
+        int whole = masked > 0 && at % FN(LD) % 13 == 5;
+        if (whole || lgt_rng_uniform(&rng, at) < masked) c->u[at] = -INFINITY;
     }
+    for (uint64_t j = 0; j < FN(CLASSES); j++)
+        if (lgt_rng_uniform(&rng, FN(CELLS) + j) < masked / 2) bias[j] = -INFINITY;
+    FN(frame)(c);
 }
 
-static void FN(check_exp_sum)(lgt_isa isa, const T *u, T scale, const T *b) {
-    T max = 777, sum = SETS(isa)->exp_sum(u, scale, b, &max), again = 0;
+static void FN(check_row_sum)(const T *u, T scale, const T *bias, T max, T sum) {
     long double most = -INFINITY, exact = 0, limit = 0, most_limit = 0;
-    for (int j = 0; j < LGT_TILE; j++) {
-        long double z = (long double)scale * u[j] + b[j];
+    for (int j = 0; j < FN(CLASSES); j++) {
+        long double product = (long double)scale * u[j * FN(LD)], z = product + bias[j];
         if (z == -INFINITY) continue;
         most = fmaxl(most, z);
-        most_limit = fmaxl(most_limit, EPSILON * (fabsl((long double)scale * u[j]) + fabsl(z)));
+        most_limit = fmaxl(most_limit, EPSILON * (fabsl(product) + fabsl(z)));
     }
     if (most == -INFINITY) {
         assert_true(max == -INFINITY && sum == 0);
         return;
     }
     assert_at_most((double)fabsl(max - most), (double)most_limit, "the largest logit's error");
-    for (int j = 0; j < LGT_TILE; j++) {
-        long double product = (long double)scale * u[j], z = product + b[j], e = z == -INFINITY ? 0 : expl(z - max);
+    for (int j = 0; j < FN(CLASSES); j++) {
+        long double product = (long double)scale * u[j * FN(LD)], z = product + bias[j];
+        long double e = z == -INFINITY ? 0 : expl(z - max);
         exact += e;
-        /* Two roundings of z and one of z - max move the exponent; exp's 1.5 ULP, and 64 additions. */
-        if (e > 0) limit += e * EPSILON * (fabsl(product) + fabsl(z) + fabsl(z - max) + 2 + LGT_TILE / 2.0);
+        /* Two roundings of z and one of z - max move the exponent; exp's 1.5 ULP, and an addition a class. */
+        if (e > 0) limit += e * EPSILON * (fabsl(product) + fabsl(z) + fabsl(z - max) + 2 + FN(CLASSES) / 2.0);
     }
-    assert_at_most((double)fabsl(sum - exact), (double)limit + LGT_TILE * SPACING, "the sum's error");
+    assert_at_most((double)fabsl(sum - exact), (double)limit + FN(CLASSES) * SPACING, "the sum's error");
     assert_true(sum >= 1);
-    assert_true(SETS(isa)->exp_sum(u, scale, b, &again) == sum && again == max);
+}
+
+static void FN(check_exp_sum)(const KERNELS *set, const FN(crossing) * c, int64_t n_rows, T scale, const T *bias) {
+    T max[FN(WIDE) + 1], sum[FN(WIDE) + 1], other_max[FN(WIDE)], other_sum[FN(WIDE)];
+    int64_t wide = (n_rows + LGT_LANES - 1) / LGT_LANES * LGT_LANES;
+    max[wide] = sum[wide] = 777;
+    set->exp_sum(&FN(extent), c->u, FN(CLASSES), n_rows, scale, bias, max, sum);
+    set->exp_sum(&FN(extent), c->u, FN(CLASSES), n_rows, scale, bias, other_max, other_sum);
+    assert_true(max[wide] == 777 && sum[wide] == 777);
+    assert_memory_equal(max, other_max, (size_t)n_rows * sizeof *max);
+    assert_memory_equal(sum, other_sum, (size_t)n_rows * sizeof *sum);
+    for (int64_t i = 0; i < n_rows; i++) FN(check_row_sum)(c->u + i, scale, bias, max[i], sum[i]);
 }
 
 static void FN(sums_of_exponentials_agree_with_long_double)(void **state) {
     static const double sizes[] = {0, 1e-3, 1, 30, 1e4, 1e36}, masked[] = {0, 0.2, 0.97, 2};
     static const T scales[] = {1, 16, 0.25};
-    T u[LGT_TILE], b[LGT_TILE];
+    static const int64_t rows[] = {1, 2, 15, 33, 64, FN(ROWS)};
+    FN(crossing) c;
+    T bias[FN(CLASSES)];
     (void)state;
-    for (lgt_isa isa = LGT_ISA_GENERIC; isa <= lgt_cpu_best_isa(); isa++) {
-        for (uint64_t at = 0; at < 6 * 4 * 3 * 10; at++) {
-            FN(make_tile)(u, b, at, sizes[at % 6], masked[at / 6 % 4]);
-            FN(check_exp_sum)(isa, u, scales[at / 24 % 3], b);
-        }
-        for (int alone = 0; alone < LGT_TILE; alone++) { /* one logit left, in every lane */
-            T max;
-            for (int j = 0; j < LGT_TILE; j++) u[j] = j == alone ? -7 : -INFINITY, b[j] = 0;
-            assert_true(SETS(isa)->exp_sum(u, 2, b, &max) == 1 && max == -14);
-            for (int j = 0; j < LGT_TILE; j++) u[j] = -7, b[j] = j == alone ? 0 : -INFINITY;
-            assert_true(SETS(isa)->exp_sum(u, 2, b, &max) == 1 && max == -14);
-            for (int j = 0; j < LGT_TILE; j++) u[j] = j == alone ? 3 : -2000, b[j] = 1;
-            assert_true(SETS(isa)->exp_sum(u, 1, b, &max) == 1 && max == 4);
+    for (lgt_isa isa = LGT_ISA_GENERIC; isa <= FN(best)(); isa++) {
+        for (uint64_t at = 0; at < 6 * 4 * 3; at++) {
+            FN(make_crossing)(&c, bias, at, sizes[at % 6], masked[at / 6 % 4]);
+            for (int r = 0; r < 6; r++) FN(check_exp_sum)(SET(isa), &c, rows[r], scales[at / 24 % 3], bias);
         }
     }
 }
 
-static void FN(check_weights)(lgt_isa isa, const T *u, T scale, const T *b, T high, T low, T multiplier, T shift) {
-    T found[LGT_TILE + 2], again[LGT_TILE];
-    found[0] = found[LGT_TILE + 1] = 777;
-    memcpy(found + 1, u, LGT_TILE * sizeof *u);
-    memcpy(again, u, LGT_TILE * sizeof *u);
-    SETS(isa)->exp_weights(found + 1, scale, b, high, low, multiplier, shift);
-    SETS(isa)->exp_weights(again, scale, b, high, low, multiplier, shift);
-    assert_memory_equal(found + 1, again, sizeof again);
-    assert_true(found[0] == 777 && found[LGT_TILE + 1] == 777);
-    for (int j = 0; j < LGT_TILE; j++) {
-        long double product = (long double)scale * u[j], z = product + b[j], lowered = z - high - low;
+static void FN(check_weights)(const KERNELS *set, FN(crossing) * c, int64_t n_rows, T scale, const T *bias,
+                              const T *high, const T *low, const T *multiplier, const T *shift) {
+    static FN(crossing) found, again;
+    found = again = *c;
+    set->exp_weights(&FN(extent), found.u, FN(CLASSES), n_rows, scale, bias, high, low, multiplier, shift);
+    set->exp_weights(&FN(extent), again.u, FN(CLASSES), n_rows, scale, bias, high, low, multiplier, shift);
+    assert_true(FN(frame_is_whole)(&found));
+    for (int64_t at = 0; at < FN(CELLS); at++) {
+        int64_t i = at % FN(LD), j = at / FN(LD);
+        if (i >= n_rows) continue;
+        assert_memory_equal(&found.u[at], &again.u[at], sizeof(T));
+        long double product = (long double)scale * c->u[at], z = product + bias[j], lowered = z - high[i] - low[i];
         if (z == -INFINITY) {
-            assert_true(found[j + 1] == shift);
+            assert_true(found.u[at] == shift[i]);
             continue;
         }
         /* As for the sum, then a product and an addition. */
-        long double moved = fabsl(product) + fabsl(z) + fabsl(z - high) + fabsl(lowered), e = expl(fminl(lowered, 0));
-        long double limit = fabsl(multiplier) * e * EPSILON * (moved + 3) + EPSILON * fabsl(shift) + 2 * SPACING;
-        assert_at_most((double)fabsl(found[j + 1] - (multiplier * e + shift)), (double)limit, "a weight's error");
+        long double moved = fabsl(product) + fabsl(z) + fabsl(z - high[i]) + fabsl(lowered);
+        long double part = multiplier[i] * expl(fminl(lowered, 0));
+        long double limit = fabsl(part) * EPSILON * (moved + 3) + EPSILON * fabsl(shift[i]) + 2 * SPACING;
+        assert_at_most((double)fabsl(found.u[at] - (part + shift[i])), (double)limit, "a weight's error");
     }
 }
 
 static void FN(weights_agree_with_long_double)(void **state) {
     static const double sizes[] = {0, 1, 30, 1e4}, masked[] = {0, 0.2, 2};
     static const T multipliers[] = {1, -3, 0, 1e-20f}, shifts[] = {0, -0.125, 1e-3f};
-    T u[LGT_TILE], b[LGT_TILE];
+    static const int64_t rows[] = {1, 33, FN(ROWS)};
+    FN(crossing) c;
+    T bias[FN(CLASSES)], high[FN(WIDE)], sum[FN(WIDE)], low[FN(WIDE)], multiplier[FN(WIDE)], shift[FN(WIDE)];
     (void)state;
-    for (lgt_isa isa = LGT_ISA_GENERIC; isa <= lgt_cpu_best_isa(); isa++) {
-        for (uint64_t at = 0; at < 4 * 3 * 4 * 3 * 4; at++) {
-            T scale = at % 2 ? 1 : 16, most;
-            FN(make_tile)(u, b, at, sizes[at % 4], masked[at / 4 % 3]);
-            SETS(isa)->exp_sum(u, scale, b, &most);
-            T high = most == -INFINITY ? 3 : most, low = at % 5 ? high * (T)EPSILON / 3 : at % 2 ? (T)0.25 : -(T)0.25;
-            FN(check_weights)(isa, u, scale, b, high, low, multipliers[at / 12 % 4], shifts[at / 48 % 3]);
+    for (lgt_isa isa = LGT_ISA_GENERIC; isa <= FN(best)(); isa++) {
+        for (uint64_t at = 0; at < 4 * 3 * 2 * 3; at++) {
+            T scale = at % 2 ? 1 : 16;
+            FN(make_crossing)(&c, bias, at, sizes[at % 4], masked[at / 4 % 3]);
+            SET(isa)->exp_sum(&FN(extent), c.u, FN(CLASSES), FN(WIDE), scale, bias, high, sum);
+            for (int i = 0; i < FN(WIDE); i++) {
+                if (high[i] == -INFINITY) high[i] = 3;
+                low[i] = i % 3 ? high[i] * (T)EPSILON / 3 : i % 2 ? (T)0.25 : -(T)0.25;
+                multiplier[i] = multipliers[i % 4], shift[i] = shifts[i % 3];
+            }
+            FN(check_weights)(SET(isa), &c, rows[at % 3], scale, bias, high, low, multiplier, shift);
         }
     }
 }
@@ -289,14 +215,14 @@ static void FN(squares_agree_with_long_double)(void **state) {
     static const double sizes[] = {1, 1e-18, 1e18, 1e-36, 1e36};
     T v[513];
     (void)state;
-    for (lgt_isa isa = LGT_ISA_GENERIC; isa <= lgt_cpu_best_isa(); isa++) {
+    for (lgt_isa isa = LGT_ISA_GENERIC; isa <= FN(best)(); isa++) {
         for (int64_t n = 0; n <= 512; n += n < 70 ? 1 : 17) {
             FN(fill)(v, n, (uint64_t)n);
             v[n] = (T)NAN; /* not to be read */
             long double exact = 0;
             for (int64_t k = 0; k < n; k++) v[k] *= (T)sizes[n % 5];
             for (int64_t k = 0; k < n; k++) exact += (long double)v[k] * v[k];
-            double error = (double)fabsl(SETS(isa)->square_sum(v, n) - exact);
+            double error = (double)fabsl(SET(isa)->square_sum(v, n) - exact);
             /* Each square is rounded, and passes n / 16 additions in its lane and 16 across lanes. */
             assert_at_most(error, (double)(n / 16 + 18) * DBL_EPSILON / 2 * (double)exact, "the squares' error");
         }
@@ -307,53 +233,97 @@ static void FN(squares_tell_whether_a_row_is_finite)(void **state) {
     static const T wrong[] = {(T)NAN, INFINITY, -INFINITY};
     T v[67], largest = sizeof(T) == 4 ? (T)FLT_MAX : (T)1e150;
     (void)state;
-    for (lgt_isa isa = LGT_ISA_GENERIC; isa <= lgt_cpu_best_isa(); isa++) {
+    for (lgt_isa isa = LGT_ISA_GENERIC; isa <= FN(best)(); isa++) {
         for (int64_t n = 1; n <= 67; n++) {
             for (int64_t k = 0; k < n; k++) v[k] = k % 2 ? largest : -largest;
             double square = (double)largest * (double)largest;
-            assert_at_most(fabs(SETS(isa)->square_sum(v, n) / ((double)n * square) - 1), 1e-14, "the largest squares");
+            assert_at_most(fabs(SET(isa)->square_sum(v, n) / ((double)n * square) - 1), 1e-14, "the largest squares");
             for (int64_t k = 0; k < n; k++) {
                 T kept = v[k];
                 for (int i = 0; i < 3; i++) {
                     v[k] = wrong[i];
-                    assert_true(!(SETS(isa)->square_sum(v, n) <= DBL_MAX));
+                    assert_true(!(SET(isa)->square_sum(v, n) <= DBL_MAX));
                 }
                 v[k] = kept;
             }
         }
         v[0] = SPACING; /* float's squares reach double's range whole, double's do not */
-        assert_true(SETS(isa)->square_sum(v, 1) == (double)SPACING * (double)SPACING);
+        assert_true(SET(isa)->square_sum(v, 1) == (double)SPACING * (double)SPACING);
     }
 }
 
-static void FN(scaled_rows_are_rounded_once)(void **state) {
-    static const double factors[] = {1, -1, 0, 0.3, 1e-30, 1e30, 0x1p-100, 3e-320};
-    T v[80], out[81];
+/* over is 1 / |v|, rounded. */
+static double FN(check_project)(const T *g, const T *v, int64_t n, double over, const T *before, const T *found) {
+    long double along = 0, size = 0, worst = 0;
+    for (int64_t k = 0; k < n; k++) along += (long double)g[k] * v[k] * over, size += fabsl((long double)g[k] * v[k]);
+    size *= over;
+    for (int64_t k = 0; k < n; k++) {
+        long double unit = (long double)v[k] * over, exact = (g[k] - along * unit) * over;
+        /* A term of the sum passes 2 roundings, n / 16 additions in its lane and 16 across lanes; then a product, a
+         * difference and a product; at the end one rounding to T. */
+        long double sum = (long double)(n / 16 + 20) * DBL_EPSILON / 2 * size * fabsl(unit);
+        long double limit = over * (sum + 3 * DBL_EPSILON * (fabsl(g[k]) + fabsl(along * unit)));
+        exact += before[k];
+        limit += (EPSILON + DBL_EPSILON) / 2 * fabsl(exact) + SPACING;
+        worst = fmaxl(worst, fabsl(found[k] - exact) / limit);
+    }
+    return (double)worst;
+}
+
+static void FN(projections_agree_with_long_double)(void **state) {
+    static const double sizes[] = {1, 1e-15, 1e15};
+    T g[514], v[514], out[514], again[514], zero[514] = {0};
     (void)state;
-    for (lgt_isa isa = LGT_ISA_GENERIC; isa <= lgt_cpu_best_isa(); isa++) {
-        for (int64_t n = 0; n <= 79; n++) {
-            double factor = factors[n % 8];
-            FN(fill)(v, n, (uint64_t)n);
-            for (int k = 0; k <= 80; k++) out[k] = 777;
-            SETS(isa)->scaled(v, n, factor, out);
-            for (int64_t k = 0; k < n; k++) {
-                long double exact = (long double)v[k] * factor;
-                /* Half a unit; float's goes through a double, whose own rounding may push it a hair further. */
-                long double limit = fmaxl(fabsl(exact) * EPSILON, SPACING) / 2 * (1 + 0x1p-28L);
-                assert_at_most((double)fabsl(out[k] - exact), (double)limit, "a scaled element's error");
-            }
-            for (int64_t k = n; k <= 80; k++) assert_true(out[k] == 777);
+    for (lgt_isa isa = LGT_ISA_GENERIC; isa <= FN(best)(); isa++) {
+        const KERNELS *set = SET(isa);
+        for (int64_t n = 0; n <= 513; n += n < 70 ? 1 : 17) {
+            FN(fill)(g, n, (uint64_t)n), FN(fill)(v, n, (uint64_t)n + 1000), FN(fill)(again, n, (uint64_t)n + 2000);
+            for (int64_t k = 0; k < n; k++) v[k] *= (T)sizes[n % 3];
+            g[n] = v[n] = (T)NAN, out[n] = again[n] = 777; /* neither to be read nor to be written */
+            double over = n > 0 ? 1 / sqrt(set->square_sum(v, n)) : 1;
+            set->project(g, v, n, over, out, 0);
+            assert_true(out[n] == 777);
+            assert_at_most(FN(check_project)(g, v, n, over, zero, out), 1, "a projection's error over its bound");
+            T before[514];
+            memcpy(before, again, sizeof again);
+            set->project(g, v, n, over, again, 1);
+            assert_true(again[n] == 777);
+            assert_at_most(FN(check_project)(g, v, n, over, before, again), 1, "an added projection's error");
+            set->project(g, v, n, over, g, 0); /* in place */
+            assert_memory_equal(g, out, (size_t)n * sizeof *g);
         }
-        T odd[] = {INFINITY, -INFINITY, (T)NAN};
-        SETS(isa)->scaled(odd, 3, 0.5, out);
-        assert_true(out[0] == INFINITY && out[1] == -INFINITY && isnan(out[2]));
+    }
+}
+
+static void FN(class_sums_agree_with_long_double)(void **state) {
+    enum { ROWS = 200 };
+    T u[3 * ROWS + 1];
+    lgt_extent e = {1, 32, 160, ROWS};
+    (void)state;
+    for (lgt_isa isa = LGT_ISA_GENERIC; isa <= FN(best)(); isa++) {
+        for (int64_t n = 0; n <= 160; n += n < 40 ? 1 : 8) {
+            double sum[4] = {0.5, 1.5, -2.5, 777};
+            FN(fill)(u, 3 * ROWS, (uint64_t)n);
+            for (int64_t j = 0; j < 3; j++)
+                for (int64_t i = n; i < ROWS; i++) u[j * ROWS + i] = (T)NAN; /* do not count */
+            SET(isa)->class_sums(&e, u, 3, n, sum);
+            for (int64_t j = 0; j < 3; j++) {
+                static const double before[] = {0.5, 1.5, -2.5};
+                long double exact = before[j], size = fabs(before[j]);
+                for (int64_t i = 0; i < n; i++) exact += u[j * ROWS + i], size += fabsl((long double)u[j * ROWS + i]);
+                double limit = (double)(n / 16 + 18) * DBL_EPSILON / 2 * (double)size; /* as for the squares */
+                assert_at_most((double)fabsl(sum[j] - exact), limit, "a class sum's error");
+            }
+            assert_true(sum[3] == 777);
+        }
     }
 }
 
 #undef T
+#undef KERNELS
 #undef EPSILON
 #undef LEAST
 #undef SPACING
 #undef EXP_LOW
 #undef FN
-#undef SETS
+#undef SET

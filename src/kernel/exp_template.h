@@ -1,4 +1,4 @@
-/* Exponentials of a tile row.
+/* Exponentials of a crossing, lane by lane over its rows.
  *
  * exp(x) = 2^n e^r, n = round(x / ln 2), r = x - n ln 2 in two parts (Cody and Waite, 1980), e^r by its Taylor
  * polynomial: on |r| <= ln(2)/2 degree 7 leaves 6e-9 in float and degree 13 leaves 5e-18 in double, below half an ULP
@@ -38,27 +38,47 @@ LGT_INLINE V FN(exp)(V x) {
     return p * FN(power_of_two)(half) * FN(power_of_two)(exponent - half);
 }
 
-static T FN(exp_sum)(const T *u, T scale, const T *b, T *max) {
-    enum { VECTORS = LGT_TILE / FN(lanes) };
-    V z[VECTORS], most = FN(splat)(-INFINITY), total = {0};
-    for (int v = 0; v < VECTORS; v++) {
-        z[v] = *(const V *)(u + v * FN(lanes)) * scale + *(const V *)(b + v * FN(lanes));
-        most = FN(select)(z[v] > most, z[v], most);
+/* Strips of columns as wide as four vectors: a cache line or more of each class, and four independent sums. */
+enum { FN(strip_vectors) = 4, FN(strip_width) = FN(strip_vectors) * FN(lanes) };
+
+/* The first sweep finds the maxima, the second sums; where every z is -inf the second subtracts 0 instead. */
+LGT_INLINE void FN(exp_sum_strip)(const lgt_extent *e, const T *u, int64_t n_classes, int vectors, T scale,
+                                  const T *bias, T *max, T *sum) {
+    V most[FN(strip_vectors)], less[FN(strip_vectors)], total[FN(strip_vectors)];
+    for (int v = 0; v < vectors; v++) most[v] = FN(splat)(-INFINITY);
+    for (int64_t j = 0; j < n_classes; j++) {
+        for (int v = 0; v < vectors; v++) {
+            V z = *(const V *)(u + j * e->ld + v * FN(lanes)) * scale + bias[j];
+            most[v] = FN(select)(z > most[v], z, most[v]);
+        }
     }
-    T largest = most[0];
-    for (int l = 1; l < FN(lanes); l++) largest = most[l] > largest ? most[l] : largest;
-    *max = largest;
-    if (largest == -INFINITY) return 0;
-    for (int v = 0; v < VECTORS; v++) total += FN(exp)(z[v] - largest);
-    T sum = 0;
-    for (int l = 0; l < FN(lanes); l++) sum += total[l];
-    return sum;
+    for (int v = 0; v < vectors; v++) {
+        less[v] = FN(select)(most[v] > -INFINITY, most[v], FN(splat)(0));
+        total[v] = FN(splat)(0);
+    }
+    for (int64_t j = 0; j < n_classes; j++)
+        for (int v = 0; v < vectors; v++)
+            total[v] += FN(exp)(*(const V *)(u + j * e->ld + v * FN(lanes)) * scale + bias[j] - less[v]);
+    for (int v = 0; v < vectors; v++) {
+        *(V *)(max + v * FN(lanes)) = most[v];
+        *(V *)(sum + v * FN(lanes)) = total[v];
+    }
 }
 
-static void FN(exp_weights)(T *u, T scale, const T *b, T high, T low, T multiplier, T shift) {
-    for (int j = 0; j < LGT_TILE; j += FN(lanes)) {
-        V *out = (V *)(u + j);
-        V z = (*out * scale + *(const V *)(b + j) - high) - low;
-        *out = FN(exp)(z) * multiplier + shift;
+static void FN(exp_sum)(const lgt_extent *e, const T *u, int64_t n_classes, int64_t n_rows, T scale, const T *bias,
+                        T *max, T *sum) {
+    int64_t i = 0;
+    for (; i + FN(strip_width) <= n_rows; i += FN(strip_width))
+        FN(exp_sum_strip)(e, u + i, n_classes, FN(strip_vectors), scale, bias, max + i, sum + i);
+    for (; i < n_rows; i += FN(lanes)) FN(exp_sum_strip)(e, u + i, n_classes, 1, scale, bias, max + i, sum + i);
+}
+
+static void FN(exp_weights)(const lgt_extent *e, T *u, int64_t n_classes, int64_t n_rows, T scale, const T *bias,
+                            const T *high, const T *low, const T *multiplier, const T *shift) {
+    for (int64_t j = 0; j < n_classes; j++, u += e->ld) {
+        for (int64_t i = 0; i < n_rows; i += FN(lanes)) {
+            V z = *(V *)(u + i) * scale + bias[j] - *(const V *)(high + i) - *(const V *)(low + i);
+            *(V *)(u + i) = FN(exp)(z) * *(const V *)(multiplier + i) + *(const V *)(shift + i);
+        }
     }
 }

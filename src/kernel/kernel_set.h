@@ -1,6 +1,8 @@
-/* One instruction set's kernels: the templates once for float and once for double. The including file defines ISA, its
- * name in symbols; BYTES, its vector width; ROWS, the height of a register block. */
+/* One instruction set's kernels: the templates once for float and once for double, and the products of bfloat16 values
+ * made from float's. The including file defines ISA, its name in symbols; BYTES, its vector width; ROWS, the height of
+ * a register block. */
 #include <math.h>
+#include <string.h>
 
 #include "base/compiler.h"
 #include "kernel/kernels.h"
@@ -9,6 +11,16 @@ LGT_VECTOR(vector_f32, float, BYTES);
 LGT_VECTOR(vector_i32, int32_t, BYTES);
 LGT_VECTOR(vector_f64, double, BYTES);
 LGT_VECTOR(vector_i64, int64_t, BYTES);
+
+/* To nearest even: a bfloat16 is a float's upper half. */
+LGT_INLINE float nearest_bf16(float value) {
+    union {
+        float value;
+        uint32_t bits;
+    } v = {value};
+    v.bits = (v.bits + 0x7fff + (v.bits >> 16 & 1)) & 0xffff0000u;
+    return value == value ? v.value : value;
+}
 
 #define T         float
 #define V         vector_f32
@@ -21,6 +33,9 @@ LGT_VECTOR(vector_i64, int64_t, BYTES);
 #define BITS      23
 #define BIAS      127
 #define TERMS     7
+#define LOWER     nearest_bf16
+#include "kernel/pack_template.h"
+
 #include "kernel/product_template.h"
 
 #include "kernel/exp_template.h"
@@ -36,6 +51,9 @@ LGT_VECTOR(vector_i64, int64_t, BYTES);
 #undef BITS
 #undef BIAS
 #undef TERMS
+#undef LOWER
+
+#include "kernel/bf16_pack.h"
 
 #define T         double
 #define V         vector_f64
@@ -48,17 +66,30 @@ LGT_VECTOR(vector_i64, int64_t, BYTES);
 #define BITS      52
 #define BIAS      1023
 #define TERMS     13
+#define LOWER(v)  v
+#include "kernel/pack_template.h"
+
 #include "kernel/product_template.h"
 
 #include "kernel/exp_template.h"
 #include "kernel/row_template.h"
 
-#define PUBLISH(suffix, isa)                                                                                           \
-    extern const lgt_kernels_##suffix lgt_kernels_##suffix##_##isa;                                                    \
-    const lgt_kernels_##suffix lgt_kernels_##suffix##_##isa = {                                                        \
-        product_##suffix, exp_sum_##suffix, exp_weights_##suffix, square_sum_##suffix, scaled_##suffix}
-#define PUBLISH_BOTH(isa)                                                                                              \
-    PUBLISH(f32, isa);                                                                                                 \
-    PUBLISH(f64, isa)
+/* bf16 is float's set with its own packing: weights are a rounded copy of u. */
+#define PUBLISH(isa)                                                                                                   \
+    extern const lgt_kernels_f32 lgt_kernels_f32_##isa, lgt_kernels_bf16_##isa;                                        \
+    extern const lgt_kernels_f64 lgt_kernels_f64_##isa;                                                                \
+    const lgt_kernels_f32 lgt_kernels_f32_##isa = {                                                                    \
+        features_size_f32,   classes_size_f32, no_weights_size_f32, pack_features_f32, pack_classes_f32,               \
+        pack_no_weights_f32, logits_f32,       gather_x_f32,        gather_w_f32,      exp_sum_f32,                    \
+        exp_weights_f32,     class_sums_f32,   square_sum_f32,      project_f32};                                      \
+    const lgt_kernels_f32 lgt_kernels_bf16_##isa = {                                                                   \
+        features_size_f32, classes_size_f32, weights_size_bf16, pack_features_bf16, pack_classes_bf16,                 \
+        pack_weights_bf16, logits_f32,       gather_x_f32,      gather_w_f32,       exp_sum_f32,                       \
+        exp_weights_f32,   class_sums_f32,   square_sum_f32,    project_f32};                                          \
+    const lgt_kernels_f64 lgt_kernels_f64_##isa = {                                                                    \
+        features_size_f64,   classes_size_f64, no_weights_size_f64, pack_features_f64, pack_classes_f64,               \
+        pack_no_weights_f64, logits_f64,       gather_x_f64,        gather_w_f64,      exp_sum_f64,                    \
+        exp_weights_f64,     class_sums_f64,   square_sum_f64,      project_f64}
+#define PUBLISH_AS(isa) PUBLISH(isa)
 
-PUBLISH_BOTH(ISA);
+PUBLISH_AS(ISA);

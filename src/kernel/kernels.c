@@ -1,26 +1,41 @@
-/* Kernel sets by instruction set. */
+/* Kernel sets by instruction set and arithmetic. */
 #include "kernel/kernels.h"
 
-#define LGT_KERNEL_SETS(suffix)                                                                                        \
-    extern const lgt_kernels_##suffix lgt_kernels_##suffix##_generic, lgt_kernels_##suffix##_avx2,                     \
-        lgt_kernels_##suffix##_avx512
+#define LGT_KERNEL_SETS(isa)                                                                                           \
+    extern const lgt_kernels_f32 lgt_kernels_f32_##isa, lgt_kernels_bf16_##isa;                                        \
+    extern const lgt_kernels_f64 lgt_kernels_f64_##isa
 
-LGT_KERNEL_SETS(f32);
-LGT_KERNEL_SETS(f64);
+LGT_KERNEL_SETS(generic);
+LGT_KERNEL_SETS(avx2);
+LGT_KERNEL_SETS(avx512);
 
+/* Two bfloat16 a number are for machines that multiply those faster: float itself is more exact. */
+#define LGT_SETS_OF(isa)                                                                                               \
+    { {&lgt_kernels_f32_##isa, &lgt_kernels_f32_##isa, &lgt_kernels_bf16_##isa}, &lgt_kernels_f64_##isa }
+
+typedef struct lgt_kernel_sets {
+    const lgt_kernels_f32 *f32[LGT_PRECISION_BF16 + 1];
+    const lgt_kernels_f64 *f64;
+} lgt_kernel_sets;
+
+static const lgt_kernel_sets sets[LGT_ISA_AMX + 1] = {
+    [LGT_ISA_GENERIC] = LGT_SETS_OF(generic),
 #if defined(__x86_64__)
-#define LGT_KERNELS_OF(suffix)                                                                                         \
-    const lgt_kernels_##suffix *lgt_kernels_##suffix##_of(lgt_isa isa) {                                               \
-        if (isa >= LGT_ISA_AVX512) return &lgt_kernels_##suffix##_avx512;                                              \
-        return isa >= LGT_ISA_AVX2 ? &lgt_kernels_##suffix##_avx2 : &lgt_kernels_##suffix##_generic;                   \
-    }
-#else
-#define LGT_KERNELS_OF(suffix)                                                                                         \
-    const lgt_kernels_##suffix *lgt_kernels_##suffix##_of(lgt_isa isa) {                                               \
-        (void)isa;                                                                                                     \
-        return &lgt_kernels_##suffix##_generic;                                                                        \
-    }
+    [LGT_ISA_AVX2] = LGT_SETS_OF(avx2),
+    [LGT_ISA_AVX512] = LGT_SETS_OF(avx512),
+    [LGT_ISA_AMX] = LGT_SETS_OF(avx512),
 #endif
+};
 
-LGT_KERNELS_OF(f32)
-LGT_KERNELS_OF(f64)
+static const lgt_kernel_sets *sets_of(lgt_isa isa) {
+    const lgt_kernel_sets *found = &sets[isa > LGT_ISA_AMX ? LGT_ISA_AMX : isa];
+    return found->f64 ? found : &sets[LGT_ISA_GENERIC];
+}
+
+const lgt_kernels_f32 *lgt_kernels_f32_of(lgt_isa isa, lgt_precision precision) {
+    return sets_of(isa)->f32[precision];
+}
+
+const lgt_kernels_f64 *lgt_kernels_f64_of(lgt_isa isa) {
+    return sets_of(isa)->f64;
+}

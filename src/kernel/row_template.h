@@ -1,17 +1,49 @@
-/* Norms and scaled copies of rows, in double whatever T is: a float32 row's squares can neither overflow nor vanish
- * there. The including file defines T and FN(name). */
+/* Sums over rows and the derivative of a direction, in double whatever T is: a float32 row's squares can neither
+ * overflow nor vanish there. The including file defines T and FN(name). */
 
-static double FN(square_sum)(const T *v, int64_t n) {
-    enum { LANES = 16 };
-    double lane[LANES] = {0}, sum = 0;
-    int64_t k = 0;
-    for (; k + LANES <= n; k += LANES)
-        for (int l = 0; l < LANES; l++) lane[l] += (double)v[k + l] * (double)v[k + l];
-    for (int l = 0; k < n; k++, l++) lane[l] += (double)v[k] * (double)v[k];
-    for (int l = 0; l < LANES; l++) sum += lane[l];
+enum { FN(sum_lanes) = 16 };
+
+/* Sixteen partial sums, each in rising order, then those in order. */
+LGT_INLINE double FN(total)(const double *lane) {
+    double sum = 0;
+    for (int l = 0; l < FN(sum_lanes); l++) sum += lane[l];
     return sum;
 }
 
-static void FN(scaled)(const T *v, int64_t n, double factor, T *out) {
-    for (int64_t k = 0; k < n; k++) out[k] = (T)((double)v[k] * factor);
+static void FN(class_sums)(const lgt_extent *e, const T *u, int64_t n_classes, int64_t n_rows, double *sum) {
+    for (int64_t j = 0; j < n_classes; j++, u += e->ld) {
+        double lane[FN(sum_lanes)] = {0};
+        int64_t i = 0;
+        for (; i + FN(sum_lanes) <= n_rows; i += FN(sum_lanes))
+            for (int l = 0; l < FN(sum_lanes); l++) lane[l] += (double)u[i + l];
+        for (int l = 0; i < n_rows; i++, l++) lane[l] += (double)u[i];
+        sum[j] += FN(total)(lane);
+    }
+}
+
+static double FN(square_sum)(const T *v, int64_t n) {
+    double lane[FN(sum_lanes)] = {0};
+    int64_t k = 0;
+    for (; k + FN(sum_lanes) <= n; k += FN(sum_lanes))
+        for (int l = 0; l < FN(sum_lanes); l++) lane[l] += (double)v[k + l] * (double)v[k + l];
+    for (int l = 0; k < n; k++, l++) lane[l] += (double)v[k] * (double)v[k];
+    return FN(total)(lane);
+}
+
+/* <g, v> / |v|: v is scaled term by term, so that neither huge nor tiny vectors overflow or vanish in between. */
+static double FN(part_along)(const T *g, const T *v, int64_t n, double over) {
+    double lane[FN(sum_lanes)] = {0};
+    int64_t k = 0;
+    for (; k + FN(sum_lanes) <= n; k += FN(sum_lanes))
+        for (int l = 0; l < FN(sum_lanes); l++) lane[l] += (double)g[k + l] * ((double)v[k + l] * over);
+    for (int l = 0; k < n; k++, l++) lane[l] += (double)g[k] * ((double)v[k] * over);
+    return FN(total)(lane);
+}
+
+static void FN(project)(const T *g, const T *v, int64_t n, double over, T *out, int accumulate) {
+    double along = FN(part_along)(g, v, n, over);
+    for (int64_t k = 0; k < n; k++) {
+        double across = ((double)g[k] - along * ((double)v[k] * over)) * over;
+        out[k] = (T)(accumulate ? (double)out[k] + across : across);
+    }
 }
