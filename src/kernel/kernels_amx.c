@@ -17,6 +17,31 @@ static amx_operand second_of(const void *packed, int64_t count, int64_t depth, i
     return amx_operand_at((char *)packed + operand_size(count, depth, parts), count, parts);
 }
 
+extern const lgt_kernels_f32 lgt_kernels_f32_avx512;
+
+static void exp_sum(const lgt_extent *e, const float *u, int64_t n_classes, int64_t n_rows, float scale,
+                    const float *bias, float *max, float *sum) {
+    lgt_kernels_f32_avx512.exp_sum(e, u, n_classes, n_rows, scale, bias, max, sum);
+}
+
+static void exp_weights(const lgt_extent *e, float *u, int64_t n_classes, int64_t n_rows, float scale,
+                        const float *bias, const float *high, const float *low, const float *multiplier,
+                        const float *shift) {
+    lgt_kernels_f32_avx512.exp_weights(e, u, n_classes, n_rows, scale, bias, high, low, multiplier, shift);
+}
+
+static void class_sums(const lgt_extent *e, const float *u, int64_t n_classes, int64_t n_rows, double *sum) {
+    lgt_kernels_f32_avx512.class_sums(e, u, n_classes, n_rows, sum);
+}
+
+static double square_sum(const float *v, int64_t n) {
+    return lgt_kernels_f32_avx512.square_sum(v, n);
+}
+
+static void project(const float *g, const float *v, int64_t n, double over, float *out, int accumulate) {
+    lgt_kernels_f32_avx512.project(g, v, n, over, out, accumulate);
+}
+
 #define AMX_SET(name, parts)                                                                                           \
     static int64_t features_size_##name(const lgt_extent *e) {                                                         \
         return 2 * operand_size(e->block, e->dim, parts);                                                              \
@@ -68,6 +93,11 @@ static amx_operand second_of(const void *packed, int64_t count, int64_t depth, i
         .logits = logits_##name,                                                                                       \
         .gather_x = gather_x_##name,                                                                                   \
         .gather_w = gather_w_##name,                                                                                   \
+        .exp_sum = exp_sum,                                                                                            \
+        .exp_weights = exp_weights,                                                                                    \
+        .class_sums = class_sums,                                                                                      \
+        .square_sum = square_sum,                                                                                      \
+        .project = project,                                                                                            \
     }
 
 AMX_SET(bf16, 1);
