@@ -97,7 +97,8 @@ static inline __m512i amx_round_rest(const __m512 v[2], __m512i high) {
     return amx_round(rest);
 }
 
-/* factor = mantissa * 2^exponent: as one float it could overflow where the scaled vector does not. */
+/* factor = mantissa * 2^exponent: as one float it could overflow where the scaled vector does not. The mantissa and the
+ * product are rounded to float, 2^-24 each: nothing beside the rounding to bfloat16, and a hundredth of that of two. */
 typedef struct amx_factor {
     __m512 mantissa, exponent;
 } amx_factor;
