@@ -1,5 +1,5 @@
 /* CPUID leaves 1 and 7 and XCR0; see Intel SDM volume 2, CPUID, and volume 1, chapter 13. */
-#define _GNU_SOURCE /* sched_getaffinity: the processors this process may use, not those that exist */
+#define _GNU_SOURCE /* sched_getaffinity: the processors this process may use, not those that exist; syscall */
 #include "base/cpu_features.h"
 
 #include <sched.h>
@@ -8,11 +8,28 @@
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 static uint64_t xcr0(void) {
     uint32_t low, high;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     return (uint64_t)high << 32 | low;
+}
+
+/* Linux saves the tiles of processes that asked for it, in all threads and for good: asking again is harmless. */
+static int tiles_granted(void) {
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+    return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+}
+
+/* Leaf 7 whose edx is d, on a processor with AVX-512. */
+static int has_amx(unsigned d, uint64_t state) {
+    enum { AMX_BF16 = 1 << 22, AMX_TILE = 1 << 24, AVX512_BF16 = 1 << 5, TILE_STATE = 0x60000 };
+    unsigned more, b, c, unused;
+    if (!(d & AMX_BF16) || !(d & AMX_TILE) || (state & TILE_STATE) != TILE_STATE) return 0;
+    if (!__get_cpuid_count(7, 1, &more, &b, &c, &unused) || !(more & AVX512_BF16)) return 0;
+    return tiles_granted();
 }
 
 lgt_isa lgt_cpu_best_isa(void) {
@@ -24,8 +41,8 @@ lgt_isa lgt_cpu_best_isa(void) {
     if (!avx || (state & AVX_STATE) != AVX_STATE) return LGT_ISA_GENERIC;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & bit_AVX2)) return LGT_ISA_GENERIC;
     unsigned wide = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL;
-    int avx512 = (b & wide) == wide && (state & AVX512_STATE) == AVX512_STATE;
-    return avx512 ? LGT_ISA_AVX512 : LGT_ISA_AVX2;
+    if ((b & wide) != wide || (state & AVX512_STATE) != AVX512_STATE) return LGT_ISA_AVX2;
+    return has_amx(d, state) ? LGT_ISA_AMX : LGT_ISA_AVX512;
 }
 #else
 lgt_isa lgt_cpu_best_isa(void) {
