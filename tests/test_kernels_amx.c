@@ -333,22 +333,25 @@ static void the_same_call_gives_the_same_bits(void **state) {
 static void elementwise_kernels_are_those_of_avx512(void **state) {
     enum { N = 37, ROOM = 64 };
     const lgt_kernels_f32 *sets[3] = {set_of(0), set_of(1), lgt_kernels_f32_of(LGT_ISA_AVX512, LGT_PRECISION_FULL)};
-    static float numbers[5][TILE], u[3][TILE * LD], out[3][3][ROOM];
-    static double sums[3][TILE], squares[3];
+    static float numbers[5][TILE], u[3][TILE * LD], out[3][5][ROOM];
+    static double sums[3][TILE], wide[3][ROOM], squares[3];
     const lgt_extent e = {100, TILE, BLOCK, LD};
     (void)state;
     for (int64_t i = 0; i < 5 * TILE; i++) numbers[i / TILE][i % TILE] = number(&(source){22, 0}, i);
     for (int s = 0; s < 3; s++) {
         for (int64_t i = 0; i < TILE * LD; i++) u[s][i] = number(&(source){23, 0}, i);
-        sets[s]->exp_sum(&e, u[s], TILE, N, 1.5f, numbers[0], out[s][0], out[s][1]);
+        sets[s]->exp_sum(&e, u[s], TILE, N, 1.5f, numbers[0], out[s][0], out[s][1], out[s][3]);
         sets[s]->exp_weights(&e, u[s], TILE, N, 1.5f, numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]);
         sets[s]->class_sums(&e, u[s], TILE, N, sums[s]);
         squares[s] = sets[s]->square_sum(numbers[0], N);
         for (int64_t i = 0; i < N; i++) out[s][2][i] = numbers[4][i];
-        sets[s]->project(numbers[0], numbers[1], N, 0.7, out[s][2], 1);
+        sets[s]->project(numbers[0], numbers[1], N, 0.7, out[s][2]);
+        sets[s]->product(2, LGT_LANES, 5, numbers[0], 1, 3, numbers[1], LGT_LANES + 1, out[s][4], LGT_LANES, 0);
+        sets[s]->widen(numbers[3], N, wide[s]);
+        assert_memory_equal(wide[s], wide[0], sizeof wide[s]);
         assert_true(squares[s] == squares[0]);
         for (int64_t j = 0; j < TILE; j++) assert_memory_equal(u[s] + j * LD, u[0] + j * LD, N * sizeof **u);
-        for (int o = 0; o < 3; o++) assert_memory_equal(out[s][o], out[0][o], N * sizeof ***out);
+        for (int o = 0; o < 5; o++) assert_memory_equal(out[s][o], out[0][o], N * sizeof ***out);
         assert_memory_equal(sums[s], sums[0], sizeof sums[s]);
     }
 }

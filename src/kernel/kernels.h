@@ -60,16 +60,16 @@ typedef struct lgt_extent {
         /* sum_j += sum_i u_ji in double. */                                                                           \
         void (*class_sums)(const lgt_extent *e, const T *u, int64_t n_classes, int64_t n_rows, double *sum);           \
         /* c (m, n; ldc) = or += a (m, k) b (k, n; ldb), a element (i, l) at a[i * a_row + l * a_col], nothing packed; \
-         * n a multiple of LGT_LANES. An element's sum runs over k in rising order, whatever m and n are. */                         \
+         * n a multiple of LGT_LANES. An element's sum runs over k in rising order, whatever m and n are. */           \
         void (*product)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_row, int64_t a_col, const T *b,         \
                         int64_t ldb, T *c, int64_t ldc, int accumulate);                                               \
         /* sum v_k^2 in double; not finite exactly when v holds a NaN or infinity, or (f64) the squares overflow. */   \
         double (*square_sum)(const T *v, int64_t n);                                                                   \
         /* out_k += v_k in double. */                                                                                  \
         void (*widen)(const T *v, int64_t n, double *out);                                                             \
-        /* out_k = (g_k - <g, v^> v^_k) / |v|, v^ = v / |v|, or += with accumulate: the product in double, one         \
-         * rounding at the end; `over` is 1 / |v|. out may be g. */                                                    \
-        void (*project)(const T *g, const T *v, int64_t n, double over, T *out, int accumulate);                       \
+        /* out_k = (g_k - <g, v^> v^_k) / |v|, v^ = v / |v|, in double and rounded once; `over` is 1 / |v|. out may be \
+         * g. */                                                                                                       \
+        void (*project)(const T *g, const T *v, int64_t n, double over, T *out);                                       \
     } lgt_kernels_##suffix
 
 LGT_KERNELS(float, f32);

@@ -20,8 +20,8 @@ static amx_operand second_of(const void *packed, int64_t count, int64_t depth, i
 extern const lgt_kernels_f32 lgt_kernels_f32_avx512;
 
 static void exp_sum(const lgt_extent *e, const float *u, int64_t n_classes, int64_t n_rows, float scale,
-                    const float *bias, float *max, float *sum) {
-    lgt_kernels_f32_avx512.exp_sum(e, u, n_classes, n_rows, scale, bias, max, sum);
+                    const float *bias, float *max, float *sum, float *top) {
+    lgt_kernels_f32_avx512.exp_sum(e, u, n_classes, n_rows, scale, bias, max, sum, top);
 }
 
 static void exp_weights(const lgt_extent *e, float *u, int64_t n_classes, int64_t n_rows, float scale,
@@ -34,12 +34,21 @@ static void class_sums(const lgt_extent *e, const float *u, int64_t n_classes, i
     lgt_kernels_f32_avx512.class_sums(e, u, n_classes, n_rows, sum);
 }
 
+static void product(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_row, int64_t a_col, const float *b,
+                    int64_t ldb, float *c, int64_t ldc, int accumulate) {
+    lgt_kernels_f32_avx512.product(m, n, k, a, a_row, a_col, b, ldb, c, ldc, accumulate);
+}
+
+static void widen(const float *v, int64_t n, double *out) {
+    lgt_kernels_f32_avx512.widen(v, n, out);
+}
+
 static double square_sum(const float *v, int64_t n) {
     return lgt_kernels_f32_avx512.square_sum(v, n);
 }
 
-static void project(const float *g, const float *v, int64_t n, double over, float *out, int accumulate) {
-    lgt_kernels_f32_avx512.project(g, v, n, over, out, accumulate);
+static void project(const float *g, const float *v, int64_t n, double over, float *out) {
+    lgt_kernels_f32_avx512.project(g, v, n, over, out);
 }
 
 #define AMX_SET(name, parts)                                                                                           \
@@ -96,7 +105,9 @@ static void project(const float *g, const float *v, int64_t n, double over, floa
         .exp_sum = exp_sum,                                                                                            \
         .exp_weights = exp_weights,                                                                                    \
         .class_sums = class_sums,                                                                                      \
+        .product = product,                                                                                            \
         .square_sum = square_sum,                                                                                      \
+        .widen = widen,                                                                                                \
         .project = project,                                                                                            \
     }
 

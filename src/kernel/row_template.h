@@ -44,10 +44,7 @@ static double FN(part_along)(const T *g, const T *v, int64_t n, double over) {
     return FN(total)(lane);
 }
 
-static void FN(project)(const T *g, const T *v, int64_t n, double over, T *out, int accumulate) {
+static void FN(project)(const T *g, const T *v, int64_t n, double over, T *out) {
     double along = FN(part_along)(g, v, n, over);
-    for (int64_t k = 0; k < n; k++) {
-        double across = ((double)g[k] - along * ((double)v[k] * over)) * over;
-        out[k] = (T)(accumulate ? (double)out[k] + across : across);
-    }
+    for (int64_t k = 0; k < n; k++) out[k] = (T)(((double)g[k] - along * ((double)v[k] * over)) * over);
 }

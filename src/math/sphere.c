@@ -31,8 +31,8 @@ static const double square_least = 1e-280, square_most = 1e280;
 double lgt_unit(const double *v, int64_t n, double *unit) {
     double square = lgt_dot(v, v, n);
     if (square > square_least && square < square_most) {
-        double norm = sqrt(square), over = 1 / norm;
-        for (int64_t k = 0; k < n; k++) unit[k] = v[k] * over;
+        double norm = sqrt(square);
+        for (int64_t k = 0; k < n; k++) unit[k] = v[k] / norm; /* a one-hot vector stays exactly so */
         return norm;
     }
     double largest = largest_of(v, n);

@@ -58,12 +58,15 @@ typedef struct FN(way_out) {
 
 /* A class that is no row's target, in first order: its sums, projected, are its gradient. */
 static void FN(finish_bystander)(FN(stream) * s, FN(worker) * w, int64_t place, const FN(way_out) * to) {
-    const lgt_problem *p = s->problem;
-    const T *sums = w->dw + place * s->layout.width;
-    if (p->unit_w)
-        s->tiling.kernels->project(sums, w->tile.rows[place], p->dim, w->tile.factors[place], to->out, to->accumulate);
-    else
-        for (int64_t k = 0; k < p->dim; k++) to->out[k] = to->accumulate ? to->out[k] + sums[k] : sums[k];
+    int64_t n = s->problem->dim;
+    const T *g = w->dw + place * s->layout.width;
+    if (s->problem->unit_w) {
+        T *out = to->accumulate ? w->row : to->out;
+        s->tiling.kernels->project(g, w->tile.rows[place], n, w->tile.factors[place], out);
+        g = out;
+    }
+    for (int64_t k = 0; k < n && to->accumulate; k++) to->out[k] += g[k];
+    if (!to->accumulate && g != to->out) memcpy(to->out, g, (size_t)n * sizeof *g);
 }
 
 /* A class that rows aim at: the careful way, in double. */

@@ -41,7 +41,7 @@ lgt_layout lgt_layout_of(const lgt_shape *shape) {
     e->block = lgt_min64(e->block, lgt_round_up(rows, LGT_LANES));
     int64_t tiles = lgt_ceil_div(shape->n_classes, e->tile);
     while (e->block >= 2 * LEAST && tiles < 4 * TASKS && tiles * lgt_ceil_div(rows, e->block) < 4 * TASKS)
-        e->block /= 2;
+        e->block = lgt_round_up(e->block / 2, LGT_LANES);
     while (e->tile >= 2 * LEAST && tiles < TASKS && tiles * lgt_ceil_div(rows, e->block) < TASKS) {
         e->tile = lgt_round_up(e->tile / 2, LGT_LANES);
         tiles = lgt_ceil_div(shape->n_classes, e->tile);

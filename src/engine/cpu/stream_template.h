@@ -85,33 +85,20 @@ typedef struct FN(stream) {
 static void FN(release)(const lgt_problem *problem, void *state) {
     FN(stream) *s = state;
     if (!s) return;
-    void *blocks[] = {s->tiling.known,
-                      s->kept,
-                      s->class_turns,
-                      s->row_turns,
-                      s->z_motion,
-                      s->stretch,
-                      s->moving_features,
-                      s->x_motion,
-                      s->w_norms,
-                      s->x_norms,
-                      s->zero_rows,
-                      s->bad_classes,
-                      s->zero_classes,
-                      s->bad_rows,
-                      s->tile_next,
-                      s->tile_first,
-                      s->db,
-                      s->dw,
-                      s->dx,
-                      s->crowds,
-                      s->rows,
-                      s->targets,
-                      s->features,
-                      s->x_factors,
-                      (void *)s->x_rows,
-                      s->workers,
-                      s->arena};
+    void *blocks[] = {s->tiling.known, s->target_dx,
+                      s->kept,         s->class_turns,
+                      s->row_turns,    s->z_motion,
+                      s->stretch,      s->moving_features,
+                      s->x_motion,     s->w_norms,
+                      s->x_norms,      s->zero_rows,
+                      s->bad_classes,  s->zero_classes,
+                      s->bad_rows,     s->tile_next,
+                      s->tile_first,   s->db,
+                      s->dw,           s->dx,
+                      s->crowds,       s->rows,
+                      s->targets,      s->features,
+                      s->x_factors,    (void *)s->x_rows,
+                      s->workers,      s->arena};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) lgt_release(problem->context, blocks[i]);
     lgt_release(problem->context, s);
 }
