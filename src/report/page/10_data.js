@@ -80,7 +80,7 @@ function cutOf(lists) {
 function plain(value, digits = 4) {
   if (!isNumber(value)) return '\u2013';
   const size = Math.abs(value);
-  if (size !== 0 && (size < 1e-4 || size >= 1e7)) return value.toExponential(Math.max(0, digits - 2)).replace('e+', 'e');
+  if (size !== 0 && (size < 1e-4 || size >= 1e7)) return Number(value.toPrecision(digits)).toExponential().replace('e+', 'e');
   if (Number.isInteger(value)) return value.toLocaleString('en-US');
   return value.toLocaleString('en-US', {maximumSignificantDigits: Math.max(digits, size >= 1 ? String(Math.floor(size)).length : 0)});
 }
