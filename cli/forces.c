@@ -4,11 +4,14 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "arrays.h"
 #include "output.h"
 
-/* Products that explaining rows may take, and what a Hessian product may take: about a second each, the latter in a few
- * hundred products. */
+/* Weights that explaining rows may read, and numbers that a Hessian product may: on one thread half a second for all
+ * rows, and about a second for a few hundred products. */
 static const double most_explained = 5e8, most_curved = 1e7;
+/* Residuals of eigenvalues that a page draws with a few digits. */
+static const double shown = 1e-6;
 enum { LEAST_ROWS = 32, CURVED_ROWS = 500, TOP = 6, BOTTOM = 3, MOST_PRODUCTS = 300, N_LISTS = 9 };
 
 /* In the order of `keys`. */
@@ -99,11 +102,8 @@ static lgt_head_inputs widened(const lgt_head_inputs *in, double *arrays[3]) {
     lgt_head_inputs wide = *in;
     lgt_view *views[] = {&wide.x, &wide.w, &wide.b};
     for (int v = 0; v < 3; v++) {
-        const float *from = views[v]->data;
-        int64_t count = from ? views[v]->rows * views[v]->cols : 0;
-        arrays[v] = cli_alloc(count, sizeof(double));
-        for (int64_t i = 0; i < count; i++) arrays[v][i] = (double)from[i];
-        if (from) *views[v] = lgt_view_of(arrays[v], views[v]->rows, views[v]->cols, LGT_F64);
+        arrays[v] = cli_view_widen(*views[v]);
+        *views[v] = lgt_view_of(arrays[v], views[v]->rows, views[v]->cols, LGT_F64);
     }
     return wide;
 }
@@ -122,7 +122,7 @@ static lgt_status find_spectrum(const cli_probe *probe, lgt_model *model, const 
     search.top = TOP;
     search.bottom = BOTTOM;
     search.max_products = MOST_PRODUCTS;
-    search.tolerance = 1e-6;
+    search.tolerance = shown;
     lgt_status status =
         lgt_head_create(probe->context, lgt_model_loss(model), probe->dim, lgt_model_n_classes(model), &head, err);
     if (!status) status = lgt_plan_create(head, &options, &plan, err);
