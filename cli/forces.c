@@ -68,26 +68,18 @@ static lgt_status explain(const cli_probe *probe, lgt_model *model, int bounds, 
     return status;
 }
 
-static double mean(int64_t n, const double *values) {
-    double sum = 0;
-    int64_t count = 0;
-    for (int64_t i = 0; i < n; i++)
-        if (!isnan(values[i])) sum += values[i], count++;
-    return count ? sum / (double)count : NAN;
-}
-
 lgt_status cli_force_means_measure(const cli_probe *probe, lgt_model *model, cli_force_means *out, lgt_error *err) {
     explained e = {0};
     lgt_status status = explain(probe, model, 0, &e, err);
     *out = (cli_force_means){NAN, NAN, NAN};
     if (!status)
-        *out = (cli_force_means){mean(e.n_rows, e.lists[ATTRACTION]), mean(e.n_rows, e.lists[REPULSION]),
-                                 mean(e.n_rows, e.lists[RADIAL_SHARE])};
+        *out = (cli_force_means){cli_mean(e.n_rows, e.lists[ATTRACTION]), cli_mean(e.n_rows, e.lists[REPULSION]),
+                                 cli_mean(e.n_rows, e.lists[RADIAL_SHARE])};
     explained_free(&e);
     return status;
 }
 
-static json_t *reals(int64_t n, const double *values) {
+json_t *cli_reals(int64_t n, const double *values) {
     json_t *list = json_array();
     for (int64_t i = 0; i < n; i++) cli_append(list, cli_number(values[i]));
     return list;
@@ -98,7 +90,7 @@ static lgt_status put_explain(const cli_probe *probe, lgt_model *model, json_t *
     lgt_status status = explain(probe, model, 1, &e, err);
     if (!status) {
         json_t *object = json_object();
-        for (int i = 0; i < N_LISTS; i++) cli_put(object, keys[i], reals(e.n_rows, e.lists[i]));
+        for (int i = 0; i < N_LISTS; i++) cli_put(object, keys[i], cli_reals(e.n_rows, e.lists[i]));
         cli_put(out, "explain", object);
     }
     explained_free(&e);
@@ -152,8 +144,8 @@ static lgt_status put_curvature(const cli_probe *probe, lgt_model *model, json_t
     lgt_status status = find_spectrum(probe, model, &wide, &spectrum, err);
     if (!status) {
         json_t *object = json_object();
-        cli_put(object, "eigenvalues", reals(spectrum.n_found, values));
-        cli_put(object, "residuals", reals(spectrum.n_found, residuals));
+        cli_put(object, "eigenvalues", cli_reals(spectrum.n_found, values));
+        cli_put(object, "residuals", cli_reals(spectrum.n_found, residuals));
         cli_put_integer(object, "rows", in.x.rows);
         cli_put(object, "converged", json_boolean(spectrum.converged));
         cli_put(out, "curvature", object);
@@ -162,20 +154,19 @@ static lgt_status put_curvature(const cli_probe *probe, lgt_model *model, json_t
     return status;
 }
 
-static double share(int64_t part, int64_t whole) {
-    return whole > 0 ? (double)part / (double)whole : NAN;
-}
-
 static void put_conflict(const lgt_conflict *c, json_t *out) {
-    if (c->n_compared == 0) return;
+    if (c->n_rows == 0) return;
     json_t *object = json_object(), *histogram = json_array(), *conditions = json_object();
     for (int i = 0; i < LGT_CONFLICT_BINS; i++) cli_append(histogram, json_integer(c->histogram[i]));
+    cli_put_integer(object, "rows", c->n_rows);
+    cli_put_integer(object, "neighbours", c->n_neighbours);
+    cli_put_integer(object, "compared", c->n_compared);
     cli_put(object, "cosines_histogram", histogram);
-    cli_put_real(object, "rate", share(c->n_conflicts, c->n_compared));
-    cli_put_real(conditions, "in_harmony", share(c->n_compared - c->n_conflicts, c->n_compared));
-    cli_put_real(conditions, "every_angle_within_90_degrees", share(c->n_sufficient, c->n_compared));
-    cli_put_real(conditions, "smallest_angle_within_90_degrees", share(c->n_printed, c->n_compared));
-    cli_put_real(conditions, "smallest_within_90_and_in_conflict", share(c->n_printed_wrong, c->n_compared));
+    cli_put_real(object, "rate", cli_share(c->n_conflicts, c->n_compared));
+    cli_put_real(conditions, "in_harmony", cli_share(c->n_compared - c->n_conflicts, c->n_compared));
+    cli_put_real(conditions, "every_angle_within_90_degrees", cli_share(c->n_sufficient, c->n_compared));
+    cli_put_real(conditions, "smallest_angle_within_90_degrees", cli_share(c->n_printed, c->n_compared));
+    cli_put_real(conditions, "smallest_within_90_and_in_conflict", cli_share(c->n_printed_wrong, c->n_compared));
     cli_put(object, "conditions", conditions);
     cli_put(out, "conflict", object);
 }

@@ -31,13 +31,16 @@ function dots(s) {
   };
 }
 
+/* Charts on paper are small. */
+const fontSize = () => (printing ? 9.5 : 11.3);
+
 function axis(s, vertical) {
   const c = shade();
   const degreesAxis = s.unit === '\u00b0';
   return {
     type: s.log ? 'logarithmic' : 'linear', min: s.min, max: s.max, suggestedMin: s.from, suggestedMax: s.to, beginAtZero: s.zero || false,
-    title: {display: true, text: s.title + (s.unit ? ' (' + s.unit + ')' : ''), color: c.quiet, font: {size: 11.5}, padding: vertical ? 2 : 4},
-    ticks: {color: c.quiet, font: {size: 11}, maxTicksLimit: s.ticks || (vertical ? 6 : 7), maxRotation: 0, stepSize: degreesAxis && !vertical && s.max === 180 ? 30 : s.step,
+    title: {display: true, text: s.title + (s.unit ? ' (' + s.unit + ')' : ''), color: c.quiet, font: {size: fontSize()}, padding: vertical ? 2 : 4},
+    ticks: {color: c.quiet, font: {size: fontSize()}, maxTicksLimit: s.ticks || (vertical ? 6 : 7), maxRotation: 0, stepSize: degreesAxis && !vertical && s.max === 180 ? 30 : s.step,
             precision: s.whole ? 0 : undefined, autoSkipPadding: 14,
             callback: s.log ? (v) => (Math.abs(Math.log10(v) % 1) < 1e-9 ? (v < 1e-3 || v > 1e4 ? v.toExponential(0) : String(v)) : null)
               : s.labels ? (v) => s.labels(v) : (v) => plain(v, 3)},
@@ -79,7 +82,7 @@ function chart(s) {
       plugins: {
         legend: {
           display: s.legend !== false && s.datasets.filter((d) => !d.quietLegend).length > 1, position: 'bottom', align: 'start',
-          labels: {color: c.quiet, usePointStyle: true, pointStyleWidth: 16, boxHeight: 5, padding: 12, font: {size: 11.5}, generateLabels: legend},
+          labels: {color: c.quiet, usePointStyle: true, pointStyleWidth: 16, boxHeight: 5, padding: printing ? 7 : 12, font: {size: fontSize()}, generateLabels: legend},
         },
         tooltip: tooltip(),
       },

@@ -6,7 +6,8 @@ const gradientPanel = () => stepPanel('Norm of the gradient', 'gradient_norm', {
 function speedPanel() {
   const found = having((run) => {
     const seconds = series(run, 'steps', 'seconds');
-    return seconds.slice(1).map((p, i) => ({x: p.x, y: 1000 * (p.y - seconds[i].y) / (p.x - seconds[i].x)})).filter((p) => isNumber(p.y));
+    const times = seconds.slice(1).map((p, i) => ({x: p.x, y: 1000 * (p.y - seconds[i].y) / (p.x - seconds[i].x)})).filter((p) => isNumber(p.y));
+    return times.length > 2 ? times.slice(1) : times; /* the first steps warm up */
   });
   if (!found.length) return null;
   return {
