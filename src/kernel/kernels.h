@@ -65,11 +65,15 @@ typedef struct lgt_extent {
                         int64_t ldb, T *c, int64_t ldc, int accumulate);                                               \
         /* sum v_k^2 in double; not finite exactly when v holds a NaN or infinity, or (f64) the squares overflow. */   \
         double (*square_sum)(const T *v, int64_t n);                                                                   \
+        /* sum a_k b_k in double. */                                                                                   \
+        double (*dot)(const T *a, const T *b, int64_t n);                                                              \
         /* out_k += v_k in double. */                                                                                  \
         void (*widen)(const T *v, int64_t n, double *out);                                                             \
         /* out_k = (g_k - <g, v^> v^_k) / |v|, v^ = v / |v|, in double and rounded once; `over` is 1 / |v|. out may be \
          * g. */                                                                                                       \
         void (*project)(const T *g, const T *v, int64_t n, double over, T *out);                                       \
+        /* The same of sums in double, in place. */                                                                    \
+        void (*project_sums)(double *g, const T *v, int64_t n, double over);                                           \
     } lgt_kernels_##suffix
 
 LGT_KERNELS(float, f32);

@@ -21,7 +21,9 @@ static void choose_cut(const lgt_shape *shape, lgt_extent *e) {
 
 static void cut_panels(lgt_layout *l, int64_t element) {
     int64_t most = PARTIAL_BYTES / (l->n_stripes * l->width * element), block = l->extent.block;
-    if (l->n_tiles < TASKS) most = lgt_min64(most, CACHED_BYTES / (l->width * element));
+    /* Features are packed twice, and a target may keep two vectors of doubles. */
+    int64_t row_bytes = 2 * l->width * (element + (int64_t)sizeof(double));
+    if (l->n_tiles < TASKS) most = lgt_min64(most, CACHED_BYTES / row_bytes);
     l->n_blocks = lgt_max64(1, lgt_min64(most / block, l->n_blocks));
     l->panel_rows = l->n_blocks * block;
 }

@@ -54,7 +54,7 @@ static void FN(forward_block)(FN(stream) * s, FN(worker) * w, int64_t stripe, in
         FN(bend)(s, &w->tile, r.first, r.n, u, w->slope);
     }
     if (s->problem->options.label_smoothing > 0 || s->batch->soft.data) FN(add_totals)(s, w, &r, u);
-    FN(set_targets)(s, w, &r, u, -(T)INFINITY);
+    FN(drop_targets)(s, w, &r, u);
     FN(sum_crossing)(s, w, &r, u);
     if (s->batch->along) FN(add_speeds)(s, w, &r);
     for (int64_t i = 0; i < r.n; i++) lgt_crowd_merge(&crowds[i], &w->parts[i]);

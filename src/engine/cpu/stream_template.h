@@ -35,6 +35,7 @@ typedef struct FN(stream) {
     lgt_layout planned, layout; /* for the most classes, and for those of the run */
     FN(tiling) tiling;
     int n_workers;
+    int plain;          /* whether the target weighs like the other classes: no bend, no direction */
     int bent;           /* whether products become logits by more than the one scale */
     int64_t run;        /* counts runs, from 1: a tile loaded in an earlier one is stale */
     int64_t kept_tiles; /* of each stripe, whose products are kept from the forward pass to the backward one */
@@ -60,7 +61,9 @@ typedef struct FN(stream) {
     int64_t *zero_classes; /* (n_stripes) */
     double *x_norms;       /* (panel) */
     double *w_norms;       /* (n_stripes) the largest of each */
-    double *target_dx;     /* (panel, dim) the targets' shares of dx; only with sinks */
+    double *pulls;         /* behind these two; only where targets do not weigh like others */
+    double *pulls_x;       /* (panel, dim) dz_y/dx */
+    double *pulls_w;       /* (panel, dim) dz_y/dw_y */
     /* Second order. */
     T *x_motion;            /* (panel, dim) how x moves */
     char *moving_features;  /* (n_blocks) the same, packed */
@@ -70,22 +73,22 @@ typedef struct FN(stream) {
     lgt_turns *class_turns; /* (groups, tiles, centres, tile) */
 } FN(stream);
 
-#include "engine/cpu/finish_template.h"
-
-#include "engine/cpu/prepare_template.h"
-
 #include "engine/cpu/bend_template.h"
 
 #include "engine/cpu/crossing_template.h"
 
 #include "engine/cpu/second_order_template.h"
 
+#include "engine/cpu/prepare_template.h"
+
+#include "engine/cpu/finish_template.h"
+
 #include "engine/cpu/pass_template.h"
 
 static void FN(release)(const lgt_problem *problem, void *state) {
     FN(stream) *s = state;
     if (!s) return;
-    void *blocks[] = {s->tiling.known, s->target_dx,
+    void *blocks[] = {s->tiling.known, s->pulls,
                       s->kept,         s->class_turns,
                       s->row_turns,    s->z_motion,
                       s->stretch,      s->moving_features,
@@ -176,6 +179,7 @@ static lgt_status FN(create_panel)(FN(stream) * s, int64_t *bytes, lgt_error *er
     int64_t groups = lgt_layout_groups(l, l->n_blocks), classes = l->n_tiles * l->extent.tile;
     int64_t want = !p->options.loss_only || second, rows_of_w = classes * p->centres;
     int64_t grouped = want && groups > 1 ? groups * rows_of_w : 0, crowds = l->n_stripes * panel;
+    int64_t pulls = !p->options.loss_only && lgt_target_is_angular(p) ? 2 * panel : 0;
     size_t vector = (size_t)l->width * sizeof(T), features = (size_t)s->tiling.features_size;
     const struct {
         void *block;
@@ -199,7 +203,7 @@ static lgt_status FN(create_panel)(FN(stream) * s, int64_t *bytes, lgt_error *er
                   {&s->x_norms, panel, sizeof(double)},
                   {&s->w_norms, l->n_stripes, sizeof(double)},
                   {&s->tiling.known, rows_of_w, sizeof(double)},
-                  {&s->target_dx, p->options.sinks ? panel : 0, (size_t)p->dim * sizeof(double)},
+                  {&s->pulls, pulls, (size_t)p->dim * sizeof(double)},
                   {&s->x_motion, second * panel, (size_t)p->dim * sizeof(T)},
                   {&s->moving_features, second * l->n_blocks, features},
                   {&s->stretch, second * panel, sizeof(double)},
@@ -211,6 +215,8 @@ static lgt_status FN(create_panel)(FN(stream) * s, int64_t *bytes, lgt_error *er
         if (status) return status;
         *bytes += wanted[i].count * (int64_t)wanted[i].size;
     }
+    s->pulls_x = pulls ? s->pulls : NULL;
+    s->pulls_w = pulls ? s->pulls + panel * p->dim : NULL;
     return LGT_OK;
 }
 
@@ -285,6 +291,7 @@ static lgt_status FN(run)(const lgt_problem *problem, void *state, lgt_batch *ba
     lgt_status status = LGT_OK;
     s->problem = s->tiling.problem = problem;
     s->batch = batch;
+    s->plain = !batch->along && lgt_target_is_plain(problem, batch);
     s->bent = problem->bends_crowd || batch->scales || batch->along;
     s->run++;
     s->tiling.w = batch->w;
