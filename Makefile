@@ -29,7 +29,8 @@ test:
 	@$(MAKE) --no-print-directory build TESTS=ON
 	@ctest --test-dir build --output-on-failure -j $(JOBS)
 
-# Every loss against the objective written a second time, 10,000 problems each: about ten minutes.
+# Every loss against the objective written a second time, 10,000 problems each: about ten minutes. Then every test on
+# every instruction set, one of them with more weights than 2^31: about as long.
 check-long:
 	@tools/setup.sh test
 	@$(MAKE) --no-print-directory build TESTS=ON

@@ -21,7 +21,7 @@ static lgt_status read_threads(const cli_args *args, int *threads, lgt_error *er
 }
 
 lgt_status cli_context_open(const cli_args *args, lgt_context **out, lgt_error *err) {
-    static const lgt_isa isas[] = {LGT_ISA_GENERIC, LGT_ISA_AVX2, LGT_ISA_AVX512, LGT_ISA_BEST};
+    static const lgt_isa isas[] = {LGT_ISA_GENERIC, LGT_ISA_AVX2, LGT_ISA_AVX512, LGT_ISA_AMX, LGT_ISA_BEST};
     lgt_context_options options;
     lgt_context_options_init(&options);
     lgt_blas_single_threaded();

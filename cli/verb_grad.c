@@ -10,8 +10,15 @@
 #include "verbs.h"
 
 static const char *const engines[] = {"cpu", "reference", NULL};
-static const char *const dtypes[] = {"f64", "f32", NULL};
-static const char *const dtypes_later[] = {"bf16x3", "bf16", NULL};
+static const char *const dtypes[] = {"f64", "f32", "bf16x3", "bf16", NULL};
+/* What each of these words means. */
+static const struct {
+    lgt_dtype dtype;
+    lgt_precision precision;
+} arithmetics[] = {{LGT_F64, LGT_PRECISION_FULL},
+                   {LGT_F32, LGT_PRECISION_FULL},
+                   {LGT_F32, LGT_PRECISION_BF16X3},
+                   {LGT_F32, LGT_PRECISION_BF16}};
 static const char *const reductions[] = {"mean", "sum", "none", NULL};
 
 static const cli_option options[] = {
@@ -36,9 +43,9 @@ static const cli_option options[] = {
      .metavar = "TYPE",
      .default_text = "f64",
      .words = dtypes,
-     .later = dtypes_later,
      .group = "Computation",
-     .help = "the type to work in and to write gradients in"},
+     .help = "the type to work in and to write gradients in; bf16x3 and bf16 are f32 whose matrix products take every "
+             "number for two or one bfloat16, with errors of about 1e-5 and 1e-2"},
     {.name = "engine",
      .kind = CLI_CHOICE,
      .metavar = "ENGINE",
@@ -62,6 +69,14 @@ static const cli_option options[] = {
      .greatest = INFINITY,
      .group = "Computation",
      .help = "rows with this label count for nothing (default: none)"},
+    {.name = "workspace",
+     .kind = CLI_INTEGER,
+     .metavar = "BYTES",
+     .least = 1,
+     .greatest = INFINITY,
+     .group = "Computation",
+     .help = "memory of the engine cpu: what its work leaves free keeps logits, which are else computed twice; no bit "
+             "depends on it (default: 64 MiB)"},
     {.name = "out",
      .kind = CLI_PATH,
      .metavar = "DIR",
@@ -98,6 +113,17 @@ static lgt_status read_inputs(const cli_args *args, problem *p, lgt_error *err) 
 
 /* --- Computation --- */
 
+/* What low precision does not go with. */
+static lgt_status check_dtype(const cli_args *args, const problem *p, lgt_error *err) {
+    const char *word = cli_text(args, "dtype");
+    if (arithmetics[cli_choice(args, "dtype")].precision == LGT_PRECISION_FULL) return LGT_OK;
+    if (cli_choice(args, "engine") != 0)
+        return cli_fail(err, LGT_ERR_USAGE, "--dtype %s is for the engine cpu: the reference works in double", word);
+    if (!p->second_order) return LGT_OK;
+    return cli_fail(err, LGT_ERR_USAGE, "--dtype %s has no second derivatives, expected f64 or f32 with a direction",
+                    word);
+}
+
 static lgt_status create_plan(const cli_args *args, problem *p, lgt_error *err) {
     static const lgt_engine engine_values[] = {LGT_ENGINE_CPU, LGT_ENGINE_REFERENCE};
     static const lgt_reduction reduction_values[] = {LGT_REDUCTION_MEAN, LGT_REDUCTION_SUM, LGT_REDUCTION_NONE};
@@ -111,6 +137,8 @@ static lgt_status create_plan(const cli_args *args, problem *p, lgt_error *err) 
     plan.z_loss = cli_real(args, "z-loss");
     plan.ignore_label = p->in.ignore_label;
     plan.second_order = p->second_order;
+    plan.precision = arithmetics[cli_choice(args, "dtype")].precision;
+    plan.workspace = cli_integer(args, "workspace");
     lgt_status status = lgt_head_create(p->in.context, &p->in.loss, p->in.dim, p->in.n_classes, &p->head, err);
     return status ? status : lgt_plan_create(p->head, &plan, &p->plan, err);
 }
@@ -199,11 +227,12 @@ static void free_problem(problem *p) {
 
 static lgt_status run(const cli_args *args, lgt_error *err) {
     const char *folder = cli_text(args, "out");
-    problem p = {.in = {.dtype = cli_choice(args, "dtype") == 0 ? LGT_F64 : LGT_F32, .ignore_label = LGT_NO_IGNORE}};
+    problem p = {.in = {.dtype = arithmetics[cli_choice(args, "dtype")].dtype, .ignore_label = LGT_NO_IGNORE}};
     json_t *files = json_array();
     p.second_order = cli_text(args, "direction-x") || cli_text(args, "direction-w") || cli_text(args, "direction-b");
     if (cli_text(args, "ignore-label")) p.in.ignore_label = cli_integer(args, "ignore-label");
-    lgt_status status = cli_head_loss_open(args, &p.in.loss, err);
+    lgt_status status = check_dtype(args, &p, err);
+    if (!status) status = cli_head_loss_open(args, &p.in.loss, err);
     if (!status && folder) status = check_files(&p, folder, err);
     if (!status) status = cli_context_open(args, &p.in.context, err);
     if (!status) status = read_inputs(args, &p, err);

@@ -8,7 +8,10 @@
 
 #include "base/philox.h"
 
-static int64_t live_blocks, allocations, fail_from;
+/* Before each counted block: its size. As much as the block's alignment. */
+enum { HEADER = 64 };
+
+static int64_t live_blocks, live_bytes, allocations, fail_from;
 
 int64_t test_live_blocks(void) {
     return live_blocks;
@@ -17,42 +20,73 @@ int64_t test_allocations(void) {
     return allocations;
 }
 
+int64_t test_live_bytes(void) {
+    return live_bytes;
+}
+
 static void *counted_allocate(void *user, size_t bytes) {
     void *block = NULL;
     (void)user;
     allocations++;
     if (fail_from && allocations >= fail_from) return NULL;
-    if (posix_memalign(&block, 64, bytes)) return NULL;
-    live_blocks++;
-    return block;
+    if (posix_memalign(&block, HEADER, HEADER + bytes)) return NULL;
+    memcpy(block, &bytes, sizeof bytes);
+    live_blocks++, live_bytes += (int64_t)bytes;
+    return (char *)block + HEADER;
 }
 
 static void counted_release(void *user, void *block) {
     (void)user;
-    live_blocks--;
-    free(block);
+    size_t bytes;
+    char *start = (char *)block - HEADER;
+    memcpy(&bytes, start, sizeof bytes);
+    live_blocks--, live_bytes -= (int64_t)bytes;
+    free(start);
+}
+
+/* `most`, or what the environment allows where that is lower. */
+static lgt_isa allowed(lgt_isa most) {
+    const char *name = getenv("LOGITUDE_TEST_ISA");
+    if (!name || !*name) return most;
+    for (lgt_isa isa = LGT_ISA_GENERIC; isa <= LGT_ISA_AMX; isa++)
+        if (strcmp(name, lgt_isa_name(isa)) == 0) return isa < most ? isa : most;
+    fail_msg("LOGITUDE_TEST_ISA is '%s', expected generic, avx2, avx512 or amx", name);
+    return most;
+}
+
+static lgt_context *context_of(lgt_context_options *options) {
+    lgt_context *context = NULL;
+    lgt_error err;
+    options->max_isa = allowed(options->max_isa);
+    assert_ok(lgt_context_create(options, &context, &err), err);
+    return context;
+}
+
+lgt_context *test_context_on(int threads, lgt_isa most) {
+    lgt_context_options options;
+    lgt_context_options_init(&options);
+    options.threads = threads;
+    options.max_isa = most;
+    return context_of(&options);
 }
 
 lgt_context *test_context(int threads) {
+    return test_context_on(threads, LGT_ISA_BEST);
+}
+
+lgt_context *test_context_counting(int threads) {
     lgt_context_options options;
-    lgt_context *context = NULL;
-    lgt_error err;
     lgt_context_options_init(&options);
     options.threads = threads;
-    assert_ok(lgt_context_create(&options, &context, &err), err);
+    options.allocator = (lgt_allocator){NULL, counted_allocate, counted_release};
+    fail_from = 0;
+    lgt_context *context = context_of(&options);
+    allocations = 0;
     return context;
 }
 
 lgt_context *test_context_failing(int64_t fail_at) {
-    lgt_context_options options;
-    lgt_context *context = NULL;
-    lgt_error err;
-    lgt_context_options_init(&options);
-    options.threads = 1;
-    options.allocator = (lgt_allocator){NULL, counted_allocate, counted_release};
-    fail_from = 0;
-    assert_ok(lgt_context_create(&options, &context, &err), err);
-    allocations = 0;
+    lgt_context *context = test_context_counting(1);
     fail_from = fail_at;
     return context;
 }

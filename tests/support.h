@@ -12,8 +12,11 @@
 #include "logitude/context.h"
 #include "logitude/types.h"
 
-/* A context of that many threads; fails the test on error. */
+/* A context of that many threads; fails the test on error. Every context here keeps to the instruction set that
+ * $LOGITUDE_TEST_ISA names (generic, avx2, avx512, amx): so the same tests run on every level. */
 lgt_context *test_context(int threads);
+/* The same with no higher instruction set than `most`. */
+lgt_context *test_context_on(int threads, lgt_isa most);
 
 /* Defines `context`, of that many threads, and open_context and close_context, the set-up and tear-down of a group of
  * tests that share it. */
@@ -35,6 +38,9 @@ lgt_context *test_context(int threads);
 lgt_context *test_context_failing(int64_t fail_at);
 int64_t test_live_blocks(void);
 int64_t test_allocations(void);
+/* Bytes that contexts of test_context_counting hold; of those that fail, blocks alone are counted. */
+lgt_context *test_context_counting(int threads);
+int64_t test_live_bytes(void);
 
 /* Standard normal numbers of (seed, stream). */
 void test_normal(double *out, int64_t count, uint64_t seed, uint64_t stream);

@@ -118,14 +118,8 @@ static void bits_do_not_depend_on_threads(void **state) {
 
 static void every_instruction_set_agrees(void **state) {
     (void)state;
-    for (int isa = LGT_ISA_GENERIC; isa <= LGT_ISA_AVX512; isa++) {
-        lgt_context_options options;
-        lgt_context *context;
-        lgt_error err;
-        lgt_context_options_init(&options);
-        options.threads = 2;
-        options.max_isa = (lgt_isa)isa;
-        assert_ok(lgt_context_create(&options, &context, &err), err);
+    for (int isa = LGT_ISA_GENERIC; isa <= LGT_ISA_AMX; isa++) {
+        lgt_context *context = test_context_on(2, (lgt_isa)isa);
         for (int i = 0; test_specs[i]; i++) {
             test_head h = test_head_random(test_specs[i], 40, 19, 150, 21);
             compare(context, &h, test_specs[i]);

@@ -92,12 +92,13 @@ static void a_run_over_a_list_is_one_over_those_rows_alone(void **state) {
     static fixture f;
     static run listed, gathered;
     (void)state;
-    for (size_t s = 0; s < sizeof specs / sizeof *specs; s++) {
-        fill(&f, specs[s]);
+    for (size_t s = 0; s < 2 * sizeof specs / sizeof *specs; s++) {
+        fill(&f, specs[s / 2]);
         memset(&listed, 0, sizeof listed), memset(&gathered, 0, sizeof gathered);
         lgt_head_inputs in = inputs_of(&f);
         lgt_plan_options o = plain_options();
         o.max_classes = LISTED;
+        o.workspace = s % 2; /* with and without kept logits */
         in.classes = f.classes, in.n_listed = LISTED;
         run_head(&f, C, in, &o, 2, &listed);
         run_gathered(&f, &gathered);
@@ -149,13 +150,14 @@ static void a_sink_gets_what_dw_would_hold_and_may_change_w(void **state) {
     static spoiler s;
     (void)state;
     for (int threads = 1; threads <= 3; threads += 2)
-        for (size_t at = 0; at < sizeof specs / sizeof *specs; at++) {
-            fill(&f, specs[at]);
+        for (size_t at = 0; at < (LGT_PRECISION_BF16 + 1) * sizeof specs / sizeof *specs; at++) {
+            fill(&f, specs[at / (LGT_PRECISION_BF16 + 1)]);
             spoilt = f;
             memset(&plain, 0, sizeof plain), memset(&sunk, 0, sizeof sunk), memset(&s, 0, sizeof s);
             lgt_plan_options o = plain_options();
+            o.precision = (lgt_precision)(at % (LGT_PRECISION_BF16 + 1));
             run_head(&f, C, inputs_of(&f), &o, 1, &plain);
-            o.sinks = 1;
+            o.sinks = 1, o.workspace = threads == 1; /* with and without kept logits */
             s.w = spoilt.w, s.dw = sunk.dw;
             sunk.out.sink = (lgt_row_sink){take, &s};
             run_head(&spoilt, C, inputs_of(&spoilt), &o, threads, &sunk);

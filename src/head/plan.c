@@ -46,21 +46,21 @@ static lgt_status plan_buffers(lgt_plan *plan, lgt_error *err) {
     lgt_context *context = plan->head->context;
     int64_t n = plan->problem.options.max_rows, d = plan->problem.dim;
     int64_t vectors = lgt_loss_definition_of(&plan->problem.loss)->move ? 4 : 0;
+    int64_t positions = plan->problem.options.max_classes > 0 ? n : 0;
     lgt_status status;
     if ((status = LGT_NEW(context, &plan->target, n, err)) || (status = LGT_NEW(context, &plan->top1, n, err)) ||
         (status = LGT_NEW(context, &plan->coefficient, n, err)) || (status = LGT_NEW(context, &plan->loss, n, err)) ||
         (status = LGT_NEW(context, &plan->lse, n, err)) ||
-        (status = LGT_NEW(context, &plan->position, plan->problem.options.max_classes > 0 ? n : 0, err)) ||
+        (status = LGT_NEW(context, &plan->position, positions, err)) ||
         (status = lgt_alloc_zero(context, d, (size_t)vectors * sizeof(double), (void *)&plan->vectors, err)))
         return status;
     if (vectors) {
         plan->x = (lgt_ray){plan->vectors, plan->vectors + d, 0};
         plan->w = (lgt_ray){plan->vectors + 2 * d, plan->vectors + 3 * d, 0};
     }
-    status = plan->engine->plan(&plan->problem, &plan->state, &plan->bytes, err);
-    plan->bytes += n * (int64_t)(3 * sizeof(int64_t) + 3 * sizeof(double)) + (int64_t)sizeof *plan;
-    plan->bytes += vectors * d * (int64_t)sizeof(double);
-    return status;
+    plan->bytes = (int64_t)sizeof *plan + (2 * n + positions) * (int64_t)sizeof(int64_t) +
+                  (3 * n + vectors * d) * (int64_t)sizeof(double);
+    return plan->engine->plan(&plan->problem, &plan->state, &plan->bytes, err);
 }
 
 lgt_status lgt_plan_create(const lgt_head *head, const lgt_plan_options *options, lgt_plan **out, lgt_error *err) {

@@ -123,7 +123,7 @@ class Grad(Case):
     def test_files_have_the_promised_shapes_and_types(self):
         x, w, y = problem(1)
         inputs = self.write_problem(x, w, y) + ["--bias", self.write_npy("b.npy", [0.0, 1.0, 2.0, 3.0])]
-        for dtype, letter in (("f64", "f8"), ("f32", "f4")):
+        for dtype, letter in (("f64", "f8"), ("f32", "f4"), ("bf16x3", "f4"), ("bf16", "f4")):
             report = self.report("grad", "--loss", "softmax", *inputs, "--dtype", dtype, "--out", dtype)
             self.assertEqual(list(report), ["schema", "spec", "loss", "weight", "n_used", "n_correct", "n_zero_rows",
                                             "n_zero_classes", "files"])
@@ -177,6 +177,28 @@ class Grad(Case):
         self.assertEqual(files[1], files[5])
         self.succeeds("grad", "--loss", "arcface", *inputs, "--dtype", "f32", "--max-isa", "generic", "--out", "g")
         self.assert_close(read_npy(self.path("g/dw.npy"))[2], files[1][2][2], 1e-4, "generic against best, float32")
+
+    def test_low_precision_is_near_on_every_instruction_set(self):
+        inputs = self.write_problem(*problem(5, 70, 33, 40))
+        self.succeeds("grad", "--loss", "arcface:s=16", *inputs, "--out", "g")
+        exact = {name: read_npy(self.path("g/%s.npy" % name))[2] for name in ("dx", "dw")}
+        for isa in ("generic", "avx2", "avx512", "amx"):
+            for dtype, gate in (("f32", 5e-6), ("bf16x3", 5e-5), ("bf16", 2e-2)):
+                self.succeeds("grad", "--loss", "arcface:s=16", *inputs, "--dtype", dtype, "--max-isa", isa, "--out", "g")
+                for name, wanted in exact.items():
+                    self.assert_close(read_npy(self.path("g/%s.npy" % name))[2], wanted, gate, (dtype, isa, name))
+        # The last run was bf16, and that can be told from the numbers.
+        self.assertGreater(max(abs(a - b) for a, b in zip(read_npy(self.path("g/dw.npy"))[2], exact["dw"])),
+                           1e-5 * max(map(abs, exact["dw"])))
+
+    def test_the_workspace_changes_no_digit(self):
+        inputs = self.write_problem(*problem(6, 70, 33, 9))
+        files = []
+        for workspace in (1, 1 << 20, 1 << 30):
+            self.succeeds("grad", "--loss", "cosface", *inputs, "--dtype", "f32", "--workspace", workspace, "--out", "g")
+            files.append([read_npy(self.path("g/%s.npy" % n)) for n in ("loss", "dx", "dw")])
+        self.assertEqual(files[0], files[1])
+        self.assertEqual(files[0], files[2])
 
     def test_no_rows_at_all_give_a_loss_of_zero(self):
         self.write_problem([[1.0]], [[1.0], [2.0]], [0])
@@ -288,8 +310,12 @@ class GradRefuses(Case):
         self.refuses(2, ["scale", "cosface"], loss="cosface:scale=3")
         self.refuses(2, ["arcface", "m", "28.6"], loss="arcface:m=28.6")
         self.refuses(2, ["--label-smoothing is '1', expected a number from 0 to below 1"], label_smoothing="1")
-        self.refuses(2, "--dtype bf16 is not supported in this version, expected one of f64, f32", dtype="bf16")
-        self.refuses(2, "--dtype bf16x3 is not supported in this version, expected one of f64, f32", dtype="bf16x3")
+        self.write_npy("v.npy", [[1.0, 1.0]] * 3)
+        for low in ("bf16", "bf16x3"):
+            self.refuses(2, "--dtype %s is for the engine cpu: the reference works in double" % low, dtype=low,
+                         engine="reference")
+            self.refuses(2, "--dtype %s has no second derivatives, expected f64 or f32 with a direction" % low, dtype=low,
+                         direction_x="v.npy")
         self.refuses(2, "--engine is 'cuda', expected one of cpu, reference", engine="cuda")
         self.write_npy("b.npy", [0.0, 0.0])
         self.refuses(2, "--bias is b.npy, expected none: arcface has no bias", loss="arcface", bias="b.npy")

@@ -100,7 +100,11 @@ class Info(Case):
     def test_the_build(self):
         report = self.report("info")
         self.assertTrue({"version", "isa", "threads", "blas", "losses", "compiler"} <= set(report))
-        self.assertIn(self.report("info", "--max-isa", "generic")["isa"], ("generic",))
+        levels = ["generic", "avx2", "avx512", "amx"]
+        best = levels.index(report["isa"])
+        for level, name in enumerate(levels):
+            self.assertEqual(self.report("info", "--max-isa", name)["isa"], levels[min(level, best)])
+        self.assertEqual(self.report("info", "--max-isa", "best")["isa"], report["isa"])
         self.assertRegex(self.succeeds("info"), r"(?m)^threads +\d+$")
 
     def test_arrays_of_every_type(self):

@@ -100,6 +100,8 @@ static int FN(products_fit)(const FN(stream) * s, int64_t i) {
     if (s->problem->unit_x) return 1;
     for (int64_t stripe = 0; stripe < s->layout.n_stripes && !s->problem->unit_w; stripe++)
         most = fmax(most, s->w_norms[stripe]);
+    /* Rounding to bfloat16 can carry a number, though no product, to infinity. */
+    if (s->problem->options.precision != LGT_PRECISION_FULL && fmax(most, s->x_norms[i]) >= LGT_PRODUCT_MOST) return 0;
     return most * s->x_norms[i] < LGT_PRODUCT_MOST;
 }
 

@@ -233,7 +233,7 @@ static lgt_status FN(plan)(const lgt_problem *problem, void **state, int64_t *by
     lgt_status status = LGT_NEW_ZERO(problem->context, &s, 1, err);
     if (status) return status;
     *state = s;
-    *bytes = (int64_t)sizeof *s;
+    *bytes += (int64_t)sizeof *s;
     s->problem = problem;
     s->planned = s->layout = lgt_layout_of(&shape);
     s->tiling = FN(tiling_of)(problem, &s->layout.extent);

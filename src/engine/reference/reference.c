@@ -87,7 +87,7 @@ static lgt_status plan(const lgt_problem *problem, void **state, int64_t *bytes,
                   {&r->db, c, sizeof(double)},
                   {&r->bias, c, sizeof(double)},
                   {&r->bias_motion, c, sizeof(double)}};
-    *bytes = (int64_t)sizeof *r;
+    *bytes += (int64_t)sizeof *r;
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
         if ((status = lgt_alloc_zero(problem->context, wanted[i].count, wanted[i].size, wanted[i].block, err)))
             return status;
