@@ -29,12 +29,6 @@ typedef struct analysis {
 
 /* --- Lists --- */
 
-static json_t *reals(int64_t n, const double *values) {
-    json_t *list = json_array();
-    for (int64_t i = 0; i < n; i++) cli_append(list, cli_number(values[i]));
-    return list;
-}
-
 static json_t *integers(int64_t n, const int64_t *values) {
     json_t *list = json_array();
     for (int64_t i = 0; i < n; i++) cli_append(list, json_integer(values[i]));
@@ -67,9 +61,9 @@ static void put_angles(const analysis *a) {
     int64_t n = a->probe->n_rows, n_zero_rows = 0, n_zero_classes = 0;
     json_t *object = json_object(), *health = json_object();
     for (int64_t i = 0; i < n; i++) n_zero_rows += angles->x_norm[i] == 0;
-    cli_put(object, "target", reals(n, angles->target));
-    cli_put(object, "nearest", reals(n, angles->nearest));
-    cli_put(object, "x_norm", reals(n, angles->x_norm));
+    cli_put(object, "target", cli_reals(n, angles->target));
+    cli_put(object, "nearest", cli_reals(n, angles->nearest));
+    cli_put(object, "x_norm", cli_reals(n, angles->x_norm));
     cli_put(object, "w_norm", weight_norms(a, &n_zero_classes));
     cli_put(a->out, "angles", object);
     cli_put_integer(health, "zero_rows", n_zero_rows);
@@ -88,11 +82,11 @@ static void put_curve(const analysis *a) {
     json_t *object = json_object();
     cli_put_real(object, "x_norm", means.x_norm);
     cli_put_real(object, "w_norm", means.w_norm);
-    cli_put(object, "theta", reals(CURVE_POINTS, theta));
-    cli_put(object, "logit", reals(CURVE_POINTS, logit));
-    cli_put(object, "force", reals(CURVE_POINTS, force));
-    cli_put(object, "plain_logit", reals(CURVE_POINTS, plain));
-    cli_put(object, "plain_force", reals(CURVE_POINTS, bare));
+    cli_put(object, "theta", cli_reals(CURVE_POINTS, theta));
+    cli_put(object, "logit", cli_reals(CURVE_POINTS, logit));
+    cli_put(object, "force", cli_reals(CURVE_POINTS, force));
+    cli_put(object, "plain_logit", cli_reals(CURVE_POINTS, plain));
+    cli_put(object, "plain_force", cli_reals(CURVE_POINTS, bare));
     cli_put(a->out, "curve", object);
 }
 
@@ -107,10 +101,10 @@ static lgt_status put_calibration(const analysis *a, lgt_error *err) {
     if (status) return status;
     json_t *object = json_object();
     for (int i = 0; i < LGT_CALIBRATION_BINS; i++) low[i] = (double)i / LGT_CALIBRATION_BINS;
-    cli_put(object, "low", reals(LGT_CALIBRATION_BINS, low));
+    cli_put(object, "low", cli_reals(LGT_CALIBRATION_BINS, low));
     cli_put(object, "rows", integers(LGT_CALIBRATION_BINS, bins.rows));
-    cli_put(object, "confidence", reals(LGT_CALIBRATION_BINS, bins.confidence));
-    cli_put(object, "accuracy", reals(LGT_CALIBRATION_BINS, bins.accuracy));
+    cli_put(object, "confidence", cli_reals(LGT_CALIBRATION_BINS, bins.confidence));
+    cli_put(object, "accuracy", cli_reals(LGT_CALIBRATION_BINS, bins.accuracy));
     cli_put(a->out, "calibration", object);
     return LGT_OK;
 }
@@ -175,8 +169,8 @@ static lgt_status put_roc(const analysis *a, const lgt_verification *result, jso
     lgt_status status = lgt_eval_roc(a->probe->context, a->z, a->probe->labels, ROC_POINTS, far, tar, err);
     if (status) return status;
     json_t *roc = json_object();
-    cli_put(roc, "far", reals(ROC_POINTS, far));
-    cli_put(roc, "tar", reals(ROC_POINTS, tar));
+    cli_put(roc, "far", cli_reals(ROC_POINTS, far));
+    cli_put(roc, "tar", cli_reals(ROC_POINTS, tar));
     cli_put(object, "roc", roc);
     return LGT_OK;
 }
@@ -245,7 +239,7 @@ static lgt_status put_map(const analysis *a, lgt_error *err) {
             cli_append(y, cli_number(place[2 * i + 1]));
         }
         cli_put_text(object, "kind", a->probe->dim == 2 ? "embedding" : "pca");
-        cli_put(object, "shares", reals(2, shares));
+        cli_put(object, "shares", cli_reals(2, shares));
         cli_put(object, "x", x);
         cli_put(object, "y", y);
         put_labels(a, object);

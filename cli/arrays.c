@@ -1,10 +1,12 @@
-/* Arrays that verbs take as files: read, converted, and checked with messages that name file, shape and place. */
+/* Arrays that verbs take and leave as files: read, converted, and checked with messages that name file, shape and
+ * place. */
 #include "arrays.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
-#include "output.h"
+#include "outfile.h"
 
 static void format_shape(const lgt_array *array, char *out, size_t size) {
     size_t used = (size_t)snprintf(out, size, "(");
@@ -45,4 +47,54 @@ lgt_status cli_array_check_values(const char *path, const lgt_array *array, doub
         return cli_fail(err, LGT_ERR_DATA, "%s: row %lld: found %g, expected %s", path, (long long)i, value, expected);
     }
     return LGT_OK;
+}
+
+double *cli_view_widen(lgt_view view) {
+    double *wide = view.data ? cli_alloc(view.rows, (size_t)view.cols * sizeof *wide) : NULL;
+    for (int64_t i = 0; wide && i < view.rows; i++)
+        for (int64_t k = 0; k < view.cols; k++)
+            wide[i * view.cols + k] = (double)((const float *)view.data)[i * view.ld + k];
+    return wide;
+}
+
+static lgt_status read_option(const cli_args *args, lgt_context *context, const cli_array_option *o, lgt_error *err) {
+    const char *path = cli_text(args, o->option);
+    int n_dims = o->cols ? 2 : 1;
+    lgt_status status =
+        cli_array_read(context, path, o->dtype, n_dims, o->cols ? "a matrix" : "a vector", o->array, err);
+    if (!status) status = cli_array_check_length(path, o->array, 0, o->rows, o->why, err);
+    if (!status && o->cols) status = cli_array_check_length(path, o->array, 1, o->cols, "columns", err);
+    return status ? status : cli_array_check_values(path, o->array, o->least, err);
+}
+
+lgt_status cli_array_options_read(const cli_args *args, lgt_context *context, const cli_array_option *options, size_t n,
+                                  lgt_error *err) {
+    lgt_status status = LGT_OK;
+    for (size_t i = 0; i < n && !status; i++) status = read_option(args, context, &options[i], err);
+    return status;
+}
+
+lgt_status cli_array_files_check(const char *folder, const cli_array_file *files, size_t n, lgt_error *err) {
+    lgt_status status = cli_folder_check(folder, err);
+    for (size_t i = 0; i < n && !status; i++) {
+        char *path = cli_path_join(folder, files[i].name);
+        status = cli_member_check(path, err);
+        free(path);
+    }
+    return status;
+}
+
+lgt_status cli_array_files_write(lgt_context *context, const char *folder, const cli_array_file *files, size_t n,
+                                 json_t *written, lgt_error *err) {
+    lgt_status status = lgt_folder_create(folder, err);
+    for (size_t i = 0; i < n && !status; i++) {
+        const cli_array_file *f = &files[i];
+        if (!f->data) continue;
+        int64_t shape[2] = {f->rows, f->cols};
+        char *path = cli_path_join(folder, f->name);
+        status = lgt_npy_write(context, path, f->dtype, f->n_dims, shape, f->data, err);
+        if (!status) cli_append(written, cli_string(path));
+        free(path);
+    }
+    return status;
 }

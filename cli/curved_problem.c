@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arrays.h"
 #include "output.h"
 #include "session.h"
 
@@ -51,98 +50,47 @@ static lgt_status check_source(const cli_args *args, lgt_error *err) {
 
 /* --- Files --- */
 
-/* Finite numbers of an option that may not be given. shape[i] < 0: any length, which it becomes. */
-static lgt_status read_doubles(const cli_args *args, const cli_curved_problem *p, const char *option, int n_dims,
-                               int64_t *shape, const char *what, double **out, lgt_error *err) {
-    const char *path = cli_text(args, option);
-    lgt_array array = {.data = NULL};
-    if (!path) return LGT_OK;
-    lgt_status status = cli_array_read(p->context, path, LGT_F64, n_dims, what, &array, err);
-    for (int i = 0; !status && i < n_dims; i++) {
-        if (shape[i] >= 0) status = cli_array_check_length(path, &array, i, shape[i], what, err);
-        shape[i] = array.shape[i];
-    }
-    if (!status && n_dims == 2 && shape[1] < 1)
-        status = cli_fail(err, LGT_ERR_DATA, "%s: no columns, expected at least one", path);
-    if (!status) status = cli_array_check_values(path, &array, -INFINITY, err);
-    if (!status) {
-        *out = cli_alloc(array.count, sizeof **out);
-        if (array.count) memcpy(*out, array.data, (size_t)array.count * sizeof **out);
-    }
-    lgt_array_free(p->context, &array);
-    return status;
-}
-
-static lgt_status read_labels(const cli_args *args, cli_curved_problem *p, lgt_error *err) {
-    const char *path = cli_text(args, "labels");
-    lgt_array array = {.data = NULL};
-    if (!path) return LGT_OK;
-    lgt_status status = cli_array_read(p->context, path, LGT_I64, 1, "(rows)", &array, err);
-    if (!status) status = cli_array_check_length(path, &array, 0, p->n_rows, "labels, one for every row", err);
-    if (!status) {
-        p->y = cli_alloc(p->n_rows, sizeof *p->y);
-        if (p->n_rows) memcpy(p->y, array.data, (size_t)p->n_rows * sizeof *p->y);
-    }
-    for (int64_t i = 0; !status && i < p->n_rows; i++)
-        if (p->y[i] < 0 || p->y[i] >= p->n_classes)
-            status = cli_fail(err, LGT_ERR_DATA, "%s: row %lld: found label %lld, expected 0 to %lld", path,
-                              (long long)i, (long long)p->y[i], (long long)p->n_classes - 1);
-    lgt_array_free(p->context, &array);
-    return status;
-}
-
 static lgt_status read_logits(const cli_args *args, cli_curved_problem *p, lgt_error *err) {
-    int64_t shape[2] = {-1, -1};
-    lgt_status status = read_doubles(args, p, "logits", 2, shape, "(rows, classes)", &p->z, err);
+    const char *path = cli_text(args, "logits");
+    cli_head_arrays *a = &p->arrays;
+    lgt_status status = cli_array_read(p->context, path, LGT_F64, 2, "(rows, classes)", &p->logits, err);
     if (status) return status;
-    p->n_rows = shape[0], p->n_classes = shape[1];
-    return read_labels(args, p, err);
+    a->n_rows = p->n_rows = p->logits.shape[0], a->n_classes = p->n_classes = p->logits.shape[1];
+    if (p->n_classes < 1) return cli_fail(err, LGT_ERR_DATA, "%s: no columns, expected at least one", path);
+    status = cli_array_check_values(path, &p->logits, -INFINITY, err);
+    if (!status) status = cli_labels_read(args, a, "labels, one for every row", err);
+    p->z = p->logits.data, p->y = a->y.data;
+    return status;
 }
 
 static lgt_status read_arrays(const cli_args *args, cli_curved_problem *p, lgt_error *err) {
-    int64_t x[2] = {-1, -1}, w[2] = {-1, -1};
-    lgt_status status = cli_loss_open(args, &p->loss, err);
-    if (!status && is_given(args, "bias") && !p->loss.info->has_bias)
-        status = cli_fail(err, LGT_ERR_USAGE, "--bias is %s, expected none: %s has no bias", cli_text(args, "bias"),
-                          p->loss.info->name);
-    if (!status) status = read_doubles(args, p, "features", 2, x, "(rows, dimensions)", &p->x, err);
-    w[1] = x[1];
-    if (!status) status = read_doubles(args, p, "weights", 2, w, "columns as in the features", &p->w, err);
+    cli_head_arrays *a = &p->arrays;
+    lgt_status status = cli_head_loss_open(args, &a->loss, err);
+    if (!status) status = cli_head_arrays_read(args, a, err);
     if (status) return status;
-    int64_t centres = lgt_loss_centres(&p->loss);
+    p->loss = a->loss;
     p->has_loss = 1;
-    p->n_rows = x[0], p->dim = x[1], p->rows_w = w[0], p->n_classes = w[0] / centres;
-    if (p->n_classes < 1 || w[0] % centres)
-        return cli_fail(err, LGT_ERR_DATA, "%s: %lld rows, expected a multiple of the %lld centres a class",
-                        cli_text(args, "weights"), (long long)w[0], (long long)centres);
-    int64_t b = p->n_classes;
-    status = read_doubles(args, p, "bias", 1, &b, "values, one for every class", &p->b, err);
-    return status ? status : read_labels(args, p, err);
+    p->n_rows = a->n_rows, p->dim = a->dim, p->rows_w = a->rows_w, p->n_classes = a->n_classes;
+    p->x = a->x.data, p->w = a->w.data, p->b = a->b.data, p->y = a->y.data;
+    return LGT_OK;
 }
 
 /* --- A model applied to data --- */
 
-static double *widen(lgt_view from, int64_t rows) {
-    double *to = from.data ? cli_alloc(rows * from.cols, sizeof *to) : NULL;
-    for (int64_t i = 0; to && i < rows; i++)
-        for (int64_t k = 0; k < from.cols; k++)
-            to[i * from.cols + k] = (double)((const float *)from.data)[i * from.ld + k];
-    return to;
-}
-
 /* Takes the first --limit rows. */
 static void take(cli_curved_problem *p, const cli_subject *subject, int64_t limit) {
-    lgt_view w = lgt_model_weights(subject->model);
+    lgt_view w = lgt_model_weights(subject->model), x = cli_subject_view(subject);
     p->loss = *lgt_model_loss(subject->model);
     p->has_loss = 1;
     p->step = lgt_model_step(subject->model);
     p->n_rows = subject->data->n_rows < limit ? subject->data->n_rows : limit;
     p->dim = subject->dim, p->rows_w = w.rows, p->n_classes = lgt_model_n_classes(subject->model);
-    p->x = widen(cli_subject_view(subject), p->n_rows);
-    p->w = widen(w, w.rows);
-    p->b = widen(lgt_model_bias(subject->model), 1);
-    p->y = cli_alloc(p->n_rows, sizeof *p->y);
-    memcpy(p->y, subject->data->labels, (size_t)p->n_rows * sizeof *p->y);
+    x.rows = p->n_rows;
+    p->x = p->wide[0] = cli_view_widen(x);
+    p->w = p->wide[1] = cli_view_widen(w);
+    p->b = p->wide[2] = cli_view_widen(lgt_model_bias(subject->model));
+    p->y = p->model_labels = cli_alloc(p->n_rows, sizeof *p->model_labels);
+    memcpy(p->model_labels, subject->data->labels, (size_t)p->n_rows * sizeof *p->model_labels);
 }
 
 static lgt_status read_model(const cli_args *args, cli_curved_problem *p, lgt_error *err) {
@@ -176,8 +124,8 @@ static lgt_status make_logits(cli_curved_problem *p, lgt_error *err) {
         status = lgt_head_predict(head, lgt_view_of(x, n, p->dim, LGT_F32), lgt_view_of(w, p->rows_w, p->dim, LGT_F32),
                                   lgt_view_of(b, 1, c, LGT_F32), NULL, &out, err);
     if (!status) {
-        p->z = cli_alloc(n, (size_t)c * sizeof *p->z);
-        for (int64_t i = 0; i < n * c; i++) p->z[i / c * c + classes[i]] = sorted[i];
+        p->z = p->made = cli_alloc(n, (size_t)c * sizeof *p->made);
+        for (int64_t i = 0; i < n * c; i++) p->made[i / c * c + classes[i]] = sorted[i];
     }
     lgt_head_free(head);
     free(classes), free(sorted), free(lse), free(b), free(w), free(x);
@@ -212,13 +160,13 @@ static lgt_status read_direction(const cli_args *args, cli_curved_problem *p, lg
     int64_t at = 0;
     for (int i = 0; i < 4 && any && !status; i++) {
         if (parts[i].rows < 0) continue;
-        int64_t shape[2] = {parts[i].rows, parts[i].cols}, count = shape[0] * (shape[1] ? shape[1] : 1);
-        double *values = NULL;
-        status = read_doubles(args, p, parts[i].option, shape[1] ? 2 : 1, shape, "as what it is a direction of",
-                              &values, err);
-        if (values && count) memcpy(p->v + at, values, (size_t)count * sizeof *values);
-        free(values);
-        at += count;
+        lgt_array array = {.data = NULL};
+        const cli_array_option one = {
+            parts[i].option, &array, LGT_F64, parts[i].rows, parts[i].cols, "as what it is a direction of", -INFINITY};
+        status = cli_array_options_read(args, p->context, &one, 1, err);
+        if (!status && array.count) memcpy(p->v + at, array.data, (size_t)array.count * sizeof *p->v);
+        lgt_array_free(p->context, &array);
+        at += parts[i].rows * (parts[i].cols ? parts[i].cols : 1);
     }
     return status;
 }
@@ -227,6 +175,7 @@ lgt_status cli_curved_problem_open(const cli_args *args, cli_curved_problem *out
     memset(out, 0, sizeof *out);
     lgt_status status = check_source(args, err);
     if (!status) status = cli_context_open(args, &out->context, err);
+    out->arrays = (cli_head_arrays){.context = out->context, .dtype = LGT_F64, .ignore_label = LGT_NO_IGNORE};
     if (!status && is_given(args, "logits"))
         status = read_logits(args, out, err);
     else if (!status && is_given(args, "model"))
@@ -238,8 +187,11 @@ lgt_status cli_curved_problem_open(const cli_args *args, cli_curved_problem *out
 }
 
 void cli_curved_problem_close(cli_curved_problem *problem) {
-    void *blocks[] = {problem->x, problem->w, problem->b, problem->y, problem->z, problem->v};
+    void *blocks[] = {problem->v,       problem->made,    problem->model_labels,
+                      problem->wide[2], problem->wide[1], problem->wide[0]};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) free(blocks[i]);
+    lgt_array_free(problem->context, &problem->logits);
+    cli_head_arrays_free(&problem->arrays);
     lgt_context_free(problem->context);
 }
 

@@ -2,23 +2,27 @@
 #ifndef LGT_CLI_CURVED_PROBLEM_H
 #define LGT_CLI_CURVED_PROBLEM_H
 
-#include "logitude/logitude.h"
-#include "options.h"
+#include "head_arrays.h"
 
 /* In the order of --wrt. */
 enum { CLI_BY_LOGITS, CLI_BY_FEATURES, CLI_BY_WEIGHTS, CLI_BY_BOTH };
 
-/* Arrays are NULL where they are not given. */
+/* Arrays are NULL where they are not given; those of files lie in `arrays`, those of a model in `wide`. */
 typedef struct cli_curved_problem {
+    cli_head_arrays arrays;
+    lgt_array logits;
+    double *wide[3];
+    int64_t *model_labels;
     lgt_context *context;
     lgt_loss loss;
     int has_loss; /* 0: logits alone */
     int64_t n_rows, dim, n_classes, rows_w, step;
-    double *x, *w, *b; /* (N, D), (C k, D), (C) */
-    int64_t *y;        /* (N) */
-    double *z;         /* (N, C) by logits */
-    double *v;         /* the direction: x, w and b one after the other as --wrt has them, or z */
-    int64_t size;      /* of v */
+    const double *x, *w, *b; /* (N, D), (C k, D), (C) */
+    const int64_t *y;        /* (N) */
+    const double *z;         /* (N, C) by logits */
+    double *made;            /* z where a head made it */
+    double *v;               /* the direction: x, w and b one after the other as --wrt has them, or z */
+    int64_t size;            /* of v */
 } cli_curved_problem;
 
 /* Reads --logits, or --loss and its arrays, or --model and --data, and the directions. To be closed in any case. */

@@ -4,11 +4,14 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "arrays.h"
 #include "output.h"
 
-/* Products that explaining rows may take, and what a Hessian product may take: about a second each, the latter in a few
- * hundred products. */
+/* Weights that explaining rows may read, and numbers that a Hessian product may: on one thread half a second for all
+ * rows, and about a second for a few hundred products. */
 static const double most_explained = 5e8, most_curved = 1e7;
+/* Residuals of eigenvalues that a page draws with a few digits. */
+static const double shown = 1e-6;
 enum { LEAST_ROWS = 32, CURVED_ROWS = 500, TOP = 6, BOTTOM = 3, MOST_PRODUCTS = 300, N_LISTS = 9 };
 
 /* In the order of `keys`. */
@@ -65,26 +68,18 @@ static lgt_status explain(const cli_probe *probe, lgt_model *model, int bounds, 
     return status;
 }
 
-static double mean(int64_t n, const double *values) {
-    double sum = 0;
-    int64_t count = 0;
-    for (int64_t i = 0; i < n; i++)
-        if (!isnan(values[i])) sum += values[i], count++;
-    return count ? sum / (double)count : NAN;
-}
-
 lgt_status cli_force_means_measure(const cli_probe *probe, lgt_model *model, cli_force_means *out, lgt_error *err) {
     explained e = {0};
     lgt_status status = explain(probe, model, 0, &e, err);
     *out = (cli_force_means){NAN, NAN, NAN};
     if (!status)
-        *out = (cli_force_means){mean(e.n_rows, e.lists[ATTRACTION]), mean(e.n_rows, e.lists[REPULSION]),
-                                 mean(e.n_rows, e.lists[RADIAL_SHARE])};
+        *out = (cli_force_means){cli_mean(e.n_rows, e.lists[ATTRACTION]), cli_mean(e.n_rows, e.lists[REPULSION]),
+                                 cli_mean(e.n_rows, e.lists[RADIAL_SHARE])};
     explained_free(&e);
     return status;
 }
 
-static json_t *reals(int64_t n, const double *values) {
+json_t *cli_reals(int64_t n, const double *values) {
     json_t *list = json_array();
     for (int64_t i = 0; i < n; i++) cli_append(list, cli_number(values[i]));
     return list;
@@ -95,7 +90,7 @@ static lgt_status put_explain(const cli_probe *probe, lgt_model *model, json_t *
     lgt_status status = explain(probe, model, 1, &e, err);
     if (!status) {
         json_t *object = json_object();
-        for (int i = 0; i < N_LISTS; i++) cli_put(object, keys[i], reals(e.n_rows, e.lists[i]));
+        for (int i = 0; i < N_LISTS; i++) cli_put(object, keys[i], cli_reals(e.n_rows, e.lists[i]));
         cli_put(out, "explain", object);
     }
     explained_free(&e);
@@ -107,11 +102,8 @@ static lgt_head_inputs widened(const lgt_head_inputs *in, double *arrays[3]) {
     lgt_head_inputs wide = *in;
     lgt_view *views[] = {&wide.x, &wide.w, &wide.b};
     for (int v = 0; v < 3; v++) {
-        const float *from = views[v]->data;
-        int64_t count = from ? views[v]->rows * views[v]->cols : 0;
-        arrays[v] = cli_alloc(count, sizeof(double));
-        for (int64_t i = 0; i < count; i++) arrays[v][i] = (double)from[i];
-        if (from) *views[v] = lgt_view_of(arrays[v], views[v]->rows, views[v]->cols, LGT_F64);
+        arrays[v] = cli_view_widen(*views[v]);
+        *views[v] = lgt_view_of(arrays[v], views[v]->rows, views[v]->cols, LGT_F64);
     }
     return wide;
 }
@@ -130,7 +122,7 @@ static lgt_status find_spectrum(const cli_probe *probe, lgt_model *model, const 
     search.top = TOP;
     search.bottom = BOTTOM;
     search.max_products = MOST_PRODUCTS;
-    search.tolerance = 1e-6;
+    search.tolerance = shown;
     lgt_status status =
         lgt_head_create(probe->context, lgt_model_loss(model), probe->dim, lgt_model_n_classes(model), &head, err);
     if (!status) status = lgt_plan_create(head, &options, &plan, err);
@@ -152,8 +144,8 @@ static lgt_status put_curvature(const cli_probe *probe, lgt_model *model, json_t
     lgt_status status = find_spectrum(probe, model, &wide, &spectrum, err);
     if (!status) {
         json_t *object = json_object();
-        cli_put(object, "eigenvalues", reals(spectrum.n_found, values));
-        cli_put(object, "residuals", reals(spectrum.n_found, residuals));
+        cli_put(object, "eigenvalues", cli_reals(spectrum.n_found, values));
+        cli_put(object, "residuals", cli_reals(spectrum.n_found, residuals));
         cli_put_integer(object, "rows", in.x.rows);
         cli_put(object, "converged", json_boolean(spectrum.converged));
         cli_put(out, "curvature", object);
@@ -162,20 +154,19 @@ static lgt_status put_curvature(const cli_probe *probe, lgt_model *model, json_t
     return status;
 }
 
-static double share(int64_t part, int64_t whole) {
-    return whole > 0 ? (double)part / (double)whole : NAN;
-}
-
 static void put_conflict(const lgt_conflict *c, json_t *out) {
-    if (c->n_compared == 0) return;
+    if (c->n_rows == 0) return;
     json_t *object = json_object(), *histogram = json_array(), *conditions = json_object();
     for (int i = 0; i < LGT_CONFLICT_BINS; i++) cli_append(histogram, json_integer(c->histogram[i]));
+    cli_put_integer(object, "rows", c->n_rows);
+    cli_put_integer(object, "neighbours", c->n_neighbours);
+    cli_put_integer(object, "compared", c->n_compared);
     cli_put(object, "cosines_histogram", histogram);
-    cli_put_real(object, "rate", share(c->n_conflicts, c->n_compared));
-    cli_put_real(conditions, "in_harmony", share(c->n_compared - c->n_conflicts, c->n_compared));
-    cli_put_real(conditions, "every_angle_within_90_degrees", share(c->n_sufficient, c->n_compared));
-    cli_put_real(conditions, "smallest_angle_within_90_degrees", share(c->n_printed, c->n_compared));
-    cli_put_real(conditions, "smallest_within_90_and_in_conflict", share(c->n_printed_wrong, c->n_compared));
+    cli_put_real(object, "rate", cli_share(c->n_conflicts, c->n_compared));
+    cli_put_real(conditions, "in_harmony", cli_share(c->n_compared - c->n_conflicts, c->n_compared));
+    cli_put_real(conditions, "every_angle_within_90_degrees", cli_share(c->n_sufficient, c->n_compared));
+    cli_put_real(conditions, "smallest_angle_within_90_degrees", cli_share(c->n_printed, c->n_compared));
+    cli_put_real(conditions, "smallest_within_90_and_in_conflict", cli_share(c->n_printed_wrong, c->n_compared));
     cli_put(object, "conditions", conditions);
     cli_put(out, "conflict", object);
 }

@@ -47,7 +47,7 @@ lgt_status cli_probe_measure(cli_probe *probe, lgt_model *model, lgt_error *err)
                            lgt_loss_centres(lgt_model_loss(model)), &probe->angles, err);
 }
 
-static double mean(int64_t n, const double *values) {
+double cli_mean(int64_t n, const double *values) {
     double sum = 0;
     int64_t count = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -58,7 +58,11 @@ static double mean(int64_t n, const double *values) {
     return count ? sum / (double)count : NAN;
 }
 
+double cli_share(int64_t part, int64_t whole) {
+    return whole > 0 ? (double)part / (double)whole : NAN;
+}
+
 cli_means cli_probe_means(const cli_probe *probe) {
-    return (cli_means){mean(probe->n_rows, probe->angles.target), mean(probe->n_rows, probe->angles.nearest),
-                       mean(probe->n_rows, probe->angles.x_norm), mean(probe->n_rows, probe->angles.w_norm)};
+    return (cli_means){cli_mean(probe->n_rows, probe->angles.target), cli_mean(probe->n_rows, probe->angles.nearest),
+                       cli_mean(probe->n_rows, probe->angles.x_norm), cli_mean(probe->n_rows, probe->angles.w_norm)};
 }

@@ -31,4 +31,8 @@ typedef struct cli_means {
 
 cli_means cli_probe_means(const cli_probe *probe);
 
+/* The mean of those that are not NaN, and part / whole; NaN (null in JSON) where there is nothing to count. */
+double cli_mean(int64_t n, const double *values);
+double cli_share(int64_t part, int64_t whole);
+
 #endif

@@ -51,11 +51,6 @@ void cli_run_folder_free(cli_run_folder *run) {
 
 /* --- metrics.jsonl --- */
 
-/* NaN (null in JSON) where there is nothing to count. */
-static double share(int64_t part, int64_t whole) {
-    return whole > 0 ? (double)part / (double)whole : NAN;
-}
-
 json_t *cli_describe_conflict(const lgt_conflict *c) {
     json_t *object = json_object(), *histogram = json_array();
     for (int i = 0; i < LGT_CONFLICT_BINS; i++) cli_append(histogram, json_integer(c->histogram[i]));
@@ -63,11 +58,11 @@ json_t *cli_describe_conflict(const lgt_conflict *c) {
     cli_put_integer(object, "compared", c->n_compared);
     cli_put_integer(object, "neighbours", c->n_neighbours);
     cli_put_integer(object, "undefined_angles", c->n_undefined);
-    cli_put_real(object, "conflict_rate", share(c->n_conflicts, c->n_compared));
+    cli_put_real(object, "conflict_rate", cli_share(c->n_conflicts, c->n_compared));
     cli_put_real(object, "mean_cosine", c->n_compared > 0 ? c->cosine_sum / (double)c->n_compared : NAN);
-    cli_put_real(object, "sufficient_rate", share(c->n_sufficient, c->n_compared));
+    cli_put_real(object, "sufficient_rate", cli_share(c->n_sufficient, c->n_compared));
     cli_put_integer(object, "sufficient_wrong", c->n_sufficient_wrong);
-    cli_put_real(object, "printed_rate", share(c->n_printed, c->n_compared));
+    cli_put_real(object, "printed_rate", cli_share(c->n_printed, c->n_compared));
     cli_put_integer(object, "printed_wrong", c->n_printed_wrong);
     cli_put(object, "cosine_histogram", histogram);
     return object;
@@ -113,7 +108,7 @@ lgt_status cli_metrics_epoch(cli_run_folder *run, const lgt_train_record *record
     cli_put_real(object, "accuracy", record->epoch_accuracy);
     if (record->epoch_align_loss != 0) cli_put_real(object, "align_loss", record->epoch_align_loss);
     if (record->conflict.n_rows > 0) {
-        put_known(object, "conflict_rate", share(record->conflict.n_conflicts, record->conflict.n_compared));
+        cli_put_real(object, "conflict_rate", cli_share(record->conflict.n_conflicts, record->conflict.n_compared));
         cli_put(object, "conflict", cli_describe_conflict(&record->conflict));
     }
     put_known(object, "test_accuracy", measures->test_accuracy);

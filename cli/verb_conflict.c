@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arrays.h"
+#include "head_arrays.h"
 #include "help.h"
 #include "logitude/logitude.h"
 #include "outfile.h"
@@ -22,10 +22,10 @@ static const cli_option options[] = {
      .group = "Arrays",
      .help = "the loss: NAME[:key=value,...], see 'logitude losses'; a model has its own"},
     CLI_OPTION_LIKE("Arrays"),
-    {.name = "features", .kind = CLI_PATH, .metavar = "X", .group = "Arrays", .help = "features (N, D), .npy or IDX"},
-    {.name = "weights", .kind = CLI_PATH, .metavar = "W", .group = "Arrays", .help = "weights (C, D), one class a row"},
-    {.name = "labels", .kind = CLI_PATH, .metavar = "Y", .group = "Arrays", .help = "labels (N) in [0, C)"},
-    {.name = "bias", .kind = CLI_PATH, .metavar = "B", .group = "Arrays", .help = "bias (C), where the loss has one"},
+    CLI_OPTION_FILE("features", "X", "Arrays", 0, "features (N, D), .npy or IDX"),
+    CLI_OPTION_FILE("weights", "W", "Arrays", 0, "weights (C, D), one class a row"),
+    CLI_OPTION_FILE("labels", "Y", "Arrays", 0, "labels (N) in [0, C)"),
+    CLI_OPTION_BIAS("Arrays"),
     {.name = "dtype",
      .kind = CLI_CHOICE,
      .metavar = "TYPE",
@@ -63,7 +63,7 @@ typedef struct problem {
     lgt_context *context;
     lgt_loss loss;
     lgt_dtype dtype;
-    lgt_array x, w, y, b;
+    cli_head_arrays arrays;
     lgt_head_inputs in;
     int64_t n_classes;
     int64_t *ids;
@@ -161,31 +161,17 @@ static lgt_status read_terms(problem *p, lgt_error *err) {
 }
 
 static lgt_status read_arrays(problem *p, lgt_error *err) {
-    const cli_args *args = p->args;
-    const char *x = cli_text(args, "features"), *w = cli_text(args, "weights"), *y = cli_text(args, "labels");
-    const char *b = cli_text(args, "bias");
-    lgt_status status = cli_loss_open(args, &p->loss, err);
-    p->dtype = cli_choice(args, "dtype") == 0 ? LGT_F64 : LGT_F32;
-    if (!status && b && !p->loss.info->has_bias)
-        status = cli_fail(err, LGT_ERR_USAGE, "--bias is %s, expected none: %s has no bias", b, p->loss.info->name);
-    if (!status) status = cli_array_read(p->context, x, p->dtype, 2, "(rows, dimensions)", &p->x, err);
-    if (!status) status = cli_array_read(p->context, w, p->dtype, 2, "(classes, dimensions)", &p->w, err);
-    if (!status) status = cli_array_read(p->context, y, LGT_I64, 1, "(rows)", &p->y, err);
-    if (!status) status = cli_array_read(p->context, b, p->dtype, 1, "a vector", &p->b, err);
+    cli_head_arrays *a = &p->arrays;
+    a->dtype = p->dtype = cli_choice(p->args, "dtype") == 0 ? LGT_F64 : LGT_F32;
+    a->ignore_label = LGT_NO_IGNORE;
+    lgt_status status = cli_head_loss_open(p->args, &a->loss, err);
+    if (!status) status = cli_context_open(p->args, &p->context, err);
+    a->context = p->context;
+    if (!status) status = cli_head_arrays_read(p->args, a, err);
     if (status) return status;
-    int64_t n = p->x.shape[0], dim = p->x.shape[1], centres = lgt_loss_centres(&p->loss);
-    p->n_classes = p->w.shape[0] / centres;
-    if (dim < 1 || p->n_classes < 1 || p->w.shape[0] % centres != 0)
-        return cli_fail(err, LGT_ERR_DATA, "%s: %lld rows, expected %lld for each class, and at least one column", w,
-                        (long long)p->w.shape[0], (long long)centres);
-    status = cli_array_check_length(w, &p->w, 1, dim, "columns as in the features", err);
-    if (!status) status = cli_array_check_length(y, &p->y, 0, n, "labels, one for every row of the features", err);
-    if (!status) status = cli_array_check_length(b, &p->b, 0, p->n_classes, "values, one for every class", err);
-    if (status) return status;
-    p->in = (lgt_head_inputs){.x = lgt_view_of(p->x.data, n, dim, p->dtype),
-                              .w = lgt_view_of(p->w.data, p->w.shape[0], dim, p->dtype),
-                              .b = lgt_view_of(p->b.data, 1, p->n_classes, p->dtype),
-                              .labels = p->y.data};
+    p->loss = a->loss;
+    p->n_classes = a->n_classes;
+    p->in = cli_head_inputs(a);
     return LGT_OK;
 }
 
@@ -276,8 +262,7 @@ static void free_problem(problem *p) {
         cli_subject_close(&p->subject);
         return;
     }
-    lgt_array *arrays[] = {&p->b, &p->y, &p->w, &p->x};
-    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) lgt_array_free(p->context, arrays[i]);
+    cli_head_arrays_free(&p->arrays);
     lgt_context_free(p->context);
 }
 
@@ -288,11 +273,7 @@ static lgt_status run(const cli_args *args, lgt_error *err) {
     lgt_status status = check_options(args, err);
     if (!status) status = read_terms(&p, err);
     if (!status && path) status = cli_file_check(path, err);
-    if (!status && cli_text(args, "model")) status = read_model(&p, err);
-    if (!status && !cli_text(args, "model")) {
-        status = cli_context_open(args, &p.context, err);
-        if (!status) status = read_arrays(&p, err);
-    }
+    if (!status) status = cli_text(args, "model") ? read_model(&p, err) : read_arrays(&p, err);
     if (!status) status = compare(&p, err);
     if (!status && path) status = cli_out_csv(p.context, args, CLI_OUT_CSV, write_rows, &p, err);
     if (!status) print_report(&p, path);

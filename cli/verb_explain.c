@@ -5,10 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arrays.h"
 #include "explain_report.h"
+#include "head_arrays.h"
 #include "logitude/logitude.h"
-#include "outfile.h"
 #include "output.h"
 #include "session.h"
 #include "verbs.h"
@@ -31,38 +30,14 @@ static const cli_option options[] = {
      .group = "Input as arrays",
      .help = "the loss: NAME[:key=value,...], see 'logitude losses'"},
     CLI_OPTION_LIKE("Input as arrays"),
-    {.name = "features", .kind = CLI_PATH, .metavar = "X", .group = "Input as arrays", .help = "features (N, D)"},
-    {.name = "weights",
-     .kind = CLI_PATH,
-     .metavar = "W",
-     .group = "Input as arrays",
-     .help = "weights (C, D), one class a row; with k sub-centres (C k, D)"},
-    {.name = "labels", .kind = CLI_PATH, .metavar = "Y", .group = "Input as arrays", .help = "labels (N) in [0, C)"},
-    {.name = "bias",
-     .kind = CLI_PATH,
-     .metavar = "B",
-     .group = "Input as arrays",
-     .help = "bias (C), where the loss has one"},
-    {.name = "soft-targets",
-     .kind = CLI_PATH,
-     .metavar = "T",
-     .group = "Input as arrays",
-     .help = "targets (N, C), rows that sum to 1, in place of the labels, which then name ignored rows only"},
-    {.name = "class-margins",
-     .kind = CLI_PATH,
-     .metavar = "M",
-     .group = "Input as arrays",
-     .help = "margin of every class (C), in place of the loss's"},
-    {.name = "class-scales",
-     .kind = CLI_PATH,
-     .metavar = "S",
-     .group = "Input as arrays",
-     .help = "scale of every class (C), in place of the loss's"},
-    {.name = "qualities",
-     .kind = CLI_PATH,
-     .metavar = "Q",
-     .group = "Input as arrays",
-     .help = "what adaface's margin reads of every row (N), in place of its norm"},
+    CLI_OPTION_FILE("features", "X", "Input as arrays", 0, "features (N, D)"),
+    CLI_OPTION_WEIGHTS("Input as arrays", 0),
+    CLI_OPTION_FILE("labels", "Y", "Input as arrays", 0, "labels (N) in [0, C)"),
+    CLI_OPTION_BIAS("Input as arrays"),
+    CLI_OPTION_SOFT_TARGETS("Input as arrays"),
+    CLI_OPTION_CLASS_MARGINS("Input as arrays"),
+    CLI_OPTION_CLASS_SCALES("Input as arrays"),
+    CLI_OPTION_QUALITIES("Input as arrays"),
     {.name = "rows",
      .kind = CLI_TEXT,
      .metavar = "I,J,...",
@@ -110,8 +85,8 @@ enum { TABLE_ROWS = 20 };
 
 typedef struct explanation {
     cli_subject subject; /* of --model; its context is that of the arrays too */
+    cli_head_arrays arrays;
     lgt_loss loss;
-    lgt_array x, w, b, y, soft, margins, scales, qualities;
     int64_t n_rows, n_classes, dim;
     int64_t *rows; /* those asked for, or all */
     double *numbers;
@@ -171,78 +146,19 @@ static lgt_status open_model(const cli_args *args, explanation *x, lgt_error *er
     return LGT_OK;
 }
 
-/* An array that may be given: a vector (cols 0) or a matrix of that shape. */
-typedef struct optional {
-    const char *option;
-    lgt_array *array;
-    int64_t rows, cols;
-    const char *why;
-    double least;
-} optional;
-
-static lgt_status read_optionals(const cli_args *args, explanation *x, lgt_error *err) {
-    static const char by_row[] = "values, one for every row", by_class[] = "values, one for every class";
-    const optional all[] = {{"bias", &x->b, x->n_classes, 0, by_class, -INFINITY},
-                            {"soft-targets", &x->soft, x->n_rows, x->n_classes, "rows, as the features have", 0},
-                            {"class-margins", &x->margins, x->n_classes, 0, by_class, -INFINITY},
-                            {"class-scales", &x->scales, x->n_classes, 0, by_class, -INFINITY},
-                            {"qualities", &x->qualities, x->n_rows, 0, by_row, -INFINITY}};
-    lgt_status status = LGT_OK;
-    for (size_t k = 0; k < sizeof all / sizeof *all && !status; k++) {
-        const optional *o = &all[k];
-        const char *path = cli_text(args, o->option);
-        status = cli_array_read(x->subject.context, path, LGT_F64, o->cols ? 2 : 1, o->cols ? "a matrix" : "a vector",
-                                o->array, err);
-        if (!status) status = cli_array_check_length(path, o->array, 0, o->rows, o->why, err);
-        if (!status && o->cols) status = cli_array_check_length(path, o->array, 1, o->cols, "columns", err);
-        if (!status) status = cli_array_check_values(path, o->array, o->least, err);
-    }
-    return status;
-}
-
-static lgt_status read_matrices(const cli_args *args, explanation *x, lgt_error *err) {
-    const char *features = cli_text(args, "features"), *w = cli_text(args, "weights"), *y = cli_text(args, "labels");
-    int64_t centres = lgt_loss_centres(&x->loss);
-    lgt_context *context = x->subject.context;
-    lgt_status status = cli_array_read(context, features, LGT_F64, 2, "(rows, dimensions)", &x->x, err);
-    if (!status) status = cli_array_read(context, w, LGT_F64, 2, "(classes, dimensions)", &x->w, err);
-    if (!status) status = cli_array_read(context, y, LGT_I64, 1, "(rows)", &x->y, err);
-    if (status) return status;
-    x->n_rows = x->x.shape[0], x->dim = x->x.shape[1], x->n_classes = x->w.shape[0] / centres;
-    if (x->dim < 1) status = cli_fail(err, LGT_ERR_DATA, "%s: no columns, expected at least one", features);
-    if (!status && (x->n_classes < 1 || x->w.shape[0] % centres != 0))
-        status = cli_fail(err, LGT_ERR_DATA, "%s: %lld rows, expected a multiple of %lld, the rows a class has", w,
-                          (long long)x->w.shape[0], (long long)centres);
-    if (!status) status = cli_array_check_length(w, &x->w, 1, x->dim, "columns as in the features", err);
-    if (!status) status = cli_array_check_length(y, &x->y, 0, x->n_rows, "labels, one for every row", err);
-    if (!status) status = cli_array_check_values(features, &x->x, -INFINITY, err);
-    if (!status) status = cli_array_check_values(w, &x->w, -INFINITY, err);
-    const int64_t *labels = x->y.data;
-    for (int64_t i = 0; y && !status && i < x->n_rows; i++)
-        if ((labels[i] < 0 || labels[i] >= x->n_classes) && labels[i] != x->options.ignore_label)
-            status = cli_fail(err, LGT_ERR_DATA, "%s: row %lld: found label %lld, expected 0 to %lld", y, (long long)i,
-                              (long long)labels[i], (long long)x->n_classes - 1);
-    return status;
-}
-
 static lgt_status open_arrays(const cli_args *args, explanation *x, lgt_error *err) {
-    lgt_status status = cli_loss_open(args, &x->loss, err);
-    if (!status && cli_text(args, "bias") && !x->loss.info->has_bias)
-        status = cli_fail(err, LGT_ERR_USAGE, "--bias is %s, expected none: %s has no bias", cli_text(args, "bias"),
-                          x->loss.info->name);
+    cli_head_arrays *a = &x->arrays;
+    a->dtype = x->options.dtype = LGT_F64;
+    a->ignore_label = x->options.ignore_label;
+    lgt_status status = cli_head_loss_open(args, &a->loss, err);
     if (!status) status = cli_context_open(args, &x->subject.context, err);
-    if (!status) status = read_matrices(args, x, err);
-    if (!status) status = read_optionals(args, x, err);
+    a->context = x->subject.context;
+    if (!status) status = cli_head_arrays_read(args, a, err);
+    if (!status) status = cli_head_rules_read(args, a, err);
     if (status) return status;
-    x->options.dtype = LGT_F64;
-    x->in = (lgt_head_inputs){.x = lgt_view_of(x->x.data, x->n_rows, x->dim, LGT_F64),
-                              .w = lgt_view_of(x->w.data, x->w.shape[0], x->dim, LGT_F64),
-                              .b = lgt_view_of(x->b.data, 1, x->n_classes, LGT_F64),
-                              .labels = x->y.data,
-                              .soft_targets = lgt_view_of(x->soft.data, x->n_rows, x->n_classes, LGT_F64),
-                              .class_margins = x->margins.data,
-                              .class_scales = x->scales.data,
-                              .qualities = x->qualities.data};
+    x->loss = a->loss;
+    x->n_rows = a->n_rows, x->dim = a->dim, x->n_classes = a->n_classes;
+    x->in = cli_head_inputs(a);
     return LGT_OK;
 }
 
@@ -314,55 +230,32 @@ static lgt_status compute(const cli_args *args, explanation *x, lgt_error *err) 
 
 /* --- Output --- */
 
-typedef struct file {
-    const char *name;
-    lgt_dtype dtype;
-    int n_dims;
-    int64_t cols;
-    const void *data;
-} file;
-
 enum { FILES = CLI_EXPLAIN_FIELDS + 6 };
 
-static void list_files(explanation *x, file files[FILES]) {
+static void list_files(explanation *x, cli_array_file files[FILES]) {
     cli_explained *e = &x->explained;
-    const file others[] = {{"rows.npy", LGT_I64, 1, 0, e->rows},
-                           {"attraction.npy", LGT_F64, 2, e->dim, e->told.attraction_x},
-                           {"repulsion.npy", LGT_F64, 2, e->dim, e->told.repulsion_x},
-                           {"nearest.npy", LGT_I64, 1, 0, e->told.nearest},
-                           {"pushers.npy", LGT_I64, 2, e->n_pushers, e->told.pushers},
-                           {"pusher_shares.npy", LGT_F64, 2, e->n_pushers, e->told.pusher_shares}};
+    const cli_array_file others[] = {{"rows.npy", LGT_I64, 1, e->n, 0, e->rows},
+                                     {"attraction.npy", LGT_F64, 2, e->n, e->dim, e->told.attraction_x},
+                                     {"repulsion.npy", LGT_F64, 2, e->n, e->dim, e->told.repulsion_x},
+                                     {"nearest.npy", LGT_I64, 1, e->n, 0, e->told.nearest},
+                                     {"pushers.npy", LGT_I64, 2, e->n, e->n_pushers, e->told.pushers},
+                                     {"pusher_shares.npy", LGT_F64, 2, e->n, e->n_pushers, e->told.pusher_shares}};
     for (int k = 0; k < CLI_EXPLAIN_FIELDS; k++)
-        files[k] =
-            (file){cli_explain_fields[k].file, LGT_F64, 1, 0, *cli_explain_array(&e->told, &cli_explain_fields[k])};
-    for (int k = 0; k < FILES - CLI_EXPLAIN_FIELDS; k++) files[CLI_EXPLAIN_FIELDS + k] = others[k];
+        files[k] = (cli_array_file){
+            cli_explain_fields[k].file, LGT_F64, 1, e->n, 0, *cli_explain_array(&e->told, &cli_explain_fields[k])};
+    memcpy(files + CLI_EXPLAIN_FIELDS, others, sizeof others);
 }
 
-static lgt_status check_folder(explanation *x, const char *folder, lgt_error *err) {
-    file files[FILES];
+static lgt_status check_files(explanation *x, const char *folder, lgt_error *err) {
+    cli_array_file files[FILES];
     list_files(x, files);
-    lgt_status status = cli_folder_check(folder, err);
-    for (int k = 0; k < FILES && !status; k++) {
-        char *path = cli_path_join(folder, files[k].name);
-        status = cli_member_check(path, err);
-        free(path);
-    }
-    return status;
+    return cli_array_files_check(folder, files, FILES, err);
 }
 
 static lgt_status write_files(explanation *x, const char *folder, json_t *written, lgt_error *err) {
-    file files[FILES];
+    cli_array_file files[FILES];
     list_files(x, files);
-    lgt_status status = lgt_folder_create(folder, err);
-    for (int k = 0; k < FILES && !status; k++) {
-        if (!files[k].data) continue;
-        int64_t shape[2] = {x->explained.n, files[k].cols};
-        char *path = cli_path_join(folder, files[k].name);
-        status = lgt_npy_write(x->subject.context, path, files[k].dtype, files[k].n_dims, shape, files[k].data, err);
-        if (!status) cli_append(written, cli_string(path));
-        free(path);
-    }
-    return status;
+    return cli_array_files_write(x->subject.context, folder, files, FILES, written, err);
 }
 
 static void print_report(const cli_args *args, const explanation *x, json_t *files) {
@@ -395,12 +288,11 @@ static void print_report(const cli_args *args, const explanation *x, json_t *fil
 }
 
 static void release(explanation *x) {
-    lgt_array *arrays[] = {&x->qualities, &x->scales, &x->margins, &x->soft, &x->y, &x->b, &x->w, &x->x};
     lgt_head_free(x->head);
     free(x->names);
     free(x->numbers);
     free(x->rows);
-    for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++) lgt_array_free(x->subject.context, arrays[k]);
+    cli_head_arrays_free(&x->arrays);
     cli_subject_close(&x->subject);
 }
 
@@ -411,7 +303,7 @@ static lgt_status run(const cli_args *args, lgt_error *err) {
     lgt_explain_options_init(&x.options);
     if (cli_text(args, "ignore-label")) x.options.ignore_label = cli_integer(args, "ignore-label");
     lgt_status status = check_args(args, err);
-    if (!status && folder) status = check_folder(&x, folder, err);
+    if (!status && folder) status = check_files(&x, folder, err);
     if (!status) status = cli_text(args, "model") ? open_model(args, &x, err) : open_arrays(args, &x, err);
     if (!status) status = choose_rows(args, &x, err);
     if (!status) status = compute(args, &x, err);

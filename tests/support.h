@@ -15,6 +15,21 @@
 /* A context of that many threads; fails the test on error. */
 lgt_context *test_context(int threads);
 
+/* Defines `context`, of that many threads, and open_context and close_context, the set-up and tear-down of a group of
+ * tests that share it. */
+#define TEST_SHARED_CONTEXT(threads)                                                                                   \
+    static lgt_context *context;                                                                                       \
+    static int open_context(void **state) {                                                                            \
+        (void)state;                                                                                                   \
+        context = test_context(threads);                                                                               \
+        return 0;                                                                                                      \
+    }                                                                                                                  \
+    static int close_context(void **state) {                                                                           \
+        (void)state;                                                                                                   \
+        lgt_context_free(context);                                                                                     \
+        return 0;                                                                                                      \
+    }
+
 /* A context whose allocations from number `fail_at` (1 = the first after creation) on are refused; 0: never.
  * test_live_blocks tells how many blocks of such contexts are still held, test_allocations how many were asked for. */
 lgt_context *test_context_failing(int64_t fail_at);

@@ -6,19 +6,7 @@
 #include "align/id_map.h"
 #include "align_setup.h"
 
-static lgt_context *context;
-
-static int open_context(void **state) {
-    (void)state;
-    context = test_context(1);
-    return 0;
-}
-
-static int close_context(void **state) {
-    (void)state;
-    lgt_context_free(context);
-    return 0;
-}
+TEST_SHARED_CONTEXT(1)
 
 static const double east[] = {1, 0}, north[] = {0, 1}, west[] = {-1, 0};
 

@@ -19,19 +19,7 @@ static const char *const specs[] = {
     "softmax", "normalized:s=5", "arcface:s=8,m=0.3", "sphereface:m=2,lambda=1", "magface:s=8", "subcenter:s=6,k=2",
     NULL};
 
-static lgt_context *context;
-
-static int open_context(void **state) {
-    (void)state;
-    context = test_context(1);
-    return 0;
-}
-
-static int close_context(void **state) {
-    (void)state;
-    lgt_context_free(context);
-    return 0;
-}
+TEST_SHARED_CONTEXT(1)
 
 /* --- Heads --- */
 
@@ -368,6 +356,10 @@ static void what_has_no_hessian_or_no_sense_is_refused(void **state) {
     b = bench_open(context, "softmax", 3, 2, 3, LGT_F64);
     assert_fails(lgt_plan_spectrum(context, b.plan, &b.in, 0, &options, &out, &err), LGT_ERR_USAGE, err, "by is 0");
     assert_fails(lgt_plan_derivatives(context, b.plan, &b.in, 4, NULL, &d, &err), LGT_ERR_USAGE, err, "by is 4");
+    options.struct_size = 1;
+    assert_fails(lgt_plan_spectrum(context, b.plan, &b.in, 1, &options, &out, &err), LGT_ERR_USAGE, err,
+                 "struct_size 1");
+    options.struct_size = sizeof options;
     options.top = -1;
     assert_fails(lgt_plan_spectrum(context, b.plan, &b.in, 1, &options, &out, &err), LGT_ERR_USAGE, err, "-1 largest");
     options.top = 1, options.tolerance = NAN;

@@ -61,19 +61,7 @@ static void differentiate(function f, const void *data, double *at, int n, doubl
 
 /* --- Heads --- */
 
-static lgt_context *context;
-
-static int open_context(void **state) {
-    (void)state;
-    context = test_context(1);
-    return 0;
-}
-
-static int close_context(void **state) {
-    (void)state;
-    lgt_context_free(context);
-    return 0;
-}
+TEST_SHARED_CONTEXT(1)
 
 static double head_loss(const void *data) {
     test_result r = test_head_run(context, data, LGT_ENGINE_REFERENCE, LGT_F64);

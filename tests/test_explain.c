@@ -260,6 +260,7 @@ static void forces_add_up_to_the_gradient(void **state) {
     (void)state;
     for_all(check_sums, 9, 5, 11);
     for_all(check_sums, 3, 1, 2);
+    for_all(check_sums, 2, 3, 140); /* more classes than a tile holds */
 }
 
 static void check_bounds(lgt_context *context, const problem *p, const char *what) {
@@ -336,15 +337,16 @@ static void the_tight_bound_is_attained_by_two_classes(void **state) {
 static void softmax_forces_are_the_weighted_classes(void **state) {
     (void)state;
     lgt_context *context = test_context(1);
-    problem p = make("softmax", 0, 30, 4, 6, 17);
+    enum { CLASSES = 100 }; /* in two tiles */
+    problem p = make("softmax", 0, 30, 4, CLASSES, 17);
     told t = explain(context, &p);
     for (int64_t i = 0; i < p.n; i++) {
-        double z[6], sum = 0, total = 0, best = 0;
+        double z[CLASSES], sum = 0, total = 0, best = 0;
         int64_t hardest = -1, y = p.labels[i];
-        for (int j = 0; j < 6; j++) sum += z[j] = exp(lgt_dot(p.w + j * 4, p.x + i * 4, 4) + p.b[j]);
+        for (int j = 0; j < CLASSES; j++) sum += z[j] = exp(lgt_dot(p.w + j * 4, p.x + i * 4, 4) + p.b[j]);
         assert_at_most(fabs(t.e.p[i] - z[y] / sum), 1e-14, "p_y");
         assert_at_most(fabs(t.e.attraction[i] - (1 - z[y] / sum) * norm(p.w + y * 4, 4)), 1e-14, "attraction");
-        for (int j = 0; j < 6; j++) {
+        for (int j = 0; j < CLASSES; j++) {
             double push = j == y ? 0 : z[j] / sum * norm(p.w + j * 4, 4);
             total += push;
             if (push > best) best = push, hardest = j;
@@ -474,7 +476,7 @@ static void threads_do_not_change_a_bit(void **state) {
     (void)state;
     lgt_context *one = test_context(1), *three = test_context(3);
     for (const char *const *spec = more_specs; *spec; spec++) {
-        problem p = make(*spec, SMOOTHING, 37, 9, 13, 43);
+        problem p = make(*spec, SMOOTHING, 131, 9, 130, 43); /* several blocks, of several tiles */
         told a = explain(one, &p), b = explain(three, &p);
         assert_memory_equal(a.block, b.block, a.n_numbers * sizeof(double));
         assert_memory_equal(a.names, b.names, a.n_names * sizeof(int64_t));

@@ -19,19 +19,7 @@ int main(void) {
 #include "logitude/curvature.h"
 #include "math/symmetric.h"
 
-static lgt_context *context;
-
-static int open_context(void **state) {
-    (void)state;
-    context = test_context(1);
-    return 0;
-}
-
-static int close_context(void **state) {
-    (void)state;
-    lgt_context_free(context);
-    return 0;
-}
+TEST_SHARED_CONTEXT(1)
 
 /* a (n, n) is destroyed; values by falling value. */
 static void lapack_eigenvalues(double *a, int n, double *values) {

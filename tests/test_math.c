@@ -360,6 +360,8 @@ static void directions_are_found_at_every_length(void **state) {
             check_unit(v, n);
         }
     }
+    for (int k = 0; k < MOST; k++) v[k] = -1e200; /* no entry has a positive sign */
+    check_unit(v, MOST);
     check_unit((const double[]){5e-324, 5e-324}, 2);
     check_unit((const double[]){1e300, 1e-300, 5e-324}, 3);
     check_unit((const double[]){DBL_MAX, DBL_MAX, -DBL_MAX}, 3); /* its norm alone is out of range */

@@ -13,19 +13,7 @@ static const double difference_gate = 1e-6;
 
 enum { DIM = 6, CLASSES = 5, PROBLEMS = 200 };
 
-static lgt_context *context;
-
-static int open_context(void **state) {
-    (void)state;
-    context = test_context(1);
-    return 0;
-}
-
-static int close_context(void **state) {
-    (void)state;
-    lgt_context_free(context);
-    return 0;
-}
+TEST_SHARED_CONTEXT(1)
 
 static double dot(const double *a, const double *b, int n) {
     double sum = 0;

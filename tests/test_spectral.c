@@ -13,19 +13,7 @@ static const double rounding = 1e-13;
 
 enum { MOST = 60, KINDS = 7 };
 
-static lgt_context *context;
-
-static int open_context(void **state) {
-    (void)state;
-    context = test_context(1);
-    return 0;
-}
-
-static int close_context(void **state) {
-    (void)state;
-    lgt_context_free(context);
-    return 0;
-}
+TEST_SHARED_CONTEXT(1)
 
 /* Probabilities of every kind that could trouble the equation. */
 static void fill_p(int kind, int n, double *p) {

@@ -73,6 +73,9 @@ void lgt_spectrum_options_init(lgt_spectrum_options *options) {
 }
 
 static lgt_status check_options(const lgt_spectrum_options *o, lgt_error *err) {
+    if (o->struct_size != sizeof *o)
+        return lgt_fail(err, LGT_ERR_USAGE, "lgt_spectrum_options has struct_size %zu, expected %zu: call its _init",
+                        o->struct_size, sizeof *o);
     if (o->top < 0 || o->bottom < 0 || o->top > 1000 || o->bottom > 1000)
         return lgt_fail(err, LGT_ERR_USAGE, "%lld largest and %lld smallest eigenvalues, expected 0 to 1000",
                         (long long)o->top, (long long)o->bottom);

@@ -1,4 +1,5 @@
-/* Explanation of gradients: rows checked and shared out to the threads, their numbers stored in the caller's arrays. */
+/* Explanation of gradients: rows checked and shared out in blocks to the threads, their numbers stored in the caller's
+ * arrays. */
 #include <math.h>
 #include <string.h>
 
@@ -6,6 +7,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/parallel.h"
+#include "base/sizes.h"
 #include "engine/element.h"
 #include "head/batch.h"
 #include "logitude/curvature.h"
@@ -20,10 +22,12 @@ typedef struct explainer {
     lgt_batch batch;
     lgt_force_field field;
     int threads;
-    double *bias;               /* (C) */
-    double *vectors;            /* (threads, 4 + LGT_FORCE_VECTORS, D) */
-    lgt_force *classes;         /* (threads, C) */
-    lgt_force_scratch *scratch; /* (threads) */
+    double *bias;            /* (C) */
+    double *numbers;         /* (threads, of a block and LGT_FORCE_VECTORS vectors of ld) */
+    lgt_pusher *pushers;     /* (threads, LGT_FORCE_ROWS, n_pushers) */
+    lgt_force_block *blocks; /* (threads) */
+    double **vectors;        /* (threads) of one row, (LGT_FORCE_VECTORS, ld) */
+    int64_t block_rows;      /* in every block but the last */
     int64_t n_rows;
     unsigned char *verdicts; /* (n_rows) */
 } explainer;
@@ -67,35 +71,57 @@ static lgt_status create_plan(explainer *e, const lgt_head *head, const lgt_head
     return status ? status : lgt_batch_prepare(e->plan, in, 0, &e->batch, &weight, err);
 }
 
-static lgt_status allocate(explainer *e, lgt_error *err) {
-    int64_t d = e->plan->problem.dim, c = e->plan->problem.n_classes, vectors = 4 + LGT_FORCE_VECTORS;
-    size_t of_thread = (size_t)e->threads;
+static void set_field(explainer *e) {
+    lgt_force_field *f = &e->field;
+    f->problem = &e->plan->problem;
+    f->exact = f->detached = e->plan->problem;
+    f->exact.gradient = LGT_GRADIENT_EXACT;
+    f->detached.gradient = LGT_GRADIENT_DETACHED;
+    f->batch = &e->batch;
+    f->kernels = lgt_kernels_f64_of(lgt_context_isa(e->context));
+    f->n_pushers = e->options->n_pushers;
+    f->ld = lgt_round_up(f->problem->dim, LGT_TILE_PAD);
+}
+
+/* Every thread's block and vectors, one after the other. */
+static lgt_status allocate_blocks(explainer *e, lgt_error *err) {
+    int64_t k = e->options->n_pushers, ld = e->field.ld, of_block, of_thread, numbers, pushers;
     lgt_status status;
-    if ((status = LGT_NEW_ZERO(e->context, &e->bias, c, err)) ||
-        (status = lgt_alloc(e->context, d, of_thread * (size_t)vectors * sizeof *e->vectors, &e->vectors, err)) ||
-        (status = lgt_alloc(e->context, c, of_thread * sizeof *e->classes, &e->classes, err)) ||
-        (status = LGT_NEW(e->context, &e->scratch, e->threads, err)) ||
-        (status = LGT_NEW_ZERO(e->context, &e->verdicts, e->n_rows, err)))
+    if (!lgt_force_block_size(ld, &of_block) || of_block > INT64_MAX - LGT_FORCE_VECTORS * ld ||
+        !lgt_count_mul(e->threads, of_thread = of_block + LGT_FORCE_VECTORS * ld, &numbers) ||
+        !lgt_count_mul(e->threads * LGT_FORCE_ROWS, k, &pushers))
+        return lgt_fail(err, LGT_ERR_MEMORY, "%lld dimensions and %lld pushers are too many", (long long)ld,
+                        (long long)k);
+    if ((status = LGT_NEW_ZERO(e->context, &e->numbers, numbers, err)) ||
+        (status = LGT_NEW(e->context, &e->pushers, pushers, err)) ||
+        (status = LGT_NEW(e->context, &e->vectors, e->threads, err)) ||
+        (status = LGT_NEW_ZERO(e->context, &e->blocks, e->threads, err)))
         return status;
     for (int64_t t = 0; t < e->threads; t++) {
-        double *at = e->vectors + t * vectors * d;
-        e->scratch[t] = (lgt_force_scratch){.x = {at, at + d, 0},
-                                            .w = {at + 2 * d, at + 3 * d, 0},
-                                            .classes = e->classes + t * c,
-                                            .vectors = at + 4 * d};
+        double *at = e->numbers + t * of_thread;
+        lgt_force_block_place(&e->blocks[t], ld, at, e->pushers + t * LGT_FORCE_ROWS * k);
+        e->vectors[t] = at + of_block;
     }
-    if (e->batch.b.data) lgt_row_load(e->batch.b, 0, e->bias);
     return LGT_OK;
+}
+
+static lgt_status allocate(explainer *e, lgt_error *err) {
+    lgt_status status = LGT_NEW_ZERO(e->context, &e->bias, e->plan->problem.n_classes, err);
+    e->field.bias = e->bias;
+    if (!status) status = LGT_NEW_ZERO(e->context, &e->verdicts, e->n_rows, err);
+    if (!status) status = allocate_blocks(e, err);
+    if (!status && e->batch.b.data) lgt_row_load(e->batch.b, 0, e->bias);
+    return status;
 }
 
 /* Whether all rows of w are finite, and how many have no direction. */
 static lgt_status check_weights(explainer *e, int64_t *n_zero, lgt_error *err) {
     const lgt_problem *p = &e->plan->problem;
-    lgt_ray *w = &e->scratch[0].w;
+    lgt_ray w = {e->vectors[0], e->vectors[0] + e->field.ld, 0};
     *n_zero = 0;
     for (int64_t j = 0; j < p->n_classes * p->centres; j++) {
-        if (!lgt_ray_load(p, e->batch.w, j, w)) return lgt_row_not_finite(e->batch.w, j, "w", err);
-        *n_zero += p->unit_w && w->norm == 0;
+        if (!lgt_ray_load(p, e->batch.w, j, &w)) return lgt_row_not_finite(e->batch.w, j, "w", err);
+        *n_zero += p->unit_w && w.norm == 0;
     }
     return LGT_OK;
 }
@@ -121,17 +147,6 @@ static lgt_status measure_norms(explainer *e, int64_t n_zero, lgt_error *err) {
     if (!status && balanced) status = norm_of(e, 1, &e->field.centred, err);
     if (!status && balanced) e->field.centred = fmin(e->field.centred, e->field.norm);
     return status;
-}
-
-static void set_field(explainer *e) {
-    lgt_force_field *f = &e->field;
-    f->problem = &e->plan->problem;
-    f->exact = f->detached = e->plan->problem;
-    f->exact.gradient = LGT_GRADIENT_EXACT;
-    f->detached.gradient = LGT_GRADIENT_DETACHED;
-    f->batch = &e->batch;
-    f->bias = e->bias;
-    f->n_pushers = e->options->n_pushers;
 }
 
 /* --- Rows --- */
@@ -168,20 +183,31 @@ static int64_t row_of(const explainer *e, int64_t at) {
     return e->options->rows ? e->options->rows[at] : at;
 }
 
-static double *slice(double *array, int64_t at, int64_t width) {
-    return array ? array + at * width : NULL;
+static int is_bad(lgt_force_verdict verdict) {
+    return verdict == LGT_FORCE_BAD_X || verdict == LGT_FORCE_OVERFLOW;
 }
 
-static void explain_row(void *argument, int64_t at, int worker) {
+static void store_vector(double *to, int64_t at, int64_t width, const double *values) {
+    if (to) memcpy(to + at * width, values, (size_t)width * sizeof *to);
+}
+
+static void explain_block(void *argument, int64_t index, int worker) {
     explainer *e = argument;
     lgt_explanation *out = e->out;
-    int64_t d = e->plan->problem.dim, k = e->options->n_pushers;
-    lgt_force_row row;
-    lgt_force_verdict verdict = lgt_force_measure(
-        &e->field, row_of(e, at), &e->scratch[worker], &row, out->pushers ? out->pushers + at * k : NULL,
-        slice(out->pusher_shares, at, k), slice(out->attraction_x, at, d), slice(out->repulsion_x, at, d));
-    e->verdicts[at] = (unsigned char)verdict;
-    store(out, at, &row);
+    lgt_force_block *block = &e->blocks[worker];
+    int64_t d = e->plan->problem.dim, k = e->options->n_pushers, first = index * e->block_rows;
+    lgt_force_block_measure(block, &e->field, e->options->rows, first, lgt_min64(e->block_rows, e->n_rows - first));
+    for (int64_t at = first; at < first + block->n_rows; at++) {
+        const lgt_force_sums *sums = &block->rows[at - first];
+        lgt_force_row row;
+        e->verdicts[at] = (unsigned char)sums->verdict;
+        if (is_bad(sums->verdict)) continue;
+        lgt_force_measure(&e->field, sums, e->vectors[worker], &row, out->pushers ? out->pushers + at * k : NULL,
+                          out->pusher_shares ? out->pusher_shares + at * k : NULL);
+        store(out, at, &row);
+        store_vector(out->attraction_x, at, d, sums->attraction);
+        store_vector(out->repulsion_x, at, d, sums->repulsion);
+    }
 }
 
 static lgt_status judge(const explainer *e, lgt_error *err) {
@@ -197,12 +223,13 @@ static lgt_status judge(const explainer *e, lgt_error *err) {
 static lgt_status explain(explainer *e, lgt_error *err) {
     const lgt_loss *loss = &e->batch.loss;
     int64_t n_zero;
+    set_field(e);
     lgt_status status = allocate(e, err);
     if (!status) status = check_weights(e, &n_zero, err);
     if (!status) status = measure_norms(e, n_zero, err);
     if (status) return status;
-    set_field(e);
-    lgt_parallel_for(e->context, e->n_rows, explain_row, e);
+    e->block_rows = lgt_max64(1, lgt_min64(LGT_FORCE_ROWS, lgt_ceil_div(e->n_rows, e->threads)));
+    lgt_parallel_for(e->context, lgt_ceil_div(e->n_rows, e->block_rows), explain_block, e);
     for (int k = 0; k < lgt_loss_n_state(loss->info); k++)
         e->out->state[k] = loss->values[lgt_loss_param_of(loss->info, LGT_ROLE_STATE) + k];
     return judge(e, err);
@@ -219,9 +246,10 @@ lgt_status lgt_explain_run(const lgt_head *head, const lgt_explain_options *opti
     if (!status) status = create_plan(&e, head, in, err);
     if (!status) status = explain(&e, err);
     lgt_release(e.context, e.verdicts);
-    lgt_release(e.context, e.scratch);
-    lgt_release(e.context, e.classes);
+    lgt_release(e.context, e.blocks);
     lgt_release(e.context, e.vectors);
+    lgt_release(e.context, e.pushers);
+    lgt_release(e.context, e.numbers);
     lgt_release(e.context, e.bias);
     lgt_plan_free(e.plan);
     return status ? status : lgt_succeed(err);

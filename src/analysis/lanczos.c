@@ -13,6 +13,8 @@
 #include "math/sphere.h"
 #include "math/symmetric.h"
 
+/* SPARE: room beyond twice the wanted vectors, without which a restart would follow every few products. BLOCK: columns
+ * of the basis that are rotated at once, so that the rotated ones need no second basis. */
 enum { SPARE = 40, START_STREAM = 126, BLOCK = 64 };
 
 typedef struct lanczos {

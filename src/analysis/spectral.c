@@ -10,6 +10,8 @@
 #include "logitude/curvature.h"
 #include "math/sphere.h"
 
+/* PANEL columns at a time of a long matrix, by GRAM_ROWS rows a task; Lanczos' first look after FIRST_STEPS. ALL_ZERO:
+ * no double has this exponent. */
 enum { PANEL = 256, GRAM_ROWS = 16, FIRST_STEPS = 32, START_STREAM = 120, ALL_ZERO = -4000 };
 
 /* How far mu lies above the value that Lanczos found, relative. */

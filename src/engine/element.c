@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-static double element(lgt_view view, int64_t i, int64_t j) {
+double lgt_element(lgt_view view, int64_t i, int64_t j) {
     int64_t at = i * view.ld + j;
     return view.dtype == LGT_F64 ? ((const double *)view.data)[at] : (double)((const float *)view.data)[at];
 }
@@ -30,7 +30,7 @@ void lgt_row_store(lgt_mut mut, int64_t i, const double *values, int accumulate)
 
 lgt_status lgt_row_not_finite(lgt_view view, int64_t i, const char *array, lgt_error *err) {
     for (int64_t j = 0; j < view.cols; j++) {
-        double value = element(view, i, j);
+        double value = lgt_element(view, i, j);
         if (!isfinite(value))
             return lgt_fail(err, LGT_ERR_DATA, "%s holds %s at row %lld, column %lld; expected finite numbers", array,
                             isnan(value) ? "nan" : "inf", (long long)i, (long long)j);

@@ -5,6 +5,9 @@
 #include "base/error.h"
 #include "logitude/types.h"
 
+/* Element (i, j). */
+double lgt_element(lgt_view view, int64_t i, int64_t j);
+
 /* out[0..cols) = row i. */
 void lgt_row_load(lgt_view view, int64_t i, double *out);
 

@@ -141,10 +141,7 @@ lgt_target lgt_target_measure(const lgt_problem *problem, const lgt_batch *batch
     lgt_target target = {.x_plain = 1, .w_plain = 1, .crowd = {INFINITY, 1, 0}};
     int64_t y = batch->target[i];
     if (!problem->unit_w) {
-        double bias = 0;
-        if (batch->b.data)
-            bias = batch->b.dtype == LGT_F64 ? ((const double *)batch->b.data)[y]
-                                             : (double)((const float *)batch->b.data)[y];
+        double bias = batch->b.data ? lgt_element(batch->b, 0, y) : 0;
         target.plain = lgt_dot(w->value, x->value, problem->dim) + bias;
     }
     target.z = target.plain;

@@ -5,7 +5,9 @@
 #include <float.h>
 #include <math.h>
 
-enum { MOST_STEPS = 200 };
+/* Interpolation takes a handful of steps. Every eighth halves the bracket in magnitude, whatever interpolation
+ * proposes, so that it cannot creep; the limit ends what rounding keeps alive. */
+enum { MOST_STEPS = 200, HALVE_EVERY = 8 };
 
 /* The sum at a point, in two parts: poles below the root and poles above it, with their slopes. */
 typedef struct sides {
@@ -58,7 +60,7 @@ lgt_root lgt_secular_root(const double *d, const double *w, int64_t n, int64_t i
         else
             hi = at.offset;
         double next = at.offset + step_from(s, lgt_secular_gap(d, i + 1, at), lgt_secular_gap(d, i, at));
-        if (!(next > lo && next < hi) || step % 8 == 7) next = between(lo, hi);
+        if (!(next > lo && next < hi) || step % HALVE_EVERY == HALVE_EVERY - 1) next = between(lo, hi);
         if (!(next > lo && next < hi) || next == at.offset) break;
         at.offset = next;
         s = sum_at(d, w, n, i, at);

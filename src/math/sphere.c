@@ -14,9 +14,19 @@ double lgt_dot(const double *a, const double *b, int64_t n) {
     return ((lane[0] + lane[4]) + (lane[1] + lane[5])) + ((lane[2] + lane[6]) + (lane[3] + lane[7]));
 }
 
+/* The largest modulus; NaN is passed over. Comparisons, since fmax is a call, and lanes that the compiler can pair. */
+static double largest_of(const double *v, int64_t n) {
+    double lane[LANES] = {0}, largest = 0;
+    int64_t k = 0;
+    for (; k + LANES <= n; k += LANES)
+        for (int l = 0; l < LANES; l++) lane[l] = fabs(v[k + l]) > lane[l] ? fabs(v[k + l]) : lane[l];
+    for (; k < n; k++) largest = fmax(largest, fabs(v[k]));
+    for (int l = 0; l < LANES; l++) largest = fmax(largest, lane[l]);
+    return largest;
+}
+
 double lgt_unit(const double *v, int64_t n, double *unit) {
-    double largest = 0;
-    for (int64_t k = 0; k < n; k++) largest = fmax(largest, fabs(v[k]));
+    double largest = largest_of(v, n);
     if (largest == 0) {
         for (int64_t k = 0; k < n; k++) unit[k] = 0;
         return 0;

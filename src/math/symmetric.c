@@ -4,6 +4,7 @@
 #include <float.h>
 #include <math.h>
 
+/* Sweeps converge quadratically, in six to ten; the limit ends those of a matrix that holds a NaN. */
 enum { MOST_SWEEPS = 40 };
 
 /* Two lines of n entries, `stride` apart: (p, q) <- (c p - s q, s p + c q). */
@@ -49,6 +50,7 @@ void lgt_symmetric_eigen(double *a, int64_t n, double *values, double *vectors) 
         rotated = 0;
         for (int64_t p = 0; p < n; p++)
             for (int64_t q = p + 1; q < n; q++) {
+                /* Left behind, it turns no value by more than rounding a itself has. */
                 if (fabs(a[p * n + q]) <= DBL_EPSILON / 8 * size) continue;
                 annihilate(a, n, p, q, vectors);
                 rotated = 1;

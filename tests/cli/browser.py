@@ -3,6 +3,7 @@
 console, thrown, refused by the policy, or asked of the network. Without Chromium it says so and exits with 77."""
 
 import json
+import math
 import os
 import random
 import shutil
@@ -32,9 +33,17 @@ LOOK = """(() => {
     titles: [...document.querySelectorAll('h3')].map((h) => h.textContent), text: document.body.innerText,
     heading: document.querySelector('h1').textContent, shade: document.documentElement.dataset.shade,
     elements: [...document.querySelectorAll('img, svg, iframe, link, object, embed')].length, hacked: window.hacked === 1,
-    wide: document.documentElement.scrollWidth > window.innerWidth,
+    wide: document.documentElement.scrollWidth > window.innerWidth || [...document.querySelectorAll('.card')].some((c) => c.scrollWidth > c.clientWidth),
+    unguided: [...document.querySelectorAll('.card')].filter((c) => c.querySelector('canvas, .body')).map((c) => c.querySelector('h3').textContent).filter((h) => !hintOf(h)),
   });
 })()"""
+CELLS = """JSON.stringify(Object.fromEntries([...document.querySelectorAll('.card')].map((card) => [card.querySelector('h3').textContent,
+  [...card.querySelectorAll('tbody tr')].map((row) => [...row.children].map((cell) => cell.textContent))])))"""
+DOTS = """JSON.stringify(Object.fromEntries(drawn.filter((d) => d.chart.options.interaction.mode === 'nearest').map((d) => {
+  const points = d.chart.data.datasets.filter((set) => set.showLine === false).flatMap((set) => set.data), {x, y} = d.chart.scales;
+  const least = (of) => Math.min(...points.map((p) => p[of])), greatest = (of) => Math.max(...points.map((p) => p[of]));
+  return [d.panel.title, {n: points.length, x: [x.min, x.max], y: [y.min, y.max], ends: [least('x'), greatest('x'), least('y'), greatest('y')]}];
+})))"""
 TABLES = "[...document.querySelectorAll('details')].map((d) => d.querySelectorAll('td').length)"
 
 
@@ -242,12 +251,86 @@ class Tests:
             self.expect(len(seen["canvases"]) == 29, "full: %d charts, expected 29: %s" % (len(seen["canvases"]), seen["titles"]))
             if theme == "light":
                 self.switch()
+                self.numbers()
+                self.spans(("Attraction and repulsion", 300), ("Gain of every row", 300), ("Bounds of the gradient", 600), ("Map of the embeddings", 300))
+        self.expect(not seen["unguided"], "full: cards without a word of what to look for: %s" % seen["unguided"])
         self.look("narrow", "full", width=390)
+        self.look("both-narrow", "full", "other", width=420)
         seen = self.look("both", "full", "other")
         self.expect(seen["heading"] == "Comparison of 2 runs", "both: " + seen["heading"])
         self.expect(len(seen["canvases"]) == 30, "both: %d charts, expected 30 (two maps)" % len(seen["canvases"]))
+        self.outlier()
+        self.lonely()
         self.partial()
         self.hostile()
+
+    def numbers(self):
+        """The tables behind the charts hold the numbers of the files, to the 6 digits that they show."""
+        lines, analysis, shown = list(metrics(1)), full_analysis(1), json.loads(self.browser.evaluate(CELLS))
+        steps, epochs = ([line for line in lines if line["kind"] == kind] for kind in ("step", "epoch"))
+        explain, angle = analysis["explain"], math.degrees(1)
+        expected = {
+            "Loss": [(line["step"], line["loss"]) for line in steps + epochs],
+            "Accuracy": [(line["epoch"], 100 * line["test_accuracy"], 100 * line["accuracy"]) for line in epochs],
+            "Loss on test data": [(line["epoch"], line["test_nll"]) for line in epochs],
+            "Learning rate": [(line["step"], line["lr"]) for line in steps],
+            "Norm of the gradient": [(line["step"], line["gradient_norm"]) for line in steps],
+            "Angles over time": [(line["epoch"], angle * line["theta_target"], angle * line["theta_nearest"]) for line in epochs],
+            "Attraction and repulsion over time": [(line["epoch"], line["attraction"], line["repulsion"]) for line in epochs],
+            "Conflict over time": [(line["epoch"], 100 * line["conflict_rate"]) for line in epochs],
+            "Target logit": list(zip((angle * theta for theta in analysis["curve"]["theta"]), analysis["curve"]["logit"])),
+            "Attraction and repulsion": sorted(zip(explain["attraction"], explain["repulsion"])),
+            "Spectrum of the Hessian": list(enumerate(analysis["curvature"]["eigenvalues"], 1)),
+            "Conditions of agreement": [(100 * share,) for share in analysis["conflict"]["conditions"].values()],
+            "Most confused classes": [(worst["rows"],) for worst in analysis["confusion"]["worst"]],
+            "Verification": [(far, 100 * tar) for far, tar in zip(*analysis["verification"]["roc"].values())],
+            "Confusion": analysis["confusion"]["counts"],
+        }
+        for title, rows in expected.items():
+            n_names = len(shown[title][0]) - len(rows[0]) if title != "Target logit" else 1
+            cells = [[None if cell == "\u2013" else float(cell.replace(",", "")) for cell in row[n_names:]] for row in shown[title]]
+            cells = [row[:len(rows[0])] for row in cells[:len(rows)]]
+            same = all(a == b if a is None or b is None else math.isclose(a, b, rel_tol=1e-5, abs_tol=1e-12)
+                       for row, other in zip(cells, rows) for a, b in zip(row, other))
+            self.expect(same and len(cells) == len(rows), "numbers: %s: %s..., expected %s..." % (title, cells[:3], rows[:3]))
+
+    def spans(self, *clouds):
+        """Axes of scattered rows reach over all of them."""
+        seen = json.loads(self.browser.evaluate(DOTS))
+        for title, n in clouds:
+            dots = seen[title]
+            (low, high), (bottom, top), ends = dots["x"], dots["y"], dots["ends"]
+            self.expect(dots["n"] == n, "spans: %s: %d dots, expected %d" % (title, dots["n"], n))
+            self.expect(low <= ends[0] and high >= ends[1] and bottom <= ends[2] and top >= ends[3], "spans: %s: %s" % (title, dots))
+            self.expect(high - low < 4 * (ends[1] - min(0, ends[0])), "spans: %s: squeezed: %s" % (title, dots))
+
+    def outlier(self):
+        """One row far out does not squeeze the others; it is still in the table, and the card says that it is not in sight."""
+        analysis = full_analysis(7)
+        analysis["explain"]["attraction"][5] = 4000
+        self.write_run("outlier", run_json(), metrics(7), analysis)
+        seen, dots = self.look("outlier", "outlier"), json.loads(self.browser.evaluate(DOTS))["Attraction and repulsion"]
+        self.expect(dots["n"] == 300 and dots["ends"][1] == 4000 and dots["x"][1] < 2, "outlier: %s" % dots)
+        self.expect(seen["text"].count("1 dot lies outside the axes.") == 1, "outlier: nothing is said of it")
+
+    def lonely(self):
+        """Where no row had neighbours the card says why; epochs without any are gaps, not the end of the line."""
+        run, lines, analysis = run_json(), list(metrics(8, 160)), full_analysis(8)
+        run["results"]["align"] = "pga:phi=linear,k=5,full_rows=on"
+        for line in lines:
+            if line["kind"] == "epoch" and line["epoch"] not in (1, 3, 4):
+                line["conflict_rate"] = None
+        analysis["conflict"] = {"rows": 100, "neighbours": 0, "compared": 0, "cosines_histogram": [0] * 20, "rate": None,
+                                "conditions": {"in_harmony": None}}
+        self.write_run("lonely", run, lines, analysis)
+        seen = self.look("lonely", "lonely")
+        for words in ("no row had neighbours", "pga:full_rows=off", "in 5 of 8 epochs no row could be compared"):
+            self.expect(words in seen["text"], "lonely: not said: " + words)
+        line = json.loads(self.browser.evaluate("""(() => {
+            const {chart} = drawn.find((d) => d.panel.title === 'Conflict over time');
+            return JSON.stringify([chart.scales.x.max, chart.options.spanGaps || false, chart.data.datasets[0].data.map((p) => p.y)]);
+        })()"""))
+        self.expect(line == [8, False, [30, None, 30, 30, None, None, None, None]], "lonely: the line is %s" % line)
 
     def partial(self):
         """Runs that are not whole draw what they have."""

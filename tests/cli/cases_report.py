@@ -38,6 +38,54 @@ class Reports(Training):
                                                  "classification", "calibration", "confusion", "verification", "map", "explain",
                                                  "curvature"])
 
+    def assert_same_numbers(self, shown, written, where):
+        """Of the same shape and keys; a page holds numbers to 8 digits."""
+        if isinstance(written, dict):
+            self.assertEqual(list(shown), list(written), where)
+            for key in written:
+                self.assert_same_numbers(shown[key], written[key], "%s.%s" % (where, key))
+        elif isinstance(written, list):
+            self.assertEqual(len(shown), len(written), where)
+            for i, (one, other) in enumerate(zip(shown, written)):
+                self.assert_same_numbers(one, other, "%s[%d]" % (where, i))
+        elif isinstance(written, float):
+            self.assertAlmostEqual(shown, written, delta=1e-7 * abs(written), msg=where)
+        else:
+            self.assertEqual(shown, written, where)
+
+    def test_the_numbers_of_a_page_are_those_of_its_files(self):
+        args = self.small("--align", "pga:full_rows=off,k=2", "--align", "k:k=2", loss="arcface:s=16,m=0.2,warmup=linear/0/20")
+        args[args.index("--epochs") + 1], args[args.index("--log-every") + 1] = "2", "1"
+        self.report(*args)
+        run = self.page("run/report.html").runs[0]
+        self.assert_same_numbers(run["run"], json.loads(self.read("run/run.json")), "run")
+        self.assert_same_numbers(run["analysis"], json.loads(self.read("run/analysis.json")), "analysis")
+        lines = [json.loads(line) for line in self.read("run/metrics.jsonl").splitlines()]
+        for kind, n_lines, needed in (("step", 26, {"loss", "lr", "schedule", "gradient_norm", "align_loss"}),
+                                      ("epoch", 2, {"test_accuracy", "theta_target", "attraction", "conflict_rate"})):
+            rows = [line for line in lines if line["kind"] == kind]
+            keys = [key for key, value in rows[0].items() if not isinstance(value, (str, dict))]
+            self.assertEqual(len(rows), n_lines)
+            self.assertLessEqual(needed, set(keys))
+            self.assertEqual(set(run[kind + "s"]), set(keys))
+            for key in keys:
+                self.assert_same_numbers(run[kind + "s"][key], {"x": [row[kind] for row in rows], "y": [row[key] for row in rows]}, key)
+
+    def test_rows_without_neighbours_leave_gaps_and_a_count_of_none(self):
+        for term, neighbours in (("pga:k=15", False), ("pga:k=15,full_rows=off", True)):
+            self.report(*self.small("--align", term))
+            run = self.page("run/report.html").runs[0]
+            conflict = run["analysis"]["conflict"]
+            self.assertEqual(list(conflict), ["rows", "neighbours", "compared", "cosines_histogram", "rate", "conditions"])
+            self.assertEqual((conflict["rows"], conflict["neighbours"] > 0, conflict["compared"] > 0), (200, neighbours, neighbours))
+            self.assertEqual(sum(conflict["cosines_histogram"]), conflict["compared"])
+            for value in (conflict["rate"], *conflict["conditions"].values()):
+                self.assertEqual(value is not None, neighbours)
+            self.assertEqual(run["epochs"]["conflict_rate"]["x"], [1, 2, 3, 4, 5, 6])
+            self.assertEqual([rate is not None for rate in run["epochs"]["conflict_rate"]["y"]], [neighbours] * 6)
+        self.report(*self.small("--align", "k:k=2"))
+        self.assertNotIn("conflict", json.loads(self.read("run/analysis.json")))
+
     def test_the_policy_names_the_hashes_of_what_the_page_holds(self):
         self.report(*self.small())
         page = self.page("run/report.html")

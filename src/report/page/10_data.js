@@ -68,16 +68,24 @@ function roundRange(values) {
   return [Math.floor(low / unit) * unit, Math.ceil(high / unit) * unit];
 }
 
+/* Where an axis over runs ends: undefined (at the greatest value) unless a few values lie so far out that the others
+ * would be squeezed; then behind the 99th percentile of every run. */
+function cutOf(lists) {
+  const most = 1.1 * greatest(lists.map((values) => quantile(values, .99)));
+  return most > 0 && greatest(lists.map(greatest)) > 2 * most ? roundRange([0, most])[1] : undefined;
+}
+
 /* --- Numbers as text --- */
 
 function plain(value, digits = 4) {
   if (!isNumber(value)) return '\u2013';
   const size = Math.abs(value);
-  if (size !== 0 && (size < 1e-4 || size >= 1e7)) return value.toExponential(Math.max(0, digits - 2)).replace('e+', 'e');
+  if (size !== 0 && (size < 1e-4 || size >= 1e7)) return Number(value.toPrecision(digits)).toExponential().replace('e+', 'e');
   if (Number.isInteger(value)) return value.toLocaleString('en-US');
   return value.toLocaleString('en-US', {maximumSignificantDigits: Math.max(digits, size >= 1 ? String(Math.floor(size)).length : 0)});
 }
 const percent = (share, digits = 2) => (isNumber(share) ? (100 * share).toFixed(digits) + ' %' : '\u2013');
+const tiny = (share) => (isNumber(share) && share < 1e-4 && share > 0 ? share.toExponential(1) : percent(share));
 const angle = (value) => (isNumber(value) ? value.toFixed(1) + '\u00b0' : '\u2013');
 function duration(seconds) {
   if (!isNumber(seconds)) return '\u2013';

@@ -3,7 +3,7 @@
 /* line({label, points, colour, dash, width, fill, stepped, axis, marks}): colour is an index of the palette or a text. */
 function line(s) {
   const paint = typeof s.colour === 'number' ? colour(s.colour) : s.colour;
-  const marks = s.marks === undefined ? s.points.length <= 25 && !s.stepped : s.marks;
+  const marks = s.points.length === 1 || (s.marks === undefined ? s.points.length <= 25 && !s.stepped : s.marks);
   return {
     label: s.label, data: s.points, borderColor: s.faint ? faded(paint, .32) : paint, backgroundColor: s.fill ? faded(paint, s.fill) : paint,
     borderWidth: s.width || (s.faint ? 1 : 1.9), borderDash: s.dash ? [5, 4] : [], fill: s.fill ? 'origin' : false,
@@ -22,21 +22,25 @@ function area(label, points) {
   };
 }
 
+/* In the order of x: Chart.js takes the ends of the axis from the first and the last point. */
 function dots(s) {
   const paint = typeof s.colour === 'number' ? colour(s.colour) : s.colour;
   return {
-    label: s.label, data: s.points, showLine: false, pointRadius: s.size || 1.8, pointHoverRadius: 4, pointStyle: s.style || 'circle',
+    label: s.label, data: [...s.points].sort((a, b) => a.x - b.x), showLine: false, pointRadius: s.size || 1.8, pointHoverRadius: 4, pointStyle: s.style || 'circle',
     backgroundColor: faded(paint, s.opacity || .55), borderColor: faded(paint, s.opacity || .55), borderWidth: 0, yAxisID: 'y', order: s.order || 0,
   };
 }
+
+/* Charts on paper are small. */
+const fontSize = () => (printing ? 9.5 : 11.3);
 
 function axis(s, vertical) {
   const c = shade();
   const degreesAxis = s.unit === '\u00b0';
   return {
     type: s.log ? 'logarithmic' : 'linear', min: s.min, max: s.max, suggestedMin: s.from, suggestedMax: s.to, beginAtZero: s.zero || false,
-    title: {display: true, text: s.title + (s.unit ? ' (' + s.unit + ')' : ''), color: c.quiet, font: {size: 11.5}, padding: vertical ? 2 : 4},
-    ticks: {color: c.quiet, font: {size: 11}, maxTicksLimit: s.ticks || (vertical ? 6 : 7), maxRotation: 0, stepSize: degreesAxis && !vertical && s.max === 180 ? 30 : s.step,
+    title: {display: true, text: s.title + (s.unit ? ' (' + s.unit + ')' : ''), color: c.quiet, font: {size: fontSize()}, padding: vertical ? 2 : 4},
+    ticks: {color: c.quiet, font: {size: fontSize()}, maxTicksLimit: s.ticks || (vertical ? 6 : 7), maxRotation: 0, stepSize: degreesAxis && !vertical && s.max === 180 ? 30 : s.step,
             precision: s.whole ? 0 : undefined, autoSkipPadding: 14,
             callback: s.log ? (v) => (Math.abs(Math.log10(v) % 1) < 1e-9 ? (v < 1e-3 || v > 1e4 ? v.toExponential(0) : String(v)) : null)
               : s.labels ? (v) => s.labels(v) : (v) => plain(v, 3)},
@@ -78,7 +82,7 @@ function chart(s) {
       plugins: {
         legend: {
           display: s.legend !== false && s.datasets.filter((d) => !d.quietLegend).length > 1, position: 'bottom', align: 'start',
-          labels: {color: c.quiet, usePointStyle: true, pointStyleWidth: 16, boxHeight: 5, padding: 12, font: {size: 11.5}, generateLabels: legend},
+          labels: {color: c.quiet, usePointStyle: true, pointStyleWidth: 16, boxHeight: 5, padding: printing ? 7 : 12, font: {size: fontSize()}, generateLabels: legend},
         },
         tooltip: tooltip(),
       },

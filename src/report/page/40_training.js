@@ -25,10 +25,11 @@ function epochPanel(title, y, keys, sentence, scale = (v) => v) {
   const found = keys.map(([key, words, dash]) => ({words, dash, list: having((run) => series(run, 'epochs', key))}));
   if (found.every((f) => !f.list.length)) return null;
   const shown = found.find((f) => f.list.length), single = found.filter((f) => f.list.length).length === 1;
+  const ends = shown.list.map((h) => h.value[h.value.length - 1].x);
   return {
     title, summary: tell(shown.list, (points, run) => sentence(scale(first(points)), scale(last(points)), shown.words, run)),
     chart: () => chart({
-      x: {title: 'epoch', whole: true, min: shown.list.every((h) => h.value.length > 1) ? 1 : undefined}, y,
+      x: {title: 'epoch', whole: true, min: least(ends) > 1 ? 1 : undefined, max: least(ends) > 1 ? greatest(ends) : undefined}, y,
       datasets: found.flatMap((f, i) => f.list.map((h) => line({
         label: named(h.run, several && single ? '' : f.words), points: h.value.map((p) => ({x: p.x, y: scale(p.y)})), colour: several ? h.index : i, dash: f.dash}))),
     }),

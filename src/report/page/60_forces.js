@@ -3,15 +3,17 @@
 const explained = (run, key) => numbers(list(run, 'analysis', 'explain', key));
 
 /* Rows as dots: attraction against repulsion, gradient against bound, alpha over theta. */
-function scatterPanel(title, x, y, sets, summary, diagonal, clip) {
+function scatterPanel(title, x, y, sets, summary, diagonal) {
   const found = sets.map((s) => ({words: s.words, list: having((run) => pairs(s.x(run), s.y(run)))})).filter((f) => f.list.length);
   if (!found.length) return null;
-  const points = found.flatMap((f) => f.list.flatMap((h) => h.value));
-  const end = greatest(points.map((p) => Math.max(p.x, p.y)));
+  const clouds = found.flatMap((f) => f.list.map((h) => h.value)), points = clouds.flat();
+  const [cutX, cutY] = ['x', 'y'].map((of) => cutOf(clouds.map((cloud) => cloud.map((p) => p[of]))));
+  const inside = points.filter((p) => !(p.x > cutX || p.y > cutY)), outside = points.length - inside.length;
+  const end = Math.min(greatest(inside.map((p) => p.x)), greatest(inside.map((p) => p.y)));
   return {
-    title, summary: tell(found[0].list, summary),
+    title, summary: tell(found[0].list, summary) + (outside ? ' ' + plain(outside) + (outside === 1 ? ' dot lies' : ' dots lie') + ' outside the axes.' : ''),
     chart: () => chart({
-      scatter: true, x, y: Object.assign({max: clip ? clip(points) : undefined}, y),
+      scatter: true, x: Object.assign({max: cutX}, x), y: Object.assign({max: cutY}, y),
       datasets: [
         ...found.flatMap((f, i) => f.list.map((h) => dots({label: named(h.run, f.words), points: h.value, colour: several ? h.index : i, opacity: points.length > 600 ? .35 : .6}))),
         ...(diagonal ? [line({label: diagonal, points: [{x: 0, y: 0}, {x: end, y: end}], colour: shade().quiet, dash: true, width: 1, marks: false})] : []),
@@ -23,8 +25,7 @@ function scatterPanel(title, x, y, sets, summary, diagonal, clip) {
 const alphaRows = () => scatterPanel(
   'Gain of every row', {title: 'angle to the own class', unit: '\u00b0'}, {title: '\u03b1'},
   [{words: 'rows', x: (run) => explained(run, 'theta').map(degrees), y: (run) => explained(run, 'alpha')}],
-  (points) => 'Median gain ' + plain(quantile(points.map((p) => p.y), .5), 3) + ' over ' + plain(points.length) + ' rows.', null,
-  (points) => Math.ceil(1.2 * quantile(points.map((p) => p.y), .99)));
+  (points) => 'Median gain ' + plain(quantile(points.map((p) => p.y), .5), 3) + ' over ' + plain(points.length) + ' rows.');
 
 const balancePanel = () => scatterPanel(
   'Attraction and repulsion', {title: 'attraction', zero: true}, {title: 'repulsion', zero: true},
@@ -37,20 +38,36 @@ const boundPanel = () => scatterPanel(
    {words: 'bound', x: (run) => explained(run, 'gradient'), y: (run) => explained(run, 'bound')}],
   (points) => 'The gradient attains at most ' + percent(greatest(points.filter((p) => p.y > 0).map((p) => p.x / p.y)), 1) + ' of its bound.', 'attained');
 
+/* Even bins over the data; over their logarithms where one run would be a single bar at 0 beside the others. */
+function leakBins(lists) {
+  const all = lists.flat(), positive = all.filter((v) => v > 0), top = greatest([0, ...all]) || 1;
+  const log = positive.length > 0 && least(lists.map((values) => quantile(values, .5))) < 1e-3 * top;
+  if (!log) {
+    const high = roundRange([0, top])[1];
+    return {log, low: 0, high, bins: (values) => outline(histogram(values, 0, high, 40))};
+  }
+  const low = Math.floor(Math.log10(least(positive))), high = Math.ceil(Math.log10(top));
+  const exponents = (values) => values.map((v) => (v > 0 ? Math.log10(v) : low)); /* 0 stands in the first bin */
+  return {log, low: 10 ** low, high: 10 ** high,
+          bins: (values) => outline(histogram(exponents(values), low, high, 40)).map((p) => ({x: 10 ** p.x, y: p.y}))};
+}
+
 function leakPanel() {
   const found = having((run) => finite(list(run, 'analysis', 'explain', 'radial_share')));
   if (!found.length) return null;
-  const high = Math.max(roundRange([0, ...found.flatMap((h) => h.value)])[1], 1e-12), small = high < 1e-3;
+  const {log, low, high, bins} = leakBins(found.map((h) => h.value));
   return {
     title: 'Radial leak',
-    summary: tell(found, (values) => 'Of the gradient, ' + (small ? 'at most ' + greatest(values).toExponential(1) : percent(mean(values)) + ' on the mean') +
-      ' points along the feature itself.'),
+    summary: tell(found, (values) => 'Of the gradient, ' + tiny(mean(values)) + ' on the mean and at most ' + tiny(greatest(values)) + ' points along the feature itself.'),
     chart: () => chart({
-      x: {title: 'radial share of the gradient', min: 0, max: high}, y: {title: 'share of rows', unit: '%', zero: true},
-      datasets: found.map((h) => line({label: named(h.run, 'rows'), points: outline(histogram(h.value, 0, high, 40)), colour: h.index, stepped: true, fill: several ? 0 : .3})),
+      x: {title: 'radial share of the gradient', min: low, max: high, log, ticks: 5}, y: {title: 'share of rows', unit: '%', zero: true},
+      datasets: found.map((h) => line({label: named(h.run, 'rows'), points: bins(h.value), colour: h.index, stepped: true, fill: several ? 0 : .3})),
     }),
   };
 }
+
+/* Given, since Chart.js finds no ticks of its own between numbers below 1e-14. */
+const leakEnd = () => roundRange([0, greatest([0, ...runs.flatMap((run) => series(run, 'epochs', 'radial_share').map((p) => p.y).filter(isNumber))]) || 1])[1];
 
 function spectrumPanel() {
   const found = having((run) => finite(list(run, 'analysis', 'curvature', 'eigenvalues')).sort((a, b) => b - a));
@@ -78,13 +95,24 @@ function cosineBins(run) {
   return [...counts.map((c, i) => ({x: at(i), y: 100 * c / total})), {x: at(counts.length), y: 0}];
 }
 
+/* Why a run with alignment has no cosines. */
+function loneliness(run) {
+  const spec = String(results(run, 'align') || '').split('+').find((term) => term.startsWith('pga')) || '';
+  if (dig(run, 'analysis', 'conflict', 'neighbours') !== 0)
+    return 'In the last epoch no row could be compared: every row has no force of the head, of the alignment, or of both.';
+  return 'In the last epoch no row had neighbours, so nothing was aligned. ' +
+    (spec.includes('full_rows=on') ? 'With full_rows=on a row needs k others of its class in the batch: pga:full_rows=off takes those there are. ' : '') +
+    'Larger batches or neighbours=memory give more of them.';
+}
+
 function conflictPanel() {
-  const found = having(cosineBins);
-  if (!found.length) return null;
+  const found = having(cosineBins), lonely = having((run) => (dig(run, 'analysis', 'conflict', 'compared') === 0 ? true : null));
+  if (!found.length && !lonely.length) return null;
   return {
     title: 'Head against alignment',
-    summary: tell(found, (points, run) => 'They conflict on ' + percent(dig(run, 'analysis', 'conflict', 'rate')) + ' of the rows (cosine below 0).'),
-    chart: () => chart({
+    summary: [tell(found, (points, run) => 'They conflict on ' + percent(dig(run, 'analysis', 'conflict', 'rate')) + ' of the rows that have neighbours (cosine below 0).'),
+              tell(lonely, (_, run) => loneliness(run))].filter((text) => text).join(' '),
+    chart: !found.length ? null : () => chart({
       x: {title: 'cosine of the two directions', min: -1, max: 1}, y: {title: 'share of rows', unit: '%', zero: true},
       datasets: found.map((h) => line({label: named(h.run, 'rows'), points: h.value, colour: h.index, stepped: true, fill: several ? 0 : .3})),
     }),
@@ -102,24 +130,32 @@ function conditionPanel() {
   };
 }
 
+/* A long name in lines of about 20 letters. */
+const wrapped = (name) => name.match(/.{1,20}(?:\s+|$)|\S+\s*/g) || [name];
+
 /* Bars that lie, one a name. */
 function bars(names, sets, title, unit) {
   const config = chart({
-    type: 'bar', sideways: true, labels: names, x: {title, unit, zero: true}, y: {title: ''},
+    type: 'bar', sideways: true, labels: names, x: {title, unit, zero: true, whole: !unit}, y: {title: ''},
     datasets: sets.map((s) => ({label: s.label, data: s.data, backgroundColor: faded(colour(s.colour), .8), pointStyle: 'rect', barPercentage: .8, categoryPercentage: .8})),
   });
-  config.options.scales.y = {type: 'category', title: {display: false, text: ''}, ticks: {color: shade().quiet, font: {size: 11}, autoSkip: false}, grid: {display: false}};
+  config.options.scales.y = {type: 'category', title: {display: false, text: ''}, ticks: {color: shade().quiet, font: {size: fontSize()}, autoSkip: false, callback: (_, i) => wrapped(names[i])}, grid: {display: false}};
   config.options.interaction = {mode: 'index', axis: 'y', intersect: false};
   config.options.plugins.tooltip.callbacks = {label: (item) => ' ' + item.dataset.label + '  ' + plain(item.parsed.x)};
   return config;
+}
+
+function gaps(points) {
+  const missing = points.filter((p) => !isNumber(p.y)).length;
+  return missing ? '; in ' + plain(missing) + ' of ' + plain(points.length) + ' epochs no row could be compared, which leaves gaps' : '';
 }
 
 section('forces', 'Forces and curvature', balancePanel,
   () => epochPanel('Attraction and repulsion over time', {title: 'mean over rows', zero: true}, [['attraction', 'attraction', false], ['repulsion', 'repulsion', true]],
     (a, b, words) => 'Mean ' + words + ' from ' + plain(a, 3) + ' to ' + plain(b, 3) + '.'),
   alphaRows, boundPanel, leakPanel,
-  () => epochPanel('Radial leak over time', {title: 'mean radial share', zero: true}, [['radial_share', 'radial share', false]],
-    (a, b) => 'From ' + plain(a, 2) + ' to ' + plain(b, 2) + '.'), spectrumPanel);
+  () => epochPanel('Radial leak over time', {title: 'mean radial share', min: 0, max: leakEnd()}, [['radial_share', 'radial share', false]],
+    (a, b) => 'From ' + tiny(a) + ' to ' + tiny(b) + '.'), spectrumPanel);
 section('alignment', 'Alignment', conflictPanel, conditionPanel,
   () => epochPanel('Conflict over time', {title: 'rows in conflict', unit: '%', zero: true}, [['conflict_rate', 'conflict', false]],
-    (a, b) => 'From ' + plain(a, 3) + ' to ' + plain(b, 3) + ' %.', (v) => 100 * v));
+    (a, b, words, run) => 'From ' + plain(a, 3) + ' to ' + plain(b, 3) + ' %' + gaps(series(run, 'epochs', 'conflict_rate')) + '.', (v) => 100 * v));

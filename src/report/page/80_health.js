@@ -6,7 +6,8 @@ const gradientPanel = () => stepPanel('Norm of the gradient', 'gradient_norm', {
 function speedPanel() {
   const found = having((run) => {
     const seconds = series(run, 'steps', 'seconds');
-    return seconds.slice(1).map((p, i) => ({x: p.x, y: 1000 * (p.y - seconds[i].y) / (p.x - seconds[i].x)})).filter((p) => isNumber(p.y));
+    const times = seconds.slice(1).map((p, i) => ({x: p.x, y: 1000 * (p.y - seconds[i].y) / (p.x - seconds[i].x)})).filter((p) => isNumber(p.y));
+    return times.length > 2 ? times.slice(1) : times; /* the first steps warm up */
   });
   if (!found.length) return null;
   return {
@@ -21,7 +22,7 @@ function factsPanel(run) {
   const results = dig(run, 'run', 'results'), config = dig(run, 'run', 'config'), health = dig(run, 'analysis', 'health');
   const seconds = dig(results, 'seconds'), steps = dig(results, 'steps');
   const facts = [
-    ['status', dig(results, 'status')], ['loss', dig(run, 'run', 'loss')], ['encoder', dig(config, 'encoder')], ['optimizer', dig(config, 'optimizer')],
+    ['status', dig(results, 'status')], ['loss', dig(run, 'run', 'loss') && breakable(dig(run, 'run', 'loss'))], ['encoder', dig(config, 'encoder')], ['optimizer', dig(config, 'optimizer')],
     ['learning rate', num(dig(config, 'lr'))], ['batch', num(dig(config, 'batch'), ' rows')], ['seed', dig(config, 'seed')],
     ['time of a step', isNumber(seconds) && steps > 0 ? plain(1000 * seconds / steps, 3) + ' ms' : undefined],
     ['rows without a direction, in training', num(dig(results, 'zero_rows'))], ['rows without a direction, measured', num(dig(health, 'zero_rows'))],

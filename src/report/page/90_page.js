@@ -99,11 +99,12 @@ function fillTable(details, panel) {
 
 function card(panel) {
   const classes = ['card', panel.wide ? 'wide' : '', panel.tall ? 'tall' : ''].join(' ').trim();
-  const made = element('article', {class: classes}, element('h3', {}, panel.title), element('p', {}, panel.summary));
+  const made = element('article', {class: classes}, element('h3', {}, panel.title), element('p', {}, panel.summary + (panel.chart || panel.body ? hintOf(panel.title) : '')));
   if (panel.body) {
     made.append(element('div', {class: 'body'}, panel.body()));
     return made;
   }
+  if (!panel.chart) return made;
   const canvas = element('canvas', {role: 'img', 'aria-label': panel.title + '. ' + panel.summary});
   const details = element('details', {}, element('summary', {}, 'Numbers'));
   details.addEventListener('toggle', () => {
@@ -142,6 +143,7 @@ function start() {
   for (const [name, on] of [['beforeprint', true], ['afterprint', false]])
     window.addEventListener(name, () => {
       printing = on;
+      document.documentElement.toggleAttribute('data-printing', on); /* lays the cards out for paper before they are drawn */
       draw();
     });
 }
