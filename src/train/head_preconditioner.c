@@ -13,7 +13,7 @@
 #include "math/cholesky.h"
 #include "train/head_objective.h"
 
-enum { SAMPLE = 8, CHUNK = 512, STRIPE = LGT_TILE_PAD, LARGEST = 4096, WORTH = 100 };
+enum { SAMPLE = 8, CHUNK = 512, STRIPE = 64, LARGEST = 4096, WORTH = 100 };
 
 /* Added to the diagonal, in units of its mean: float32 sums are not exact, and without l2 M may be singular. */
 static const double least_ridge = 1e-6;
