@@ -35,7 +35,7 @@ void lgt_descent_move(const lgt_smooth *f, lgt_descent *d, const double *v, cons
 lgt_status lgt_descent_refine(lgt_smooth *f, lgt_descent *d, int *refined, lgt_error *err) {
     *refined = f->refine && f->refine(f->user);
     if (!*refined) return LGT_OK;
-    f->noise = 4 * DBL_EPSILON;
+    f->noise = 64 * DBL_EPSILON; /* of sums over many rows */
     return lgt_descent_evaluate(f, d, err);
 }
 

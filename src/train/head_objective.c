@@ -160,6 +160,21 @@ static void narrow(const double *v, int64_t n, float *out) {
     for (int64_t i = 0; i < n; i++) out[i] = (float)v[i];
 }
 
+/* Adding one vector to all classes leaves the softmax as it is, so derivatives sum to zero over the classes (Eq. 70).
+ * Rounding breaks that, and along b nothing else would hold such a drift back. */
+static void balance(const lgt_head_objective *o, double *out) {
+    int64_t classes = o->trainer->model.n_classes, dim = o->dim;
+    double *b = out + o->n_weights, mean = 0;
+    if (!lgt_head_objective_is_convex(o->trainer)) return;
+    for (int64_t k = 0; k < dim; k++) {
+        double sum = 0;
+        for (int64_t j = 0; j < classes; j++) sum += out[j * dim + k];
+        for (int64_t j = 0; j < classes; j++) out[j * dim + k] -= sum / (double)classes;
+    }
+    for (int64_t j = 0; j < o->n_bias; j++) mean += b[j] / (double)classes;
+    for (int64_t j = 0; j < o->n_bias; j++) b[j] -= mean;
+}
+
 /* The same from and to vectors of doubles; along NULL: the gradient. */
 static lgt_status pass(lgt_head_objective *o, const double *v, const double *along, double *out, double *loss,
                        lgt_error *err) {
@@ -184,6 +199,7 @@ static lgt_status pass(lgt_head_objective *o, const double *v, const double *alo
     lgt_status status = sweep(o, at, along ? &direction : NULL, to, loss, err);
     double share = 1 / (double)o->n_rows;
     for (int64_t i = 0; i < o->size; i++) out[i] = share * (o->is_exact ? out[i] : (double)o->change[i]);
+    if (!status) balance(o, out);
     return status;
 }
 

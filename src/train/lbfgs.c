@@ -10,7 +10,7 @@
 #include "math/sphere.h"
 #include "train/descent.h"
 
-enum { MEMORY = 10, MOST_TRIALS = 30, MOST_IDLE = 10 };
+enum { MEMORY = 10, MOST_TRIALS = 30, TRIALS_WITH_PAIRS = 10, MOST_IDLE = 4 };
 
 static const double sufficient = 1e-4, curvature = 0.9; /* c_1 and c_2 of the Wolfe conditions */
 
@@ -88,9 +88,9 @@ static lgt_status search(lbfgs *s, double first, double *length, int *found, lgt
     line_point start = {0, s->d->value, lgt_dot(s->d->g, s->direction, s->f->size)}, low = start, high = start;
     line_point p = {.t = first};
     double noise = s->f->noise * fabs(start.value);
-    int bracketed = 0;
+    int bracketed = 0, most = s->n_pairs > 0 ? TRIALS_WITH_PAIRS : MOST_TRIALS;
     *found = 0;
-    for (int i = 0; i < MOST_TRIALS; i++) {
+    for (int i = 0; i < most; i++) {
         lgt_status status = try_step(s, &p, err);
         if (status) return status;
         *length = p.t;
@@ -161,8 +161,7 @@ static lgt_status iterate(lbfgs *s, int *at_end, lgt_error *err) {
     status = lgt_descent_refine(s->f, s->d, &refined, err);
     s->best = s->d->norm;
     *at_end = !status && !refined && s->n_pairs == 0;
-    if (!refined) forget(s);
-    s->idle = 0;
+    forget(s); /* also after refining: the last changes of the gradient were half noise */
     return status;
 }
 

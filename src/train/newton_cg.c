@@ -85,15 +85,15 @@ static lgt_status iterate(newton *s, int *at_end, lgt_error *err) {
     s->d->evaluations++;
     s->d->iterations++;
     double rho = agreement(s, value);
-    if (rho < 0.25) s->radius /= 4;
+    int below_noise = s->predicted <= 10 * s->f->noise * fabs(s->d->value); /* then the region is not to blame */
+    if (rho < 0.25 && !below_noise) s->radius /= 4;
     if (rho > 0.75 && s->on_boundary) s->radius *= 2;
     s->rejected = rho > 1e-4 ? 0 : s->rejected + 1;
     if (!s->rejected) lgt_descent_move(s->f, s->d, s->trial, s->gradient, value);
-    int below_noise = s->predicted <= 10 * s->f->noise * fabs(s->d->value);
     if (s->rejected < MOST_REJECTED && !(s->rejected && below_noise)) return LGT_OK;
     status = lgt_descent_refine(s->f, s->d, &refined, err);
-    *at_end = !status && !refined && s->rejected >= MOST_REJECTED;
-    if (refined) s->radius = s->rejected = 0;
+    *at_end = !status && !refined;
+    s->rejected = 0;
     return status;
 }
 

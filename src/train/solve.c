@@ -95,7 +95,7 @@ static lgt_status polish_bias(solver *s, bias_problem *p, double bound, double v
     lgt_smooth smooth = {.context = s->trainer->context, .size = o->n_bias, .user = p, .evaluate = evaluate_bias};
     lgt_descent_limits limits = {fmax(goal, 1e-14), MOST_BIAS_STEPS};
     lgt_descent d = {.v = b, .g = g};
-    smooth.noise = 1e-15;
+    smooth.noise = 1e-13; /* slopes decide */
     memcpy(b, p->v + o->n_weights, (size_t)o->n_bias * sizeof *b);
     lgt_status status = lgt_lbfgs(&smooth, &limits, &d, err);
     s->record->certificate_evaluations += d.evaluations;
