@@ -141,7 +141,7 @@ typedef struct lgt_solve_record {
     /* At the end only: of the model as it will be written, its parameters rounded to float32, all in double. */
     double model_objective, model_train_loss, model_gradient_norm;
     int64_t n_correct;    /* training rows */
-    double certified_gap; /* proven: model_objective - inf objective <= this (Eq. 147); NaN where none is */
+    double certified_gap; /* proven: model_objective - inf objective <= this (Eq. 163); NaN where none is */
     int64_t certificate_evaluations;
 } lgt_solve_record;
 
