@@ -523,8 +523,7 @@ const cli_verb cli_verb_train = {
         "The first SIGINT or SIGTERM ends the training after its step, with the model as it stands (exit code\n"
         "130 or 143). Numbers that are not finite end it with exit code 4 and no model.",
     .examples = "  logitude train --data fashion-mnist --loss arcface:s=16,m=0.3 --epochs 10 --out runs/arcface\n"
-                "  logitude train --data x.npy,y.npy --test-data tx.npy,ty.npy --loss softmax --encoder none --l2 1e-4 "
-                "\\\n      --optimizer lbfgs\n"
+                "  logitude train --data x.npy,y.npy --loss softmax --encoder none --l2 1e-4 --optimizer lbfgs\n"
                 "  logitude train --config fashion.conf --seed 3 --json",
     .run = run_train,
 };
