@@ -51,7 +51,12 @@ LGT_API lgt_status lgt_model_embed(lgt_model *model, lgt_view x, lgt_mut out, lg
 
 /* --- Trainer --- */
 
-typedef enum lgt_optimizer { LGT_OPTIMIZER_SGD = 0, LGT_OPTIMIZER_ADAMW = 1 } lgt_optimizer;
+typedef enum lgt_optimizer {
+    LGT_OPTIMIZER_SGD = 0,
+    LGT_OPTIMIZER_ADAMW = 1,
+    LGT_OPTIMIZER_LBFGS = 2,    /* these two go by lgt_trainer_solve: a head alone, all rows at once */
+    LGT_OPTIMIZER_NEWTON_CG = 3 /* by exact Hessian-vector products */
+} lgt_optimizer;
 typedef enum lgt_standardize {
     LGT_STANDARDIZE_NONE = 0,
     LGT_STANDARDIZE_GLOBAL = 1, /* one mean and one deviation for all features */
@@ -87,8 +92,10 @@ typedef struct lgt_train_options {
     double label_smoothing, z_loss; /* default 0 */
     lgt_align_terms align;          /* added to the loss; default none */
     lgt_precision precision;        /* of the head's products while training; default LGT_PRECISION_FULL */
-    double sample_rate;    /* in (0, 1]: share of the other classes that a step draws; default 1: all of them */
-    int sample_correction; /* log(1/share) is added to the logits of drawn classes; default 1 */
+    double sample_rate;     /* in (0, 1]: share of the other classes that a step draws; default 1: all of them */
+    int sample_correction;  /* log(1/share) is added to the logits of drawn classes; default 1 */
+    double tolerance;       /* LBFGS, NEWTON_CG: of the gradient; default 1e-5 */
+    int64_t max_iterations; /* LBFGS, NEWTON_CG; default 1000 */
 } lgt_train_options;
 
 LGT_API void lgt_train_options_init(lgt_train_options *options);
@@ -131,10 +138,42 @@ LGT_API lgt_status lgt_trainer_create(lgt_context *context, const lgt_train_opti
                                       const lgt_dataset *dataset, lgt_trainer **out, lgt_error *err);
 LGT_API void lgt_trainer_free(lgt_trainer *trainer);
 
-/* One step; allocates nothing. Batches walk a permutation drawn from (seed, epoch); an epoch's last batch may be
- * smaller. Returns OK and fills the record; after the last step `record->step == record->n_steps`.
- * Errors: NONFINITE, naming step and rows of the dataset: the parameters are then those before the step. */
+/* One step of SGD or ADAMW; allocates nothing. Batches walk a permutation drawn from (seed, epoch); an epoch's last
+ * batch may be smaller. Returns OK and fills the record; after the last step `record->step == record->n_steps`. Errors:
+ * NONFINITE, naming step and rows of the dataset: the parameters are then those before the step. */
 LGT_API lgt_status lgt_trainer_step(lgt_trainer *trainer, lgt_train_record *record, lgt_error *err);
+
+/* Where lgt_trainer_solve stands, and at the end what it reached. */
+typedef struct lgt_solve_record {
+    int64_t iterations, max_iterations;
+    int64_t evaluations;                /* of objective and gradient over all rows */
+    int64_t products;                   /* of the Hessian with a vector; NEWTON_CG */
+    double objective;                   /* mean loss + l2/2 |W|^2 */
+    double gradient_norm, gradient_max; /* of it by W and b: the length, the largest entry */
+    double goal;                        /* what gradient_norm must not exceed: tolerance max(1, that at the start) */
+    double seconds;                     /* since lgt_trainer_solve was called; the certificate's are not in */
+    int converged, stopped;             /* gradient_norm <= goal, in double; watch asked to stop */
+    /* At the end only: of the model as it will be written, its parameters rounded to float32, all in double. */
+    double model_objective, model_train_loss, model_gradient_norm;
+    int64_t n_correct;    /* training rows */
+    double certified_gap; /* proven: model_objective - inf objective <= this (Eq. 163); NaN where none is */
+    int64_t certificate_evaluations;
+} lgt_solve_record;
+
+/* Called at the start and after every iteration, the model being at that place; not 0: stop there. */
+typedef int (*lgt_solve_watch)(void *user, const lgt_solve_record *record);
+
+/* Minimises mean loss + l2/2 |W|^2 over the head of a trainer that was made for LBFGS or NEWTON_CG, from its present
+ * parameters, by all rows (docs/convex.md). Schedules of the loss stand at their end, its state at its own parameters.
+ * The iterates are double; head evaluations are float32 until that is no longer exact enough, then float64 in blocks of
+ * rows. The same bits for any number of threads. Not to converge within the limits is no error: `record` tells. Memory:
+ * 24 vectors of doubles, (D+1)^2 doubles for the preconditioner, a block of rows in double, and a copy of the features
+ * where they are standardised. watch may be NULL.
+ * Errors: USAGE (another optimizer), DATA (NaN or infinity in the features, naming the row), NONFINITE, MEMORY,
+ * UNSUPPORTED (NEWTON_CG where the loss has no Hessian). After an error the parameters are those of the last iterate.
+ */
+LGT_API lgt_status lgt_trainer_solve(lgt_trainer *trainer, lgt_solve_watch watch, void *user, lgt_solve_record *record,
+                                     lgt_error *err);
 
 /* The norm of the last step's gradient over all parameters, that of l2 included, weight decay not; 0 before the first
  * step. With class sampling over the parameters of the step's classes. */

@@ -207,6 +207,8 @@ lgt_status lgt_trainer_step(lgt_trainer *trainer, lgt_train_record *record, lgt_
     double start = now();
     const int64_t *rows = NULL;
     lgt_head_outputs out = {0};
+    if (lgt_is_solved(&t->options))
+        return lgt_fail(err, LGT_ERR_USAGE, "this trainer's optimizer makes no steps, expected lgt_trainer_solve");
     if (t->model.step == t->n_steps)
         return lgt_fail(err, LGT_ERR_USAGE, "the training has ended after its %lld steps", (long long)t->n_steps);
     if (t->model.step % t->steps_per_epoch == 0) begin_epoch(t);

@@ -44,6 +44,8 @@ static lgt_status create_head(lgt_trainer *t, lgt_error *err) {
         return lgt_fail(err, LGT_ERR_MEMORY, "a head of %lld classes and dim %lld overflows", (long long)m->n_classes,
                         (long long)dim);
     lgt_status status = LGT_NEW(t->context, &m->w, n_weights, err);
+    if (lgt_is_solved(&t->options) && m->loss.info->space == LGT_SPACE_DOT && m->loss.info->has_bias)
+        deviation = 0; /* a convex problem needs no start, and at 0 its preconditioner is exact */
     for (int64_t i = 0; i < n_weights && !status; i++) m->w[i] = (float)(deviation * lgt_rng_normal(&rng, (uint64_t)i));
     if (!status && t->options.bias && m->loss.info->has_bias)
         status = LGT_NEW_ZERO(t->context, &m->b, m->n_classes, err);
