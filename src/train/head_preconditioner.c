@@ -76,7 +76,7 @@ lgt_status lgt_head_objective_prepare(lgt_head_objective *objective, lgt_error *
     int64_t n = o->dim + 1, n_sample = lgt_min64(o->n_rows, SAMPLE * n);
     gram_call call = {.objective = o, .n_sample = n_sample, .padded = lgt_round_up(n, STRIPE)};
     if (!lgt_head_objective_is_convex(o->trainer) || !pays(o, n_sample)) return LGT_OK;
-    call.kernels = lgt_kernels_f32_of(lgt_context_isa(context));
+    call.kernels = lgt_kernels_f32_of(lgt_context_isa(context), LGT_PRECISION_FULL);
     lgt_status status = LGT_NEW_ZERO(context, &call.rows, CHUNK * call.padded, err);
     if (!status) status = LGT_NEW_ZERO(context, &call.gram, call.padded * call.padded, err);
     if (!status) status = LGT_NEW(context, &o->factor, n * n, err);
