@@ -93,13 +93,24 @@ static void FN(index_targets)(FN(stream) * s) {
     }
 }
 
+/* The group that has a block. */
+static int64_t FN(group_of)(const FN(stream) * s, int64_t block) {
+    int64_t group = 0, begin, end;
+    for (; group < s->n_groups; group++) {
+        lgt_layout_part(s->n_blocks, s->n_groups, group, &begin, &end);
+        if (block < end) break;
+    }
+    return group;
+}
+
 /* Whether no product, nor any partial sum of one, can leave the range of T: by Cauchy's inequality, since infinities
  * and NaN would drop out of the exponential sums unseen. */
 static int FN(products_fit)(const FN(stream) * s, int64_t i) {
+    int64_t block = i / s->layout.extent.block, group = FN(group_of)(s, block);
     double most = s->problem->unit_w ? 1 : 0;
     if (s->problem->unit_x) return 1;
     for (int64_t stripe = 0; stripe < s->layout.n_stripes && !s->problem->unit_w; stripe++)
-        most = fmax(most, s->w_norms[stripe]);
+        most = fmax(most, s->found[stripe * s->n_groups + group].longest);
     /* Rounding to bfloat16 can carry a number, though no product, to infinity. */
     if (s->problem->options.precision != LGT_PRECISION_FULL && fmax(most, s->x_norms[i]) >= LGT_PRODUCT_MOST) return 0;
     return most * s->x_norms[i] < LGT_PRODUCT_MOST;
@@ -128,6 +139,5 @@ static void FN(combine_task)(void *argument, int64_t task, int worker) {
     FN(stream) *s = argument;
     int64_t end = lgt_min64(s->n_rows, (task + 1) * LGT_ROWS_A_TASK);
     (void)worker;
-    s->bad_rows[task] = -1;
     for (int64_t i = task * LGT_ROWS_A_TASK; i < end; i++) FN(combine_row)(s, i, task);
 }
