@@ -148,6 +148,29 @@ static void offsets_are_added_to_the_listed_logits(void **state) {
     test_head_free(&f.head);
 }
 
+/* Scales by class take another way to the predictions. */
+static void offsets_count_in_predictions_of_either_way(void **state) {
+    static fixture f;
+    static run plain, scaled, without;
+    double scales[C];
+    (void)state;
+    fill(&f, "normalized:s=4");
+    memset(&plain, 0, sizeof plain), memset(&scaled, 0, sizeof scaled), memset(&without, 0, sizeof without);
+    for (int64_t j = 0; j < C; j++) scales[j] = 4;
+    lgt_plan_options o = plain_options();
+    o.max_classes = LISTED;
+    lgt_head_inputs in = inputs_of(&f);
+    in.classes = f.classes, in.n_listed = LISTED;
+    run_head(&f, C, in, &o, 1, &without);
+    in.offsets = f.offsets;
+    run_head(&f, C, in, &o, 1, &plain);
+    in.class_scales = scales;
+    run_head(&f, C, in, &o, 1, &scaled);
+    assert_memory_equal(plain.top1, scaled.top1, sizeof plain.top1);
+    assert_memory_not_equal(plain.top1, without.top1, sizeof plain.top1);
+    test_head_free(&f.head);
+}
+
 /* A sink that stores the row and spoils w at once. */
 typedef struct spoiler {
     float *w, *dw;
@@ -274,6 +297,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_over_a_list_is_one_over_those_rows_alone),
         cmocka_unit_test(offsets_are_added_to_the_listed_logits),
+        cmocka_unit_test(offsets_count_in_predictions_of_either_way),
         cmocka_unit_test(a_sink_gets_what_dw_would_hold_and_may_change_w),
         cmocka_unit_test(a_sink_of_a_list_gets_the_rows_of_its_classes),
         cmocka_unit_test(what_makes_no_sense_is_refused),
