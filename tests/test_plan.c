@@ -284,6 +284,22 @@ static void gradient_modes_that_are_not_derivatives_are_not_checked_as_such(void
                  f->err, "gradient=exact");
 }
 
+/* One tile holds all classes here: it must be loaded anew when its weights are others. */
+static void a_run_remembers_nothing_of_the_one_before(void **state) {
+    fixture *f = *state;
+    float dx[N * D], dw[C * D], db[C];
+    assert_ok(lgt_plan_run(f->plan, &f->in, &f->out, &f->err), f->err);
+    memcpy(dx, f->dx, sizeof dx), memcpy(dw, f->dw, sizeof dw), memcpy(db, f->db, sizeof db);
+    for (int k = 0; k < C * D; k++) f->w[k] = -f->w[k];
+    assert_ok(lgt_plan_run(f->plan, &f->in, &f->out, &f->err), f->err);
+    assert_memory_not_equal(dw, f->dw, sizeof dw);
+    for (int k = 0; k < C * D; k++) f->w[k] = -f->w[k];
+    assert_ok(lgt_plan_run(f->plan, &f->in, &f->out, &f->err), f->err);
+    assert_memory_equal(dx, f->dx, sizeof dx);
+    assert_memory_equal(dw, f->dw, sizeof dw);
+    assert_memory_equal(db, f->db, sizeof db);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(wrong_shapes_and_types_are_refused_with_their_values, set_up, tear_down),
@@ -291,6 +307,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(wrong_options_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_plan_for_the_loss_alone_gives_the_same_loss_and_no_gradients, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_run_remembers_nothing_of_the_one_before, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_refused_allocation_is_an_error_and_nothing_leaks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(prediction_equals_brute_force, set_up, tear_down),
         cmocka_unit_test_setup_teardown(equal_logits_are_ranked_by_class, set_up, tear_down),
