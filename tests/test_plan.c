@@ -284,6 +284,46 @@ static void gradient_modes_that_are_not_derivatives_are_not_checked_as_such(void
                  f->err, "gradient=exact");
 }
 
+/* One tile holds all classes here: it must be loaded anew when its weights are others. */
+static void a_run_remembers_nothing_of_the_one_before(void **state) {
+    fixture *f = *state;
+    float dx[N * D], dw[C * D], db[C];
+    assert_ok(lgt_plan_run(f->plan, &f->in, &f->out, &f->err), f->err);
+    memcpy(dx, f->dx, sizeof dx), memcpy(dw, f->dw, sizeof dw), memcpy(db, f->db, sizeof db);
+    for (int k = 0; k < C * D; k++) f->w[k] = -f->w[k];
+    assert_ok(lgt_plan_run(f->plan, &f->in, &f->out, &f->err), f->err);
+    assert_memory_not_equal(dw, f->dw, sizeof dw);
+    for (int k = 0; k < C * D; k++) f->w[k] = -f->w[k];
+    assert_ok(lgt_plan_run(f->plan, &f->in, &f->out, &f->err), f->err);
+    assert_memory_equal(dx, f->dx, sizeof dx);
+    assert_memory_equal(dw, f->dw, sizeof dw);
+    assert_memory_equal(db, f->db, sizeof db);
+}
+
+static void a_product_remembers_nothing_of_the_one_before(void **state) {
+    fixture *f = *state;
+    lgt_loss loss;
+    lgt_head *head = NULL;
+    lgt_plan *plan = NULL;
+    lgt_plan_options options;
+    float first_x[N * D], first_w[C * D], turned[C * D];
+    lgt_plan_options_init(&options);
+    options.max_rows = N, options.second_order = 1;
+    assert_ok(lgt_loss_parse("arcface:s=8", &loss, &f->err), f->err);
+    assert_ok(lgt_head_create(f->context, &loss, D, C, &head, &f->err), f->err);
+    assert_ok(lgt_plan_create(head, &options, &plan, &f->err), f->err);
+    f->in.b.data = NULL;
+    for (int k = 0; k < C * D; k++) turned[k] = f->w[(k + 5) % (C * D)];
+    lgt_direction along = {.w = lgt_view_of(turned, C, D, LGT_F32)};
+    lgt_hvp out = {.x = f->out.dx, .w = f->out.dw};
+    assert_ok(lgt_plan_hvp(plan, &f->in, &along, &out, &f->err), f->err);
+    memcpy(first_x, f->dx, sizeof first_x), memcpy(first_w, f->dw, sizeof first_w);
+    assert_ok(lgt_plan_hvp(plan, &f->in, &along, &out, &f->err), f->err);
+    assert_memory_equal(first_x, f->dx, sizeof first_x);
+    assert_memory_equal(first_w, f->dw, sizeof first_w);
+    lgt_plan_free(plan), lgt_head_free(head);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(wrong_shapes_and_types_are_refused_with_their_values, set_up, tear_down),
@@ -291,6 +331,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(wrong_options_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_plan_for_the_loss_alone_gives_the_same_loss_and_no_gradients, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_run_remembers_nothing_of_the_one_before, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_product_remembers_nothing_of_the_one_before, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_refused_allocation_is_an_error_and_nothing_leaks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(prediction_equals_brute_force, set_up, tear_down),
         cmocka_unit_test_setup_teardown(equal_logits_are_ranked_by_class, set_up, tear_down),

@@ -38,9 +38,15 @@ static lgt_head_inputs inputs_of(const fixture *f) {
     lgt_head_inputs in = {.x = lgt_view_of(f->x, N, D, LGT_F32), .labels = f->labels, .step = 5};
     in.w = lgt_view_of(f->w, f->head.w_rows, D, LGT_F32);
     if (f->head.bias) in.b = lgt_view_of(f->b, 1, C, LGT_F32);
+    in.class_margins = f->head.class_margins, in.class_scales = f->head.class_scales;
     return in;
 }
 
+static void ignore(void *user, int64_t row, const void *gradient) {
+    (void)user, (void)row, (void)gradient;
+}
+
+/* Twice with one plan: nothing of the first run may be left in the second. */
 static void run_head(const fixture *f, int64_t n_classes, lgt_head_inputs in, const lgt_plan_options *options,
                      int threads, run *r) {
     lgt_context *context = test_context(threads);
@@ -54,6 +60,10 @@ static void run_head(const fixture *f, int64_t n_classes, lgt_head_inputs in, co
     if (!r->out.sink.take) r->out.dw = lgt_mut_of(r->dw, rows, D, LGT_F32);
     if (in.b.data) r->out.db = lgt_mut_of(r->db, 1, in.classes ? in.n_listed : n_classes, LGT_F32);
     r->out.top1 = r->top1;
+    lgt_row_sink sink = r->out.sink;
+    if (sink.take) r->out.sink.take = ignore;
+    assert_ok(lgt_plan_run(plan, &in, &r->out, &err), err);
+    r->out.sink = sink;
     assert_ok(lgt_plan_run(plan, &in, &r->out, &err), err);
     lgt_plan_free(plan);
     lgt_head_free(head);
@@ -74,12 +84,17 @@ static const char *const specs[] = {"softmax",    "arcface:s=16,m=0.3", "lsoftma
 static void run_gathered(const fixture *f, run *r) {
     static float w[C * 3 * D], b[C];
     static int64_t labels[N];
+    static double margins[LISTED], scales[LISTED];
     lgt_head_inputs in = inputs_of(f);
     int64_t size = f->head.w_rows / C * D;
     for (int64_t k = 0; k < LISTED; k++) {
         memcpy(w + k * size, f->w + f->classes[k] * size, (size_t)size * sizeof *w);
         b[k] = f->b[f->classes[k]];
+        if (in.class_margins) margins[k] = in.class_margins[f->classes[k]];
+        if (in.class_scales) scales[k] = in.class_scales[f->classes[k]];
     }
+    if (in.class_margins) in.class_margins = margins;
+    if (in.class_scales) in.class_scales = scales;
     for (int64_t i = 0; i < N; i++) labels[i] = f->labels[i] / EVERY;
     in.w = lgt_view_of(w, LISTED * f->head.w_rows / C, D, LGT_F32);
     if (f->head.bias) in.b = lgt_view_of(b, 1, LISTED, LGT_F32);
@@ -94,6 +109,8 @@ static void a_run_over_a_list_is_one_over_those_rows_alone(void **state) {
     (void)state;
     for (size_t s = 0; s < 2 * sizeof specs / sizeof *specs; s++) {
         fill(&f, specs[s / 2]);
+        if (s % 2 && test_head_has(&f.head, LGT_ROLE_MARGIN)) test_head_margins(&f.head, s);
+        if (s % 2 && test_head_has(&f.head, LGT_ROLE_SCALE)) test_head_scales(&f.head, s);
         memset(&listed, 0, sizeof listed), memset(&gathered, 0, sizeof gathered);
         lgt_head_inputs in = inputs_of(&f);
         lgt_plan_options o = plain_options();
@@ -128,6 +145,29 @@ static void offsets_are_added_to_the_listed_logits(void **state) {
     assert_true(fabs(offset.out.loss - biased.out.loss) < 1e-6); /* cut into other tiles: rounding */
     for (int64_t k = 0; k < LISTED * D; k++) assert_true(fabsf(offset.dw[k] - biased.dw[k]) < 1e-6f);
     for (int64_t k = 0; k < N * D; k++) assert_true(fabsf(offset.dx[k] - biased.dx[k]) < 1e-6f);
+    test_head_free(&f.head);
+}
+
+/* Scales by class take another way to the predictions. */
+static void offsets_count_in_predictions_of_either_way(void **state) {
+    static fixture f;
+    static run plain, scaled, without;
+    double scales[C];
+    (void)state;
+    fill(&f, "normalized:s=4");
+    memset(&plain, 0, sizeof plain), memset(&scaled, 0, sizeof scaled), memset(&without, 0, sizeof without);
+    for (int64_t j = 0; j < C; j++) scales[j] = 4;
+    lgt_plan_options o = plain_options();
+    o.max_classes = LISTED;
+    lgt_head_inputs in = inputs_of(&f);
+    in.classes = f.classes, in.n_listed = LISTED;
+    run_head(&f, C, in, &o, 1, &without);
+    in.offsets = f.offsets;
+    run_head(&f, C, in, &o, 1, &plain);
+    in.class_scales = scales;
+    run_head(&f, C, in, &o, 1, &scaled);
+    assert_memory_equal(plain.top1, scaled.top1, sizeof plain.top1);
+    assert_memory_not_equal(plain.top1, without.top1, sizeof plain.top1);
     test_head_free(&f.head);
 }
 
@@ -169,6 +209,34 @@ static void a_sink_gets_what_dw_would_hold_and_may_change_w(void **state) {
         }
 }
 
+static void a_sink_of_a_list_gets_the_rows_of_its_classes(void **state) {
+    static fixture f;
+    static run plain, sunk;
+    static spoiler s;
+    static float copy[C * 3 * D];
+    (void)state;
+    for (size_t at = 0; at < sizeof specs / sizeof *specs; at++) {
+        fill(&f, specs[at]);
+        memset(&plain, 0, sizeof plain), memset(&sunk, 0, sizeof sunk), memset(&s, 0, sizeof s);
+        int64_t centres = f.head.w_rows / C;
+        lgt_plan_options o = plain_options();
+        o.max_classes = C, o.sinks = 1;
+        lgt_head_inputs in = inputs_of(&f);
+        in.classes = f.classes, in.n_listed = LISTED;
+        run_head(&f, C, in, &o, 2, &plain);
+        memcpy(copy, f.w, sizeof copy);
+        in.w.data = s.w = copy, s.dw = sunk.dw;
+        sunk.out.sink = (lgt_row_sink){take, &s};
+        run_head(&f, C, in, &o, 2, &sunk);
+        assert_memory_equal(plain.dx, sunk.dx, sizeof plain.dx);
+        for (int64_t row = 0; row < f.head.w_rows; row++) assert_int_equal(s.taken[row], row / centres % EVERY == 0);
+        for (int64_t k = 0; k < LISTED; k++)
+            assert_memory_equal(plain.dw + k * centres * D, sunk.dw + f.classes[k] * centres * D,
+                                (size_t)(centres * D) * sizeof(float));
+        test_head_free(&f.head);
+    }
+}
+
 static void refused(const fixture *f, lgt_plan_options *o, lgt_head_inputs *in, lgt_head_outputs *out,
                     lgt_status status, const char *message) {
     lgt_context *context = test_context(1);
@@ -198,7 +266,16 @@ static void what_makes_no_sense_is_refused(void **state) {
     o.max_classes = LISTED;
     f.classes[4] = f.classes[3];
     refused(&f, &o, &listed, &out, LGT_ERR_DATA, "classes: entry 4 is 9, expected rising classes from 0 to 332");
-    f.classes[4] = 12;
+    f.classes[4] = 5;
+    refused(&f, &o, &listed, &out, LGT_ERR_DATA, "classes: entry 4 is 5, expected rising classes from 0 to 332");
+    f.classes[4] = 12, f.classes[LISTED - 1] = C;
+    refused(&f, &o, &listed, &out, LGT_ERR_DATA, "classes: entry 110 is 333, expected rising classes from 0 to 332");
+    f.classes[LISTED - 1] = C - EVERY, f.classes[0] = -1;
+    refused(&f, &o, &listed, &out, LGT_ERR_DATA, "classes: entry 0 is -1, expected rising classes from 0 to 332");
+    f.classes[0] = 0;
+    listed.n_listed = 0;
+    refused(&f, &o, &listed, &out, LGT_ERR_USAGE, "0 classes are listed, the plan allows 1 to 111");
+    listed.n_listed = LISTED;
     f.labels[2] = 13;
     refused(&f, &o, &listed, &out, LGT_ERR_DATA, "labels: row 2 is 13, which is not among the 111 listed classes");
     f.labels[2] = 12;
@@ -220,7 +297,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_over_a_list_is_one_over_those_rows_alone),
         cmocka_unit_test(offsets_are_added_to_the_listed_logits),
+        cmocka_unit_test(offsets_count_in_predictions_of_either_way),
         cmocka_unit_test(a_sink_gets_what_dw_would_hold_and_may_change_w),
+        cmocka_unit_test(a_sink_of_a_list_gets_the_rows_of_its_classes),
         cmocka_unit_test(what_makes_no_sense_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
