@@ -8,6 +8,7 @@
 #include "base/philox.h"
 #include "base/sizes.h"
 #include "base/text.h"
+#include "net/encoder.h"
 #include "train/train_options.h"
 #include "train/trainer.h"
 
@@ -112,53 +113,95 @@ static void spread_bias(lgt_trainer *t, const lgt_head_inputs *in) {
     for (int64_t k = 0; k < in->n_listed; k++) bias->gradient[in->classes[k]] = t->db[k];
 }
 
-static lgt_status backward(lgt_trainer *t, const int64_t *rows, int64_t n, lgt_error *err) {
+/* A row of a layer's W takes its step; its entry of b waits for the others. */
+static void step_row(void *user, const lgt_layer *layer, int64_t row, const float *weight, float bias) {
+    lgt_trainer *t = user;
+    const lgt_param_group *encoder = &t->groups[LGT_GROUP_ENCODER];
+    encoder->gradient[layer->bias + row] = bias;
+    t->encoder_rows[layer->before + row] =
+        lgt_update_some(t->update, &t->rest, encoder, layer->weight + row * layer->in, layer->in, weight);
+}
+
+static void finish_encoder(lgt_trainer *t) {
+    const lgt_encoder *e = t->model.encoder;
+    const lgt_param_group *group = &t->groups[LGT_GROUP_ENCODER];
+    lgt_squares sum = {0};
+    for (int64_t i = 0; i < e->n_outputs; i++)
+        sum.gradient += t->encoder_rows[i].gradient, sum.value += t->encoder_rows[i].value;
+    for (int l = 0; l < e->n_layers; l++) {
+        const lgt_layer *layer = &e->layers[l];
+        lgt_squares bias =
+            lgt_update_some(t->update, &t->rest, group, layer->bias, layer->out, group->gradient + layer->bias);
+        sum.gradient += bias.gradient, sum.value += bias.value;
+    }
+    t->moved[LGT_GROUP_ENCODER] = sum;
+}
+
+static lgt_status backward(lgt_trainer *t, int at_once, const int64_t *rows, int64_t n, lgt_error *err) {
     lgt_mut no_dx = {0};
     lgt_view dy = lgt_view_of(t->dy, n, lgt_model_dim(&t->model), LGT_F32);
+    if (at_once) return lgt_encoder_backward_into(t->pass, dy, NULL, (lgt_layer_sink){step_row, t}, no_dx, err);
     lgt_status status = t->model.align.n_terms > 0 ? align(t, rows, n, err) : LGT_OK;
     return status ? status
                   : lgt_encoder_backward_through(t->pass, dy, t->alignment.dhidden,
                                                  t->groups[LGT_GROUP_ENCODER].gradient, no_dx, err);
 }
 
-static lgt_status check_gradients(lgt_trainer *t, lgt_error *err) {
-    int fine = !t->head_step.outside;
-    for (int g = 0; g < LGT_N_GROUPS; g++)
-        fine = fine && (g == LGT_GROUP_WEIGHT || lgt_in_range(t->context, t->groups[g].gradient, t->groups[g].count));
+/* Those of the bias are sums of weights of logits, which z-loss alone makes large. */
+static lgt_status check_gradients(lgt_trainer *t, const lgt_head_outputs *out, lgt_error *err) {
+    const lgt_param_group *encoder = &t->groups[LGT_GROUP_ENCODER];
+    int fine = !t->head_step.outside && lgt_in_range(t->context, encoder->gradient, encoder->count);
+    if (out->db.data) fine = fine && lgt_some_in_range(out->db.data, out->db.cols);
     return fine ? LGT_OK : lgt_fail(err, LGT_ERR_NONFINITE, "a gradient is not finite or beyond 2^63");
 }
 
-/* All gradients, and the head's weights stepped. Where a bound says beforehand that nothing can fail, W is stepped in
- * the run that makes dx; else that run only looks at dw, and W is stepped in a second one when all gradients are known.
- */
-static lgt_status gradients(lgt_trainer *t, const lgt_update *update, const int64_t *rows, int64_t n,
-                            lgt_head_outputs *out, lgt_error *err) {
-    lgt_head_inputs in = inputs_of(t, n);
-    int64_t dim = lgt_model_dim(&t->model);
-    lgt_status status = lgt_encoder_forward(t->pass, lgt_view_of(t->x, n, lgt_model_in_dim(&t->model), LGT_F32),
-                                            lgt_mut_of(t->y, n, dim, LGT_F32), err);
-    if (status) return status;
-    lgt_head_step_begin(&t->head_step, &t->options, update, t->model.step, &in);
-    int at_once = t->model.align.n_terms == 0 && lgt_trainer_is_bounded(t, n);
-    lgt_head_outputs second = {.sink = lgt_head_step_sink(&t->head_step)};
-    out->dx = lgt_mut_of(t->dy, n, dim, LGT_F32);
-    out->db = place_bias(t, &in);
-    out->sink = at_once ? second.sink : lgt_head_step_check(&t->head_step);
-    status = lgt_plan_run(t->plan, &in, out, err);
-    spread_bias(t, &in);
-    if (!status) status = backward(t, rows, n, err);
-    if (status || at_once) return status;
-    status = check_gradients(t, err);
-    return status ? status : lgt_plan_run(t->plan, &in, &second, err);
+static lgt_status forward(lgt_trainer *t, int64_t n, lgt_error *err) {
+    lgt_view x = lgt_view_of(t->x, n, lgt_model_in_dim(&t->model), LGT_F32);
+    return lgt_encoder_forward(t->pass, x, lgt_mut_of(t->y, n, lgt_model_dim(&t->model), LGT_F32), err);
 }
 
-/* The rest of the parameters. */
-static void update_rest(lgt_trainer *t, double lr) {
-    lgt_update plain = lgt_update_at(&t->options, lr, 0, t->model.step + 1);
+/* Gradients become steps where they are made, when a bound says beforehand that nothing can fail. */
+static lgt_status step_at_once(lgt_trainer *t, const lgt_head_inputs *in, lgt_head_outputs *out, lgt_error *err) {
+    out->sink = lgt_head_step_sink(&t->head_step);
+    lgt_status status = lgt_plan_run(t->plan, in, out, err);
+    if (!status) status = backward(t, 1, NULL, in->x.rows, err);
+    if (!status) finish_encoder(t);
+    return status;
+}
+
+/* Else all of them are made and looked at first; those of W, which are not kept, are made twice. */
+static lgt_status step_with_care(lgt_trainer *t, const lgt_head_inputs *in, const int64_t *rows, lgt_head_outputs *out,
+                                 lgt_error *err) {
+    lgt_head_outputs second = {.sink = lgt_head_step_sink(&t->head_step)};
+    out->sink = lgt_head_step_check(&t->head_step);
+    lgt_status status = lgt_plan_run(t->plan, in, out, err);
+    if (!status) status = backward(t, 0, rows, in->x.rows, err);
+    if (!status) status = check_gradients(t, out, err);
+    if (!status) status = lgt_plan_run(t->plan, in, &second, err);
+    if (!status)
+        t->moved[LGT_GROUP_ENCODER] =
+            lgt_update_apply(t->context, t->update, &t->rest, &t->groups[LGT_GROUP_ENCODER], t->ranges);
+    return status;
+}
+
+/* Moves all parameters, or none. */
+static lgt_status step(lgt_trainer *t, double lr, const int64_t *rows, int64_t n, lgt_head_outputs *out,
+                       lgt_error *err) {
+    lgt_head_inputs in = inputs_of(t, n);
+    lgt_update head = lgt_update_at(&t->options, lr, t->options.l2, t->model.step + 1);
+    lgt_status status = forward(t, n, err);
+    if (status) return status;
+    t->rest = lgt_update_at(&t->options, lr, 0, t->model.step + 1);
+    lgt_head_step_begin(&t->head_step, &t->options, &head, t->model.step, &in);
+    out->dx = lgt_mut_of(t->dy, n, lgt_model_dim(&t->model), LGT_F32);
+    out->db = place_bias(t, &in);
+    int at_once = t->model.align.n_terms == 0 && lgt_trainer_is_bounded(t, n);
+    status = at_once ? step_at_once(t, &in, out, err) : step_with_care(t, &in, rows, out, err);
+    if (status) return status;
     lgt_head_step_end(&t->head_step);
-    for (int g = 0; g < LGT_N_GROUPS; g++)
-        if (g != LGT_GROUP_WEIGHT)
-            t->moved[g] = lgt_update_apply(t->context, t->update, &plain, &t->groups[g], t->ranges);
+    spread_bias(t, &in);
+    t->moved[LGT_GROUP_BIAS] = lgt_update_apply(t->context, t->update, &t->rest, &t->groups[LGT_GROUP_BIAS], t->ranges);
+    return LGT_OK;
 }
 
 /* The loss's scheduled parameter; NaN if it has none, or a margin that is whole from the start. */
@@ -214,15 +257,13 @@ lgt_status lgt_trainer_step(lgt_trainer *trainer, lgt_train_record *record, lgt_
     if (t->model.step % t->steps_per_epoch == 0) begin_epoch(t);
     int64_t n = gather(t, &rows);
     double lr = lgt_lr_at(&t->options, t->model.step, t->n_steps);
-    lgt_update head = lgt_update_at(&t->options, lr, t->options.l2, t->model.step + 1);
     lgt_error own = {0}; /* the cause becomes part of the message, wanted or not */
-    lgt_status status = gradients(t, &head, rows, n, &out, &own);
+    lgt_status status = step(t, lr, rows, n, &out, &own);
     if (status == LGT_ERR_DATA || status == LGT_ERR_NONFINITE) status = diverged(t, rows, n, &own);
     if (status) {
         if (err) *err = own;
         return status;
     }
-    update_rest(t, lr);
     t->seconds += now() - start;
     record_step(t, &out, lr, n, record);
     return lgt_succeed(err);

@@ -26,7 +26,9 @@ struct lgt_trainer {
     lgt_param_group groups[LGT_N_GROUPS]; /* the bias is empty where there is none */
     float *db;                            /* of the classes of a step; NULL: of all, in its group */
     lgt_update_kernel update;
+    lgt_update rest;                 /* this step's update of all but W */
     lgt_squares *ranges;             /* scratch of updates */
+    lgt_squares *encoder_rows;       /* of each row of each layer's W */
     lgt_squares moved[LGT_N_GROUPS]; /* by the last step; |value|^2 of the encoder always */
     double data_norm;                /* no normalised row of the dataset is longer */
 

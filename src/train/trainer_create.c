@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/philox.h"
 #include "base/sizes.h"
+#include "net/encoder.h"
 #include "train/train_options.h"
 #include "train/trainer.h"
 
@@ -155,6 +156,7 @@ static lgt_status create_steps(lgt_trainer *t, lgt_error *err) {
     lgt_status status =
         lgt_head_step_create(t->context, &t->options, &t->groups[LGT_GROUP_WEIGHT], lgt_model_dim(&t->model),
                              t->model.n_classes, t->batch, &t->head_step, err);
+    if (!status) status = LGT_NEW_ZERO(t->context, &t->encoder_rows, t->model.encoder->n_outputs, err);
     if (!status && t->model.b && t->head_step.classes)
         status = LGT_NEW(t->context, &t->db, t->head_step.sampler.most, err);
     return status;
@@ -197,6 +199,7 @@ void lgt_trainer_free(lgt_trainer *trainer) {
     if (!trainer) return;
     lgt_context *context = trainer->context;
     lgt_release(context, trainer->db);
+    lgt_release(context, trainer->encoder_rows);
     lgt_head_step_free(&trainer->head_step);
     lgt_alignment_free(context, &trainer->alignment);
     lgt_release(context, trainer->squares);
