@@ -70,6 +70,9 @@ typedef struct lgt_extent {
         /* out_k = (g_k - <g, v^> v^_k) / |v|, v^ = v / |v|, in double and rounded once; `over` is 1 / |v|. out may be \
          * g. */                                                                                                       \
         void (*project)(const T *g, const T *v, int64_t n, double over, T *out);                                       \
+        /* Multiply-adds on registers, `turns` times a few dozen: the roof of the products. The operations of a        \
+         * product that they stand for, two a multiply-add; *out, any number, is moved by all. */                      \
+        double (*peak)(int64_t turns, T *out);                                                                         \
     } lgt_kernels_##suffix
 
 LGT_KERNELS(float, f32);
