@@ -13,8 +13,7 @@
 #include "signals.h"
 #include "verbs.h"
 
-static const char *const dtypes[] = {"f32", NULL};
-static const char *const dtypes_later[] = {"bf16", NULL};
+static const char *const dtypes[] = {"f32", "bf16", NULL};
 static const char *const optimizers[] = {"sgd", "adamw", NULL};
 static const char *const optimizers_later[] = {"lbfgs", "newton-cg", NULL};
 static const char *const schedules[] = {"constant", "cosine", "step", NULL};
@@ -136,9 +135,20 @@ static const cli_option options[] = {
      .metavar = "TYPE",
      .default_text = "f32",
      .words = dtypes,
-     .later = dtypes_later,
      .group = "Training",
-     .help = "the type to work in"},
+     .help = "what the head multiplies in; everything else is f32"},
+    {.name = "sample-rate",
+     .kind = CLI_REAL,
+     .metavar = "R",
+     .default_text = "1",
+     .least = 1e-30,
+     .greatest = 1,
+     .group = "Training",
+     .help = "share of the classes, beside those of its labels, that a step draws"},
+    {.name = "no-sample-correction",
+     .kind = CLI_FLAG,
+     .group = "Training",
+     .help = "do not add log(1/share) to the logits of drawn classes"},
     {.name = "seed",
      .kind = CLI_INTEGER,
      .metavar = "S",
@@ -206,6 +216,9 @@ static lgt_status read_options(training *run, lgt_error *err) {
     o->seed = (uint64_t)cli_integer(args, "seed");
     o->label_smoothing = cli_real(args, "label-smoothing");
     o->z_loss = cli_real(args, "z-loss");
+    o->precision = cli_choice(args, "dtype") == 1 ? LGT_PRECISION_BF16 : LGT_PRECISION_FULL;
+    o->sample_rate = cli_real(args, "sample-rate");
+    o->sample_correction = !cli_flag(args, "no-sample-correction");
     lgt_status status = cli_loss_open(args, &o->loss, err);
     if (!status && cli_text(args, "align")) status = lgt_align_parse(cli_text(args, "align"), &o->align, err);
     return status;

@@ -4,6 +4,7 @@
 
 #include "align.h"
 #include "encoder.h"
+#include "head.h"
 #include "io.h"
 #include "loss.h"
 
@@ -85,6 +86,9 @@ typedef struct lgt_train_options {
     uint64_t seed;                  /* default 0 */
     double label_smoothing, z_loss; /* default 0 */
     lgt_align_terms align;          /* added to the loss; default none */
+    lgt_precision precision;        /* of the head's products while training; default LGT_PRECISION_FULL */
+    double sample_rate;    /* in (0, 1]: share of the other classes that a step draws; default 1: all of them */
+    int sample_correction; /* log(1/share) is added to the logits of drawn classes; default 1 */
 } lgt_train_options;
 
 LGT_API void lgt_train_options_init(lgt_train_options *options);
@@ -98,8 +102,8 @@ typedef struct lgt_train_record {
     double loss;                         /* this step's mean loss, l2 term and alignment excluded */
     double align_loss, epoch_align_loss; /* of the alignment terms, weighted: this step's, mean over the epoch so far */
     lgt_conflict conflict;               /* of direction alignment with the head, over the epoch so far */
-    double epoch_loss,
-        epoch_accuracy; /* means over the epoch so far (accuracy of the plain logits, before each update) */
+    double epoch_loss, epoch_accuracy;   /* means over the epoch so far (accuracy of the plain logits among the step's
+                                            classes, before   each update) */
     double lr;
     double schedule;   /* the loss's lambda, or its margin's factor, at this step; NaN if neither is scheduled */
     double seconds;    /* spent in lgt_trainer_step since the start */
@@ -109,9 +113,20 @@ typedef struct lgt_train_record {
 
 typedef struct lgt_trainer lgt_trainer;
 
-/* Sets a training up on a dataset, which must stay as it is and outlive the trainer. Memory: parameters times 4 (ADAMW)
- * or 3 (SGD), one gradient a chunk of LGT_ENCODER_CHUNK rows, activations of one batch.
- * Errors: USAGE (options), DATA (no labels, fewer than two classes), MEMORY. */
+/* The classes of step `step` of a training with class sampling: those of the labels, and a share `rate` of the others
+ * (rounded, at least one), drawn uniformly without replacement by counters of (seed, step) below 2^32. Writes them to
+ * classes (lgt_sample_classes_most), rising, and to offsets, or NULL, 0 for labels and log(1/share), with the share
+ * that was drawn, for the others: what lgt_head_inputs takes. Errors: USAGE, DATA (a label out of range), MEMORY. */
+LGT_API lgt_status lgt_sample_classes(lgt_context *context, uint64_t seed, int64_t step, int64_t n_classes,
+                                      const int64_t *labels, int64_t n_labels, double rate, int64_t *classes,
+                                      double *offsets, int64_t *n_listed, lgt_error *err);
+/* The most classes that n_labels labels can bring about. */
+LGT_API int64_t lgt_sample_classes_most(int64_t n_classes, int64_t n_labels, double rate);
+
+/* Sets a training up on a dataset, which must stay as it is and outlive the trainer. Memory: the head's parameters
+ * times 3 (ADAMW) or 2 (SGD), since its gradient never exists as a whole, the encoder's times 4 or 3, one gradient a
+ * chunk of LGT_ENCODER_CHUNK rows, activations of one batch. Errors: USAGE (options), UNSUPPORTED (label smoothing and
+ * class sampling), DATA (no labels, fewer than two classes), MEMORY. */
 LGT_API lgt_status lgt_trainer_create(lgt_context *context, const lgt_train_options *options,
                                       const lgt_dataset *dataset, lgt_trainer **out, lgt_error *err);
 LGT_API void lgt_trainer_free(lgt_trainer *trainer);
@@ -122,14 +137,15 @@ LGT_API void lgt_trainer_free(lgt_trainer *trainer);
 LGT_API lgt_status lgt_trainer_step(lgt_trainer *trainer, lgt_train_record *record, lgt_error *err);
 
 /* The norm of the last step's gradient over all parameters, that of l2 included, weight decay not; 0 before the first
- * step. */
+ * step. With class sampling over the parameters of the step's classes. */
 LGT_API double lgt_trainer_gradient_norm(const lgt_trainer *trainer);
 
 /* Mean loss over the whole training set with the present parameters, and that plus the l2 term; alignment,
  * which depends on batches, is in neither. Errors: NONFINITE, MEMORY. */
 LGT_API lgt_status lgt_trainer_objective(lgt_trainer *trainer, double *train_loss, double *objective, lgt_error *err);
 
-/* The model as it stands: borrowed, changes with the next step, lives as long as the trainer. */
+/* The model as it stands: borrowed, changes with the next step, lives as long as the trainer. With class sampling this
+ * call brings the weights of classes up to date that were not drawn lately: call it again after further steps. */
 LGT_API lgt_model *lgt_trainer_model(lgt_trainer *trainer);
 
 #ifdef __cplusplus

@@ -56,6 +56,8 @@ LGT_INLINE float nearest_bf16(float value) {
 
 #include "kernel/bf16_pack.h"
 
+#include "kernel/update_template.h"
+
 #define T         double
 #define V         vector_f64
 #define I         vector_i64
@@ -88,6 +90,8 @@ LGT_INLINE float nearest_bf16(float value) {
 
 /* bf16 is float's set with its own packing: weights are a rounded copy of u. */
 #define PUBLISH(isa)                                                                                                   \
+    extern const lgt_update_kernels lgt_update_kernels_##isa;                                                          \
+    const lgt_update_kernels lgt_update_kernels_##isa = {update_sgd, update_adamw};                                    \
     extern const lgt_kernels_f32 lgt_kernels_f32_##isa, lgt_kernels_bf16_##isa;                                        \
     extern const lgt_kernels_f64 lgt_kernels_f64_##isa;                                                                \
     const lgt_kernels_f32 lgt_kernels_f32_##isa = {FULL_MEMBERS(f32)};                                                 \

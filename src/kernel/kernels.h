@@ -83,4 +83,26 @@ LGT_KERNELS(double, f64);
 const lgt_kernels_f32 *lgt_kernels_f32_of(lgt_isa isa, lgt_precision precision);
 const lgt_kernels_f64 *lgt_kernels_f64_of(lgt_isa isa);
 
+/* The numbers of one step of an optimizer. */
+typedef struct lgt_update {
+    float rate;          /* what the direction is multiplied by */
+    float decay;         /* SGD: weight decay; ADAMW: 1 - lr * weight decay */
+    float l2;            /* gradient += l2 * parameter */
+    float momentum;      /* SGD */
+    float first, second; /* ADAMW: 1 - beta1, 1 - beta2 */
+    float eps;           /* ADAMW: in units of the uncorrected moment */
+} lgt_update;
+
+/* Steps the parameters p (n), with their momentum or first moment m and, in ADAMW, their second moment v, n_updates
+ * times. The last has the gradient g, those before it none; g NULL: none has. squares, unless NULL, is set to the last
+ * update's sum (g + l2 p)^2 and sum p^2 of the new p, in double. Numbers do not depend on their place in the vector,
+ * nor on whether updates come one by one or together. */
+typedef void (*lgt_update_kernel)(const lgt_update *updates, int64_t n_updates, int64_t n, float *p, const float *g,
+                                  float *m, float *v, double *squares);
+typedef struct lgt_update_kernels {
+    lgt_update_kernel sgd, adamw;
+} lgt_update_kernels;
+
+const lgt_update_kernels *lgt_update_kernels_of(lgt_isa isa);
+
 #endif

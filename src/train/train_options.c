@@ -27,6 +27,8 @@ void lgt_train_options_init(lgt_train_options *options) {
     options->n_milestones = 2;
     options->standardize = LGT_STANDARDIZE_GLOBAL;
     options->bias = 1;
+    options->sample_rate = 1;
+    options->sample_correction = 1;
 }
 
 /* A number that must lie in [low, high]; a NaN lies nowhere. */
@@ -72,6 +74,8 @@ lgt_status lgt_train_options_check(const lgt_train_options *o, lgt_error *err) {
         {"step_factor", o->step_factor, tiny, 1},
         {"n_milestones", o->n_milestones, 0, LGT_MAX_MILESTONES},
         {"standardize", o->standardize, LGT_STANDARDIZE_NONE, LGT_STANDARDIZE_FEATURE},
+        {"precision", o->precision, LGT_PRECISION_FULL, LGT_PRECISION_BF16},
+        {"sample_rate", o->sample_rate, tiny, 1},
     };
     lgt_status status = check_bounds(bounds, sizeof bounds / sizeof *bounds, err);
     for (int i = 0; i < o->n_milestones && !status; i++) {

@@ -15,6 +15,7 @@
 static const uint64_t epoch_streams = (uint64_t)0x45504F43u << 32;
 
 lgt_model *lgt_trainer_model(lgt_trainer *trainer) {
+    lgt_head_step_settle(&trainer->head_step);
     return &trainer->model;
 }
 
@@ -88,36 +89,76 @@ static lgt_status align(lgt_trainer *t, const int64_t *rows, int64_t n, lgt_erro
     return lgt_alignment_run(&t->alignment, &batch, err);
 }
 
-static lgt_status gradients(lgt_trainer *t, const int64_t *rows, int64_t n, lgt_head_outputs *out, lgt_error *err) {
+static lgt_head_inputs inputs_of(lgt_trainer *t, int64_t n) {
     lgt_model *m = &t->model;
-    int64_t in = lgt_model_in_dim(m), dim = lgt_model_dim(m);
-    lgt_param_group *w = &t->groups[LGT_GROUP_WEIGHT], *b = &t->groups[LGT_GROUP_BIAS];
-    lgt_view y = lgt_view_of(t->y, n, dim, LGT_F32);
-    lgt_head_inputs inputs = {.x = y, .w = lgt_model_weights(m), .b = lgt_model_bias(m), .labels = t->labels};
-    lgt_mut no_dx = {0};
-    inputs.step = m->step;
-    inputs.state = state_of(t);
-    out->dx = lgt_mut_of(t->dy, n, dim, LGT_F32);
-    out->dw = lgt_mut_of(w->gradient, inputs.w.rows, dim, LGT_F32);
-    out->db = lgt_mut_of(m->b ? b->gradient : NULL, 1, m->n_classes, LGT_F32);
-    lgt_status status =
-        lgt_encoder_forward(t->pass, lgt_view_of(t->x, n, in, LGT_F32), lgt_mut_of(t->y, n, dim, LGT_F32), err);
-    if (!status) status = lgt_plan_run(t->plan, &inputs, out, err);
-    if (!status && m->align.n_terms > 0) status = align(t, rows, n, err);
-    if (!status)
-        status = lgt_encoder_backward_through(t->pass, lgt_view_of(t->dy, n, dim, LGT_F32), t->alignment.dhidden,
-                                              t->groups[LGT_GROUP_ENCODER].gradient, no_dx, err);
-    if (status) return status;
-    if (t->options.l2 > 0) lgt_add_l2(t->context, t->options.l2, w);
-    for (int g = 0; g < LGT_N_GROUPS; g++)
-        if (!lgt_in_range(t->context, t->groups[g].gradient, t->groups[g].count))
-            return lgt_fail(err, LGT_ERR_NONFINITE, "a gradient is not finite or beyond 2^63");
-    return LGT_OK;
+    lgt_head_inputs in = {.x = lgt_view_of(t->y, n, lgt_model_dim(m), LGT_F32), .w = lgt_model_weights(m)};
+    in.b = lgt_model_bias(m);
+    in.labels = t->labels;
+    in.step = m->step;
+    in.state = state_of(t);
+    return in;
 }
 
-static void update(lgt_trainer *t, double lr) {
-    lgt_update u = lgt_update_at(&t->options, lr, t->model.step + 1);
-    for (int g = 0; g < LGT_N_GROUPS; g++) lgt_update_apply(t->context, &u, &t->groups[g]);
+/* Places for db of the step's classes: the whole gradient of the bias, or what spread_bias spreads. */
+static lgt_mut place_bias(lgt_trainer *t, const lgt_head_inputs *in) {
+    int64_t n = in->classes ? in->n_listed : t->model.n_classes;
+    return lgt_mut_of(!t->model.b ? NULL : t->db ? t->db : t->groups[LGT_GROUP_BIAS].gradient, 1, n, LGT_F32);
+}
+
+static void spread_bias(lgt_trainer *t, const lgt_head_inputs *in) {
+    const lgt_param_group *bias = &t->groups[LGT_GROUP_BIAS];
+    if (!in->classes || !t->model.b) return;
+    memset(bias->gradient, 0, (size_t)bias->count * sizeof *bias->gradient);
+    for (int64_t k = 0; k < in->n_listed; k++) bias->gradient[in->classes[k]] = t->db[k];
+}
+
+static lgt_status backward(lgt_trainer *t, const int64_t *rows, int64_t n, lgt_error *err) {
+    lgt_mut no_dx = {0};
+    lgt_view dy = lgt_view_of(t->dy, n, lgt_model_dim(&t->model), LGT_F32);
+    lgt_status status = t->model.align.n_terms > 0 ? align(t, rows, n, err) : LGT_OK;
+    return status ? status
+                  : lgt_encoder_backward_through(t->pass, dy, t->alignment.dhidden,
+                                                 t->groups[LGT_GROUP_ENCODER].gradient, no_dx, err);
+}
+
+static lgt_status check_gradients(lgt_trainer *t, lgt_error *err) {
+    int fine = !t->head_step.outside;
+    for (int g = 0; g < LGT_N_GROUPS; g++)
+        fine = fine && (g == LGT_GROUP_WEIGHT || lgt_in_range(t->context, t->groups[g].gradient, t->groups[g].count));
+    return fine ? LGT_OK : lgt_fail(err, LGT_ERR_NONFINITE, "a gradient is not finite or beyond 2^63");
+}
+
+/* All gradients, and the head's weights stepped. Where a bound says beforehand that nothing can fail, W is stepped in
+ * the run that makes dx; else that run only looks at dw, and W is stepped in a second one when all gradients are known.
+ */
+static lgt_status gradients(lgt_trainer *t, const lgt_update *update, const int64_t *rows, int64_t n,
+                            lgt_head_outputs *out, lgt_error *err) {
+    lgt_head_inputs in = inputs_of(t, n);
+    int64_t dim = lgt_model_dim(&t->model);
+    lgt_status status = lgt_encoder_forward(t->pass, lgt_view_of(t->x, n, lgt_model_in_dim(&t->model), LGT_F32),
+                                            lgt_mut_of(t->y, n, dim, LGT_F32), err);
+    if (status) return status;
+    lgt_head_step_begin(&t->head_step, &t->options, update, t->model.step, &in);
+    int at_once = t->model.align.n_terms == 0 && lgt_trainer_is_bounded(t, n);
+    lgt_head_outputs second = {.sink = lgt_head_step_sink(&t->head_step)};
+    out->dx = lgt_mut_of(t->dy, n, dim, LGT_F32);
+    out->db = place_bias(t, &in);
+    out->sink = at_once ? second.sink : lgt_head_step_check(&t->head_step);
+    status = lgt_plan_run(t->plan, &in, out, err);
+    spread_bias(t, &in);
+    if (!status) status = backward(t, rows, n, err);
+    if (status || at_once) return status;
+    status = check_gradients(t, err);
+    return status ? status : lgt_plan_run(t->plan, &in, &second, err);
+}
+
+/* The rest of the parameters. */
+static void update_rest(lgt_trainer *t, double lr) {
+    lgt_update plain = lgt_update_at(&t->options, lr, 0, t->model.step + 1);
+    lgt_head_step_end(&t->head_step);
+    for (int g = 0; g < LGT_N_GROUPS; g++)
+        if (g != LGT_GROUP_WEIGHT)
+            t->moved[g] = lgt_update_apply(t->context, t->update, &plain, &t->groups[g], t->ranges);
 }
 
 /* The loss's scheduled parameter; NaN if it has none, or a margin that is whole from the start. */
@@ -171,14 +212,15 @@ lgt_status lgt_trainer_step(lgt_trainer *trainer, lgt_train_record *record, lgt_
     if (t->model.step % t->steps_per_epoch == 0) begin_epoch(t);
     int64_t n = gather(t, &rows);
     double lr = lgt_lr_at(&t->options, t->model.step, t->n_steps);
+    lgt_update head = lgt_update_at(&t->options, lr, t->options.l2, t->model.step + 1);
     lgt_error own = {0}; /* the cause becomes part of the message, wanted or not */
-    lgt_status status = gradients(t, rows, n, &out, &own);
+    lgt_status status = gradients(t, &head, rows, n, &out, &own);
     if (status == LGT_ERR_DATA || status == LGT_ERR_NONFINITE) status = diverged(t, rows, n, &own);
     if (status) {
         if (err) *err = own;
         return status;
     }
-    update(t, lr);
+    update_rest(t, lr);
     t->seconds += now() - start;
     record_step(t, &out, lr, n, record);
     return lgt_succeed(err);
@@ -214,17 +256,10 @@ static lgt_status total_loss(lgt_trainer *t, lgt_plan *plan, float *features, do
     return status;
 }
 
-static double squared_norm(const float *w, int64_t count) {
-    double sum = 0;
-    for (int64_t i = 0; i < count; i++) sum += (double)w[i] * w[i];
-    return sum;
-}
-
 double lgt_trainer_gradient_norm(const lgt_trainer *trainer) {
-    double sum = 0;
     if (trainer->model.step == 0) return 0;
-    for (int g = 0; g < LGT_N_GROUPS; g++) sum += squared_norm(trainer->groups[g].gradient, trainer->groups[g].count);
-    return sqrt(sum);
+    return sqrt(lgt_head_step_gradient(&trainer->head_step) + trainer->moved[LGT_GROUP_ENCODER].gradient +
+                trainer->moved[LGT_GROUP_BIAS].gradient);
 }
 
 lgt_status lgt_trainer_objective(lgt_trainer *trainer, double *train_loss, double *objective, lgt_error *err) {
@@ -235,6 +270,7 @@ lgt_status lgt_trainer_objective(lgt_trainer *trainer, double *train_loss, doubl
     int64_t dim = lgt_model_dim(&t->model), n_rows = t->dataset->n_rows, block = lgt_min64(BLOCK, n_rows);
     lgt_plan_options options = lgt_trainer_plan_options(t, block);
     options.loss_only = 1;
+    lgt_head_step_settle(&t->head_step);
     lgt_status status = lgt_plan_create(t->head, &options, &plan, err);
     if (!status) status = LGT_NEW(t->context, &features, block * dim, err);
     if (!status) status = total_loss(t, plan, features, &total, err);
@@ -242,6 +278,6 @@ lgt_status lgt_trainer_objective(lgt_trainer *trainer, double *train_loss, doubl
     lgt_plan_free(plan);
     if (status) return status;
     *train_loss = total / (double)n_rows;
-    *objective = *train_loss + t->options.l2 / 2 * squared_norm(t->model.w, t->groups[LGT_GROUP_WEIGHT].count);
+    *objective = *train_loss + t->options.l2 / 2 * lgt_trainer_square(t, t->model.w, t->groups[LGT_GROUP_WEIGHT].count);
     return lgt_succeed(err);
 }

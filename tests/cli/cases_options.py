@@ -83,7 +83,7 @@ ERRORS = [
     (["train", "--optimizer", "lbfgs"], "--optimizer lbfgs is not supported in this version, expected one of sgd, adamw"),
     (["train", "--optimizer", "newton-cg"],
      "--optimizer newton-cg is not supported in this version, expected one of sgd, adamw"),
-    (["train", "--dtype", "bf16"], "--dtype bf16 is not supported in this version, expected f32"),
+    (["train", "--dtype", "bf16x3"], "--dtype is 'bf16x3', expected one of f32, bf16; did you mean 'bf16'?"),
     (["eval", "--protocol", "verify"],
      "--protocol is 'verify', expected one of classification, verification, retrieval, all"),
     (["losses", "arcfcae"], "unknown loss 'arcfcae'; did you mean 'arcface'?"),

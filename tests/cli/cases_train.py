@@ -126,6 +126,18 @@ class EndToEnd(Training):
         lines = [json.loads(line) for line in self.read("run/metrics.jsonl").splitlines()]
         self.assertIn("schedule", lines[0])
 
+    def test_low_precision_and_class_sampling_change_the_training_alone(self):
+        plain = self.report(*self.small())["train_loss"]
+        losses = [plain]
+        for more in (["--dtype", "bf16"], ["--sample-rate", "0.4"], ["--sample-rate", "0.4", "--no-sample-correction"]):
+            report = self.report(*self.small(*more))
+            self.assertGreaterEqual(report["test_accuracy"], 0.9)
+            losses.append(report["train_loss"])
+        self.assertEqual(len(set(losses)), 4)
+        self.assertEqual(self.report(*self.small("--sample-rate", "1", "--no-sample-correction"))["train_loss"], plain)
+        self.fails(2, ["label smoothing"], *self.small("--sample-rate", "0.4", "--label-smoothing", "0.1"))
+        self.fails(2, ["--sample-rate is '0'"], *self.small("--sample-rate", "0"))
+
     def test_fashion_mnist_in_a_folder_is_tested_on_its_test_half(self):
         os.mkdir(self.path("data"))
         for half, n_rows, seed in (("train", 60, 1), ("t10k", 20, 2)):
