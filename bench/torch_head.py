@@ -29,11 +29,13 @@ def arcface(x, w, y):
 def main():
     parser = peer.options(__doc__, ["f32", "f64", "bf16"])
     parser.add_argument("--head", choices=["arcface", "softmax"], default="arcface")
+    parser.add_argument("--sgd", action="store_true", help="with a step of SGD with momentum on w")
     a = parser.parse_args()
     torch.set_num_threads(a.threads)
     dtype = torch.float64 if a.dtype == "f64" else torch.float32
     x, w, y = (torch.from_numpy(array) for array in peer.data(a, "f8" if a.dtype == "f64" else "f4"))
     x.requires_grad_(), w.requires_grad_()
+    optimizer = torch.optim.SGD([w], lr=1e-3, momentum=0.9, weight_decay=1e-4) if a.sgd else None
     head = {"arcface": arcface, "softmax": softmax}[a.head]
 
     def step():
@@ -41,6 +43,8 @@ def main():
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=a.dtype == "bf16"):
             loss = head(x, w, y)
         loss.backward()
+        if optimizer:
+            optimizer.step()
         return loss.item()
 
     peer.serve(a, step, (x.numel() + w.numel()) * torch.finfo(dtype).bits // 8)

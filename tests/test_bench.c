@@ -155,6 +155,70 @@ static void wrong_options_are_refused(void **state) {
     assert_fails(lgt_bench_roof(context, LGT_F32, (lgt_precision)3, 1, &gflops, &err), LGT_ERR_USAGE, err, "0 to 2");
 }
 
+static lgt_bench_step_options small_step(void) {
+    lgt_bench_step_options o;
+    lgt_bench_step_options_init(&o);
+    o.n_rows = 5, o.dim = 9, o.n_classes = 33, o.repeat = 70; /* more than there are batches */
+    return o;
+}
+
+static void steps_are_a_training_and_no_matter_of_threads(void **state) {
+    (void)state;
+    lgt_loss loss = loss_of("arcface:s=16");
+    lgt_context *alone = test_context(1);
+    lgt_error err;
+    for (int i = 0; i < 4; i++) {
+        lgt_bench_step_options o = small_step();
+        lgt_bench_step_result a, b;
+        o.optimizer = i % 2 ? LGT_OPTIMIZER_ADAMW : LGT_OPTIMIZER_SGD;
+        o.sample_rate = i < 2 ? 1 : 0.3;
+        assert_ok(lgt_bench_step_run(context, &loss, &o, &a, &err), err);
+        assert_ok(lgt_bench_step_run(alone, &loss, &o, &b, &err), err);
+        assert_true(a.loss_first == b.loss_first && a.loss_last == b.loss_last && a.loss_first != a.loss_last);
+        assert_true(a.seconds >= a.seconds_min && a.seconds_min > 0);
+    }
+    lgt_context_free(alone);
+}
+
+static void wrong_steps_are_refused(void **state) {
+    (void)state;
+    lgt_loss loss = loss_of("softmax");
+    lgt_bench_step_options o = small_step();
+    lgt_bench_step_result r;
+    lgt_error err;
+    o.struct_size = 1;
+    assert_fails(lgt_bench_step_run(context, &loss, &o, &r, &err), LGT_ERR_USAGE, err, "struct_size 1");
+    o = small_step(), o.repeat = 0;
+    assert_fails(lgt_bench_step_run(context, &loss, &o, &r, &err), LGT_ERR_USAGE, err, "repeat is 0");
+    o = small_step(), o.n_rows = 0;
+    assert_fails(lgt_bench_step_run(context, &loss, &o, &r, &err), LGT_ERR_USAGE, err, "0 rows");
+    o = small_step(), o.dim = 0;
+    assert_fails(lgt_bench_step_run(context, &loss, &o, &r, &err), LGT_ERR_USAGE, err, "dim 0");
+    o = small_step(), o.n_classes = 1;
+    assert_fails(lgt_bench_step_run(context, &loss, &o, &r, &err), LGT_ERR_DATA, err, "1 classes");
+    o = small_step(), o.n_rows = INT64_MAX / 8;
+    assert_fails(lgt_bench_step_run(context, &loss, &o, &r, &err), LGT_ERR_MEMORY, err, "too many");
+    o = small_step(), o.sample_rate = 0;
+    assert_fails(lgt_bench_step_run(context, &loss, &o, &r, &err), LGT_ERR_USAGE, err, "");
+}
+
+static void refused_memory_of_steps_leaks_nothing(void **state) {
+    (void)state;
+    lgt_loss loss = loss_of("arcface");
+    lgt_bench_step_options o = small_step();
+    lgt_bench_step_result r;
+    lgt_error err;
+    lgt_status status = LGT_ERR_MEMORY;
+    o.repeat = 2, o.sample_rate = 0.5;
+    for (int64_t n = 1; status; n++) {
+        lgt_context *poor = test_context_failing(n);
+        status = lgt_bench_step_run(poor, &loss, &o, &r, &err);
+        if (status) assert_int_equal(status, LGT_ERR_MEMORY);
+        lgt_context_free(poor);
+        assert_int_equal(test_live_blocks(), 0);
+    }
+}
+
 static void refused_memory_is_an_error_and_leaks_nothing(void **state) {
     (void)state;
     lgt_loss loss = loss_of("arcface");
@@ -181,6 +245,9 @@ int main(void) {
         cmocka_unit_test(every_arithmetic_gives_about_the_same_loss),
         cmocka_unit_test(wrong_options_are_refused),
         cmocka_unit_test(refused_memory_is_an_error_and_leaks_nothing),
+        cmocka_unit_test(steps_are_a_training_and_no_matter_of_threads),
+        cmocka_unit_test(wrong_steps_are_refused),
+        cmocka_unit_test(refused_memory_of_steps_leaks_nothing),
     };
     return cmocka_run_group_tests(tests, open_context, close_context);
 }

@@ -1,8 +1,9 @@
-/* Bench: the speed of a head on random data, beside what the processor can do at the same time. */
+/* Bench: the speed of a head on random data, beside what the processor can do at the same time; and of its training. */
 #ifndef LOGITUDE_BENCH_H
 #define LOGITUDE_BENCH_H
 
 #include "head.h"
+#include "train.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -43,6 +44,29 @@ typedef struct lgt_bench_head_result {
  * NONFINITE (an output that was not written). */
 LGT_API lgt_status lgt_bench_head_run(lgt_context *context, const lgt_loss *loss, const lgt_bench_head_options *options,
                                       lgt_bench_head_result *out, lgt_error *err);
+
+typedef struct lgt_bench_step_options {
+    size_t struct_size;
+    int64_t n_rows, dim, n_classes; /* default 128, 512, 10,000 */
+    lgt_precision precision;        /* of the head's products */
+    lgt_optimizer optimizer;        /* default SGD, with momentum 0.9 */
+    double sample_rate;             /* in (0, 1]; default 1: every class in every step */
+    int repeat;                     /* timed steps, 1 to 1,000,000; default 10 */
+    uint64_t seed;
+} lgt_bench_step_options;
+
+LGT_API void lgt_bench_step_options_init(lgt_bench_step_options *options);
+
+typedef struct lgt_bench_step_result {
+    double seconds, seconds_min; /* of a step: median and least */
+    double loss_first, loss_last;
+} lgt_bench_step_result;
+
+/* Times lgt_trainer_step of a head alone, in float32, after one step that does not count: batches of random features
+ * and labels as lgt_bench_head_run draws them, at most 64 different ones. Errors: as lgt_trainer_create and
+ * lgt_trainer_step; USAGE (repeat, sizes), MEMORY. */
+LGT_API lgt_status lgt_bench_step_run(lgt_context *context, const lgt_loss *loss, const lgt_bench_step_options *options,
+                                      lgt_bench_step_result *out, lgt_error *err);
 
 #ifdef __cplusplus
 }

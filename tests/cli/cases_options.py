@@ -30,7 +30,8 @@ OPTIONS = {
                   "weights", "labels", "bias", "logits", "model", "data", "label-column", "limit"],
     "conflict": ["loss", "like", "features", "weights", "labels", "bias", "dtype", "model", "data", "label-column", "align",
                  "terms", "out"],
-    "bench": ["loss", "like", "rows", "dim", "classes", "dtype", "want", "repeat", "workspace", "seed"],
+    "bench": ["loss", "like", "rows", "dim", "classes", "dtype", "repeat", "seed", "want", "workspace",
+              "optimizer", "sample-rate"],
     "losses": ["like"],
     "info": [],
 }
