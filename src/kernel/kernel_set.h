@@ -39,6 +39,7 @@ LGT_INLINE float nearest_bf16(float value) {
 #include "kernel/product_template.h"
 
 #include "kernel/exp_template.h"
+#include "kernel/peak_template.h"
 #include "kernel/row_template.h"
 #undef T
 #undef V
@@ -74,12 +75,13 @@ LGT_INLINE float nearest_bf16(float value) {
 #include "kernel/product_template.h"
 
 #include "kernel/exp_template.h"
+#include "kernel/peak_template.h"
 #include "kernel/row_template.h"
 
 /* The members that no arithmetic changes. */
 #define LANE_MEMBERS(suffix)                                                                                           \
     exp_sum_##suffix, exp_weights_##suffix, class_sums_##suffix, product_##suffix, square_sum_##suffix, dot_##suffix,  \
-        widen_##suffix, project_##suffix, project_sums_##suffix
+        widen_##suffix, project_##suffix, project_sums_##suffix, peak_##suffix
 /* Everything in the type itself. */
 #define FULL_MEMBERS(suffix)                                                                                           \
     features_size_##suffix, classes_size_##suffix, no_weights_size_##suffix, pack_features_##suffix,                   \

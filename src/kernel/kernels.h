@@ -74,6 +74,9 @@ typedef struct lgt_extent {
         void (*project)(const T *g, const T *v, int64_t n, double over, T *out);                                       \
         /* The same of sums in double, in place. */                                                                    \
         void (*project_sums)(double *g, const T *v, int64_t n, double over);                                           \
+        /* Multiply-adds on registers, `turns` times a few dozen: the roof of the products. The operations of a        \
+         * product that they stand for, two a multiply-add; *out, any number, is moved by all. */                      \
+        double (*peak)(int64_t turns, T *out);                                                                         \
     } lgt_kernels_##suffix
 
 LGT_KERNELS(float, f32);

@@ -99,6 +99,9 @@ static void project(const float *g, const float *v, int64_t n, double over, floa
         amx_multiply(first_of(weights, e->block, parts), second_of(features, e->block, e->dim, parts), n_classes,      \
                      e->dim, n_rows, parts, dw, ld, accumulate);                                                       \
     }                                                                                                                  \
+    static double peak_##name(int64_t turns, float *out) {                                                             \
+        return amx_peak(turns, parts, out);                                                                            \
+    }                                                                                                                  \
     extern const lgt_kernels_f32 lgt_kernels_##name##_amx;                                                             \
     const lgt_kernels_f32 lgt_kernels_##name##_amx = {                                                                 \
         .features_size = features_size_##name,                                                                         \
@@ -119,6 +122,7 @@ static void project(const float *g, const float *v, int64_t n, double over, floa
         .project_sums = project_sums,                                                                                  \
         .widen = widen,                                                                                                \
         .project = project,                                                                                            \
+        .peak = peak_##name,                                                                                           \
     }
 
 AMX_SET(bf16, 1);
