@@ -1,6 +1,7 @@
 # A thin front over CMake. Each target sets up what it needs (Debian packages, through apt) and builds first.
 #   make          the program build/logitude and the libraries beside it
 #   make demo     the main job: train and evaluate an ArcFace classifier on Fashion-MNIST
+#   make bench    heads against PyTorch and scikit-learn where they are installed; BENCH="--quick" in a minute
 #   make test     all tests; make check-long the long ones
 #   make mutants  whether the tests notice errors in the formulas: each of tools/mutants.txt must make one fail
 #   make install PREFIX=/usr/local
@@ -9,7 +10,7 @@ PREFIX ?= /usr/local
 JOBS   ?= $(shell nproc)
 TESTS  := OFF
 
-.PHONY: all setup build demo test check-long sanitize mutants install format clean
+.PHONY: all setup build demo bench test check-long sanitize mutants install format clean
 
 all: build
 
@@ -23,6 +24,9 @@ build: setup
 demo: build
 	@tools/setup.sh demo
 	@tools/demo.sh
+
+bench: build
+	@/usr/bin/python3 bench/run.py $(BENCH)
 
 test:
 	@tools/setup.sh test
