@@ -34,6 +34,17 @@ void cli_progress_step(cli_progress *progress, const lgt_train_record *record) {
     progress->shown = progress->terminal;
 }
 
+void cli_progress_solve(cli_progress *progress, const lgt_solve_record *record) {
+    double time = now(), interval = progress->verbose ? 0.0 : progress->terminal ? 0.1 : 10.0;
+    int updates = progress->terminal && !progress->verbose;
+    if (progress->quiet || time - progress->last < interval) return;
+    progress->last = time;
+    fprintf(stderr, "%siteration %lld  objective %.9g  gradient %.3g of %.3g  %lld evaluations%s", updates ? "\r" : "",
+            (long long)record->iterations, record->objective, record->gradient_norm, record->goal,
+            (long long)record->evaluations, updates ? "\033[K" : "\n");
+    progress->shown = updates;
+}
+
 void cli_progress_epoch(cli_progress *progress, const lgt_train_record *record, double test_accuracy) {
     if (!progress->verbose) return;
     cli_progress_stop(progress);

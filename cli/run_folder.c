@@ -125,6 +125,18 @@ lgt_status cli_metrics_epoch(cli_run_folder *run, const lgt_train_record *record
     return write_line(run, object, err);
 }
 
+lgt_status cli_metrics_solve(cli_run_folder *run, const lgt_solve_record *record, lgt_error *err) {
+    lgt_train_record step = {.step = record->iterations, .epoch = record->iterations};
+    json_t *object = start_line("step", &step);
+    cli_put_real(object, "loss", record->objective);
+    cli_put_real(object, "gradient_norm", record->gradient_norm);
+    cli_put_real(object, "gradient_max", record->gradient_max);
+    cli_put_integer(object, "evaluations", record->evaluations);
+    cli_put_integer(object, "products", record->products);
+    cli_put_real(object, "seconds", record->seconds);
+    return write_line(run, object, err);
+}
+
 lgt_status cli_metrics_failure(cli_run_folder *run, const lgt_error *failure, lgt_error *err) {
     json_t *object = json_object();
     cli_put_text(object, "kind", "failure");

@@ -34,6 +34,7 @@ lgt_status cli_metrics_step(cli_run_folder *run, const lgt_train_record *record,
                             lgt_error *err);
 lgt_status cli_metrics_epoch(cli_run_folder *run, const lgt_train_record *record, const cli_measures *measures,
                              lgt_error *err);
+lgt_status cli_metrics_solve(cli_run_folder *run, const lgt_solve_record *record, lgt_error *err);
 lgt_status cli_metrics_failure(cli_run_folder *run, const lgt_error *failure, lgt_error *err);
 
 /* run.json: the effective configuration, the versions and machine, the data, and what came out. Takes the objects. */

@@ -13,10 +13,8 @@
 #include "signals.h"
 #include "verbs.h"
 
-static const char *const dtypes[] = {"f32", NULL};
-static const char *const dtypes_later[] = {"bf16", NULL};
-static const char *const optimizers[] = {"sgd", "adamw", NULL};
-static const char *const optimizers_later[] = {"lbfgs", "newton-cg", NULL};
+static const char *const dtypes[] = {"f32", "bf16", NULL};
+static const char *const optimizers[] = {"sgd", "adamw", "lbfgs", "newton-cg", NULL}; /* as in lgt_optimizer */
 static const char *const schedules[] = {"constant", "cosine", "step", NULL};
 static const char *const standardizes[] = {"none", "global", "feature", NULL};
 
@@ -76,9 +74,24 @@ static const cli_option options[] = {
      .metavar = "O",
      .default_text = "adamw",
      .words = optimizers,
-     .later = optimizers_later,
      .group = "Training",
-     .help = "how steps are made"},
+     .help = "how steps are made; lbfgs and newton-cg go by all rows, to the minimum, and need --encoder none"},
+    {.name = "tolerance",
+     .kind = CLI_REAL,
+     .metavar = "T",
+     .default_text = "1e-5",
+     .least = 1e-30,
+     .greatest = 1,
+     .group = "Training",
+     .help = "of lbfgs and newton-cg: they end where |gradient| <= T max(1, |gradient at the start|)"},
+    {.name = "max-iterations",
+     .kind = CLI_INTEGER,
+     .metavar = "N",
+     .default_text = "1000",
+     .least = 0,
+     .greatest = 1000000000,
+     .group = "Training",
+     .help = "of lbfgs and newton-cg: where they end at the latest"},
     {.name = "lr",
      .kind = CLI_REAL,
      .metavar = "RATE",
@@ -136,9 +149,20 @@ static const cli_option options[] = {
      .metavar = "TYPE",
      .default_text = "f32",
      .words = dtypes,
-     .later = dtypes_later,
      .group = "Training",
-     .help = "the type to work in"},
+     .help = "what the head multiplies in; everything else is f32"},
+    {.name = "sample-rate",
+     .kind = CLI_REAL,
+     .metavar = "R",
+     .default_text = "1",
+     .least = 1e-30,
+     .greatest = 1,
+     .group = "Training",
+     .help = "share of the classes, beside those of its labels, that a step draws"},
+    {.name = "no-sample-correction",
+     .kind = CLI_FLAG,
+     .group = "Training",
+     .help = "do not add log(1/share) to the logits of drawn classes"},
     {.name = "seed",
      .kind = CLI_INTEGER,
      .metavar = "S",
@@ -180,8 +204,11 @@ typedef struct training {
     float *z;                /* embeddings of the test data */
     double train_loss, objective;
     int wants_report;
-    cli_probe probe;       /* with a report */
-    cli_measures measures; /* of the last epoch */
+    int is_solved;          /* lbfgs, newton-cg: by iterations over all rows */
+    lgt_solve_record solve; /* of the last iteration, and at the end the result */
+    lgt_error watched;      /* what went wrong in an iteration's report */
+    cli_probe probe;        /* with a report */
+    cli_measures measures;  /* of the last epoch */
 } training;
 
 /* --- Before --- */
@@ -194,7 +221,14 @@ static lgt_status read_options(training *run, lgt_error *err) {
     o->dim = cli_integer(args, "dim");
     o->epochs = cli_integer(args, "epochs");
     o->batch = cli_integer(args, "batch");
-    o->optimizer = cli_choice(args, "optimizer") == 0 ? LGT_OPTIMIZER_SGD : LGT_OPTIMIZER_ADAMW;
+    o->optimizer = (lgt_optimizer)cli_choice(args, "optimizer");
+    o->tolerance = cli_real(args, "tolerance");
+    o->max_iterations = cli_integer(args, "max-iterations");
+    run->is_solved = o->optimizer == LGT_OPTIMIZER_LBFGS || o->optimizer == LGT_OPTIMIZER_NEWTON_CG;
+    if (run->is_solved && strcmp(o->encoder, "none") != 0)
+        return cli_fail(err, LGT_ERR_USAGE,
+                        "--optimizer %s trains a head alone, on fixed features: --encoder is '%s', expected none",
+                        optimizers[o->optimizer], o->encoder);
     o->lr = cli_real(args, "lr");
     o->momentum = cli_real(args, "momentum");
     o->weight_decay = cli_real(args, "weight-decay");
@@ -206,6 +240,9 @@ static lgt_status read_options(training *run, lgt_error *err) {
     o->seed = (uint64_t)cli_integer(args, "seed");
     o->label_smoothing = cli_real(args, "label-smoothing");
     o->z_loss = cli_real(args, "z-loss");
+    o->precision = cli_choice(args, "dtype") == 1 ? LGT_PRECISION_BF16 : LGT_PRECISION_FULL;
+    o->sample_rate = cli_real(args, "sample-rate");
+    o->sample_correction = !cli_flag(args, "no-sample-correction");
     lgt_status status = cli_loss_open(args, &o->loss, err);
     if (!status && cli_text(args, "align")) status = lgt_align_parse(cli_text(args, "align"), &o->align, err);
     return status;
@@ -292,7 +329,72 @@ static lgt_status step(training *run, lgt_error *err) {
     return status;
 }
 
+/* --- By iterations over all rows --- */
+
+/* The record of steps tells of iterations as if each were an epoch. */
+static void take_solve_record(training *run, const lgt_solve_record *solve) {
+    run->solve = *solve;
+    run->record = (lgt_train_record){.step = solve->iterations, .n_steps = solve->max_iterations};
+    run->record.epoch = solve->iterations;
+    run->record.end_of_epoch = 1;
+    run->record.loss = run->record.epoch_loss = solve->objective;
+    run->record.seconds = solve->seconds;
+    run->record.samples = solve->evaluations * run->data->n_rows;
+}
+
+static int watch_solve(void *user, const lgt_solve_record *solve) {
+    training *run = user;
+    take_solve_record(run, solve);
+    cli_progress_solve(&run->progress, solve);
+    return cli_metrics_solve(&run->folder, solve, &run->watched) != LGT_OK || cli_signal_caught();
+}
+
+static lgt_status measure_solved(training *run, lgt_error *err) {
+    run->train_loss = run->solve.model_train_loss;
+    run->objective = run->solve.model_objective;
+    run->record.epoch_loss = run->train_loss;
+    run->record.epoch_accuracy = (double)run->solve.n_correct / (double)run->data->n_rows;
+    lgt_status status = test(run, err);
+    if (!status) status = look(run, err);
+    return status ? status : cli_metrics_epoch(&run->folder, &run->record, &run->measures, err);
+}
+
+static lgt_status solve(training *run, lgt_error *err) {
+    lgt_solve_record record;
+    cli_signals_watch();
+    cli_progress_start(&run->progress, run->args);
+    lgt_status status = lgt_trainer_solve(run->trainer, watch_solve, run, &record, err);
+    cli_progress_stop(&run->progress);
+    if (!status && run->watched.status) {
+        *err = run->watched;
+        status = run->watched.status;
+    }
+    if (!status) take_solve_record(run, &record);
+    if (!status) status = measure_solved(run, err);
+    if (!status && !record.converged && !record.stopped)
+        cli_note(
+            run->args,
+            "not converged after %lld iterations: the gradient's norm is %.3g, expected at most %.3g; the model is "
+            "written as it stands%s",
+            (long long)record.iterations, record.gradient_norm, record.goal,
+            record.iterations < record.max_iterations ? "; no step leads on within double precision" : "");
+    return status ? status : lgt_model_save(lgt_trainer_model(run->trainer), run->folder.model, err);
+}
+
+static void describe_solve(json_t *report, const lgt_solve_record *solve) {
+    cli_put_integer(report, "iterations", solve->iterations);
+    cli_put_integer(report, "evaluations", solve->evaluations);
+    cli_put_integer(report, "products", solve->products);
+    cli_put(report, "converged", json_boolean(solve->converged));
+    cli_put_real(report, "gradient_norm", solve->gradient_norm);
+    cli_put_real(report, "gradient_max", solve->gradient_max);
+    cli_put_real(report, "gradient_goal", solve->goal);
+    cli_put_real(report, "model_gradient_norm", solve->model_gradient_norm);
+    cli_put_real(report, "certified_gap", solve->certified_gap);
+}
+
 static int is_finished(const training *run) {
+    if (run->is_solved) return !run->solve.stopped;
     return run->record.step > 0 && run->record.step == run->record.n_steps;
 }
 
@@ -331,6 +433,7 @@ static json_t *describe_results(const training *run, const lgt_error *failure) {
     if (record->conflict.n_compared > 0)
         cli_put_real(report, "conflict_rate",
                      (double)record->conflict.n_conflicts / (double)record->conflict.n_compared);
+    if (run->is_solved) describe_solve(report, &run->solve);
     cli_put_integer(report, "epochs", record->epoch - (record->step > 0 && !record->end_of_epoch));
     cli_put_integer(report, "steps", record->step);
     cli_put_real(report, "seconds", record->seconds);
@@ -406,7 +509,7 @@ static lgt_status run_train(const cli_args *args, lgt_error *err) {
     lgt_status status = prepare(&run, err);
     if (!status) status = cli_run_folder_create(run.context, &run.folder, err);
     if (!status) {
-        status = train(&run, err);
+        status = run.is_solved ? solve(&run, err) : train(&run, err);
         if (status) record_failure(&run, err);
     }
     if (!status) status = finish(&run, err);
@@ -420,17 +523,20 @@ const cli_verb cli_verb_train = {
     .usage = "--data D --loss SPEC [options]",
     .options = options,
     .n_options = sizeof options / sizeof *options,
-    .notes = "Files written to DIR\n"
-             "  model.safetensors  weights, normalisation, labels and loss\n"
-             "  metrics.jsonl      a line every --log-every steps and one an epoch\n"
-             "  run.json           configuration, versions, data and results\n"
-             "  analysis.json      what the report shows of the model: angles, ROC, calibration, confusions, a map\n"
-             "  report.html        all of it as charts, in one file that needs no network\n"
-             "The first SIGINT or SIGTERM ends the training after its step, with the model as it stands (exit code\n"
-             "130 or 143). Numbers that are not finite end it with exit code 4 and no model.",
-    .examples =
-        "  logitude train --data fashion-mnist --loss arcface:s=16,m=0.3 --epochs 10 --out runs/arcface\n"
-        "  logitude train --data x.npy,y.npy --test-data tx.npy,ty.npy --loss softmax --encoder none --l2 1e-4\n"
-        "  logitude train --config fashion.conf --seed 3 --json",
+    .notes =
+        "Files written to DIR\n"
+        "  model.safetensors  weights, normalisation, labels and loss\n"
+        "  metrics.jsonl      a line every --log-every steps and one an epoch\n"
+        "  run.json           configuration, versions, data and results\n"
+        "  analysis.json      what the report shows of the model: angles, ROC, calibration, confusions, a map\n"
+        "  report.html        all of it as charts, in one file that needs no network\n"
+        "lbfgs and newton-cg need --encoder none and use none of --epochs, --batch, --lr, --momentum,\n"
+        "--weight-decay, --schedule, --warmup and --seed for a softmax head, which starts at 0. certified_gap is a\n"
+        "proven bound of the objective's distance to its minimum (softmax with --l2 and without --z-loss).\n"
+        "The first SIGINT or SIGTERM ends the training after its step, with the model as it stands (exit code\n"
+        "130 or 143). Numbers that are not finite end it with exit code 4 and no model.",
+    .examples = "  logitude train --data fashion-mnist --loss arcface:s=16,m=0.3 --epochs 10 --out runs/arcface\n"
+                "  logitude train --data x.npy,y.npy --loss softmax --encoder none --l2 1e-4 --optimizer lbfgs\n"
+                "  logitude train --config fashion.conf --seed 3 --json",
     .run = run_train,
 };

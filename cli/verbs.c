@@ -12,6 +12,7 @@ const cli_verb *const cli_verbs[] = {&cli_verb_train,
                                      &cli_verb_explain,
                                      &cli_verb_curvature,
                                      &cli_verb_conflict,
+                                     &cli_verb_bench,
                                      &cli_verb_losses,
                                      &cli_verb_info,
                                      0};

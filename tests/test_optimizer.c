@@ -14,6 +14,15 @@ enum { MAX_COUNT = 8193 };
 static float value[MAX_COUNT], gradient[MAX_COUNT], momentum[MAX_COUNT], square[MAX_COUNT];
 static double got[MAX_COUNT], p[MAX_COUNT], m[MAX_COUNT], v[MAX_COUNT];
 
+/* One update of a whole group. */
+static void step(lgt_context *context, const lgt_train_options *o, double lr, double l2, int64_t t,
+                 const lgt_param_group *group, lgt_squares *sums) {
+    static lgt_squares scratch[8];
+    lgt_update u = lgt_update_at(o, lr, l2, t);
+    lgt_squares found = lgt_update_apply(context, lgt_update_kernel_of(context, o->optimizer), &u, group, scratch);
+    if (sums) *sums = found;
+}
+
 static lgt_train_options default_options(lgt_optimizer optimizer) {
     lgt_train_options o;
     lgt_train_options_init(&o);
@@ -50,8 +59,7 @@ static double drift_from_oracle(lgt_context *context, lgt_optimizer optimizer, i
         double lr = 0.02 / t;
         test_normal_f32(gradient, count, 5, (uint64_t)t);
         for (int64_t i = 0; i < count; i++) gradient[i] *= (float)pow(10, -(double)(i % 7));
-        lgt_update u = lgt_update_at(&o, lr, t);
-        lgt_update_apply(context, &u, &group);
+        step(context, &o, lr, 0, t, &group, NULL);
         for (int64_t i = 0; i < count; i++)
             (optimizer == LGT_OPTIMIZER_ADAMW ? oracle_adamw : oracle_sgd)(&o, lr, t, gradient[i], i);
     }
@@ -86,8 +94,7 @@ static void five_steps_give_the_numbers_of_torch(void **state) {
         o.weight_decay = 0.03;
         for (int t = 1; t <= 5; t++) {
             g[0] = 0.1f * (float)t, g[1] = -0.3f / (float)t, g[2] = 0.001f * (float)t;
-            lgt_update u = lgt_update_at(&o, 0.02 / t, t);
-            lgt_update_apply(context, &u, &group);
+            step(context, &o, 0.02 / t, 0, t, &group, NULL);
         }
         for (int i = 0; i < 3; i++) wide[i] = w[i];
         assert_at_most(test_relative_error(wide, torch[optimizer], 3), 3e-7, "distance from torch"); /* 5 roundings */
@@ -102,8 +109,7 @@ static void one_adamw_step_is_the_sign_of_the_gradient_times_the_rate(void **sta
     lgt_param_group group = {w, g, first, second, 3};
     (void)state;
     o.weight_decay = 0;
-    lgt_update u = lgt_update_at(&o, 0.25, 1);
-    lgt_update_apply(context, &u, &group);
+    step(context, &o, 0.25, 0, 1, &group, NULL);
     assert_at_most(fabs(w[0] - 0.75), 1e-5, "distance from 1 - lr"); /* eps takes 1e-8 / 1e-3 of the step */
     assert_at_most(fabs(w[1] - 1.25), 1e-6, "distance from 1 + lr");
     assert_true(w[2] == 1);
@@ -117,12 +123,10 @@ static void weight_decay_is_decoupled_in_adamw_alone(void **state) {
     lgt_train_options adamw = default_options(LGT_OPTIMIZER_ADAMW), sgd = default_options(LGT_OPTIMIZER_SGD);
     (void)state;
     adamw.weight_decay = sgd.weight_decay = 0.5;
-    lgt_update u = lgt_update_at(&adamw, 0.5, 1);
-    lgt_update_apply(context, &u, &group);
+    step(context, &adamw, 0.5, 0, 1, &group, NULL);
     assert_true(w[0] == 1.5f && first[0] == 0);
     w[0] = 2;
-    u = lgt_update_at(&sgd, 0.5, 1);
-    lgt_update_apply(context, &u, &group);
+    step(context, &sgd, 0.5, 0, 1, &group, NULL);
     assert_true(w[0] == 1.5f && first[0] == 1);
     lgt_context_free(context);
 }
@@ -136,8 +140,7 @@ static void moments_that_fade_end_at_zero_not_among_subnormals(void **state) {
         lgt_param_group group = {w, g, first, second, 1};
         o.weight_decay = 0;
         for (int t = 1; t < 2000; t++) { /* 0.9^787 < 1e-36 */
-            lgt_update u = lgt_update_at(&o, 0.1, t);
-            lgt_update_apply(context, &u, &group);
+            step(context, &o, 0.1, 0, t, &group, NULL);
             g[0] = 0;
         }
         assert_true(first[0] == 0);
@@ -146,17 +149,68 @@ static void moments_that_fade_end_at_zero_not_among_subnormals(void **state) {
     lgt_context_free(context);
 }
 
-static void l2_adds_its_multiple_of_the_value(void **state) {
+static void l2_adds_its_multiple_of_the_value_to_the_gradient(void **state) {
     lgt_context *context = test_context(2);
-    lgt_param_group group = {value, gradient, NULL, NULL, MAX_COUNT};
+    lgt_param_group group = {value, gradient, momentum, square, MAX_COUNT};
+    lgt_train_options o = default_options(LGT_OPTIMIZER_SGD);
+    lgt_squares sums;
+    double of_gradient = 0, of_value = 0;
     (void)state;
+    o.momentum = o.weight_decay = 0;
     test_normal_f32(value, MAX_COUNT, 4, 0);
     test_normal_f32(gradient, MAX_COUNT, 4, 1);
-    for (int64_t i = 0; i < MAX_COUNT; i++) p[i] = gradient[i] + 0.125 * value[i];
-    lgt_add_l2(context, 0.125, &group);
-    for (int64_t i = 0; i < MAX_COUNT; i++) got[i] = gradient[i];
-    assert_at_most(test_relative_error(got, p, MAX_COUNT), 6e-8, "one rounding");
+    memset(momentum, 0, sizeof momentum);
+    for (int64_t i = 0; i < MAX_COUNT; i++) {
+        double g = gradient[i] + 0.125 * value[i];
+        of_gradient += g * g;
+        p[i] = value[i] - 0.5 * g;
+    }
+    step(context, &o, 0.5, 0.125, 1, &group, &sums);
+    for (int64_t i = 0; i < MAX_COUNT; i++) got[i] = value[i], of_value += (double)value[i] * value[i];
+    assert_at_most(test_relative_error(got, p, MAX_COUNT), 2e-7, "three roundings");
+    assert_at_most(fabs(sums.gradient / of_gradient - 1), 1e-7, "|g + l2 p|^2"); /* one rounding of g */
+    assert_at_most(fabs(sums.value / of_value - 1), 1e-12, "|p|^2");
     lgt_context_free(context);
+}
+
+/* Rows of 1 to 130 numbers, at once and later, by every instruction set. */
+static void updates_owed_have_the_bits_of_updates_made(void **state) {
+    enum { OWED = 9 };
+    static const int64_t counts[] = {1, 2, 15, 64, 65, 130};
+    (void)state;
+    for (lgt_isa isa = LGT_ISA_GENERIC; isa <= LGT_ISA_AMX; isa++) {
+        lgt_context_options options;
+        lgt_context *context = NULL;
+        lgt_error err;
+        lgt_context_options_init(&options);
+        options.max_isa = isa;
+        assert_ok(lgt_context_create(&options, &context, &err), err);
+        for (int optimizer = LGT_OPTIMIZER_SGD; optimizer <= LGT_OPTIMIZER_ADAMW; optimizer++)
+            for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+                static float none[130], one[3][130], many[3][130], g[130];
+                lgt_train_options o = default_options((lgt_optimizer)optimizer);
+                lgt_update_kernel kernel = lgt_update_kernel_of(context, o.optimizer);
+                lgt_update updates[OWED + 1];
+                int64_t n = counts[c];
+                o.weight_decay = 0.1;
+                memset(one, 0, sizeof one);
+                test_normal_f32(one[0], n, 21, 0), test_normal_f32(g, n, 21, 1);
+                memcpy(many, one, sizeof one);
+                for (int t = 0; t <= OWED; t++) updates[t] = lgt_update_at(&o, 0.1 / (t + 1), t % 2 ? 0.01 : 0, t + 1);
+                for (int first = 0; first < 2; first++) { /* a gradient, then none */
+                    kernel(&updates[0], 1, n, one[0], g, one[1], one[2], NULL);
+                    kernel(&updates[0], 1, n, many[0], g, many[1], many[2], NULL);
+                    for (int t = 1; t < OWED; t++) kernel(&updates[t], 1, n, one[0], none, one[1], one[2], NULL);
+                    kernel(updates + 1, OWED - 1, n, many[0], NULL, many[1], many[2], NULL);
+                    assert_memory_equal(one, many, sizeof one);
+                    kernel(&updates[OWED], 1, n, one[0], none, one[1], one[2], NULL);
+                    for (int64_t k = 0; k < n; k++) /* a vector cut anywhere */
+                        kernel(&updates[OWED], 1, 1, many[0] + k, none, many[1] + k, many[2] + k, NULL);
+                    assert_memory_equal(one, many, sizeof one);
+                }
+            }
+        lgt_context_free(context);
+    }
 }
 
 static void numbers_out_of_range_are_found_wherever_they_are(void **state) {
@@ -239,6 +293,9 @@ static void options_out_of_bounds_are_named(void **state) {
     REFUSED(eps, 0, "eps is 0");
     REFUSED(weight_decay, -1, "weight_decay is -1");
     REFUSED(l2, -1, "l2 is -1");
+    REFUSED(precision, (lgt_precision)3, "precision is 3");
+    REFUSED(sample_rate, 0, "sample_rate is 0");
+    REFUSED(sample_rate, 1.5, "sample_rate is 1.5");
     REFUSED(schedule, (lgt_lr_schedule)9, "schedule is 9");
     REFUSED(warmup, -1, "warmup is -1");
     REFUSED(step_factor, 0, "step_factor is 0");
@@ -354,7 +411,8 @@ int main(void) {
         cmocka_unit_test(one_adamw_step_is_the_sign_of_the_gradient_times_the_rate),
         cmocka_unit_test(weight_decay_is_decoupled_in_adamw_alone),
         cmocka_unit_test(moments_that_fade_end_at_zero_not_among_subnormals),
-        cmocka_unit_test(l2_adds_its_multiple_of_the_value),
+        cmocka_unit_test(l2_adds_its_multiple_of_the_value_to_the_gradient),
+        cmocka_unit_test(updates_owed_have_the_bits_of_updates_made),
         cmocka_unit_test(numbers_out_of_range_are_found_wherever_they_are),
         cmocka_unit_test(learning_rates_have_their_exact_values),
         cmocka_unit_test(options_out_of_bounds_are_named),

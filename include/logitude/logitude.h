@@ -23,6 +23,7 @@
 
 #include "align.h"
 #include "analysis.h"
+#include "bench.h"
 #include "context.h"
 #include "curvature.h"
 #include "encoder.h"

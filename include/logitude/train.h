@@ -4,6 +4,7 @@
 
 #include "align.h"
 #include "encoder.h"
+#include "head.h"
 #include "io.h"
 #include "loss.h"
 
@@ -50,7 +51,12 @@ LGT_API lgt_status lgt_model_embed(lgt_model *model, lgt_view x, lgt_mut out, lg
 
 /* --- Trainer --- */
 
-typedef enum lgt_optimizer { LGT_OPTIMIZER_SGD = 0, LGT_OPTIMIZER_ADAMW = 1 } lgt_optimizer;
+typedef enum lgt_optimizer {
+    LGT_OPTIMIZER_SGD = 0,
+    LGT_OPTIMIZER_ADAMW = 1,
+    LGT_OPTIMIZER_LBFGS = 2,    /* these two go by lgt_trainer_solve: a head alone, all rows at once */
+    LGT_OPTIMIZER_NEWTON_CG = 3 /* by exact Hessian-vector products */
+} lgt_optimizer;
 typedef enum lgt_standardize {
     LGT_STANDARDIZE_NONE = 0,
     LGT_STANDARDIZE_GLOBAL = 1, /* one mean and one deviation for all features */
@@ -85,6 +91,11 @@ typedef struct lgt_train_options {
     uint64_t seed;                  /* default 0 */
     double label_smoothing, z_loss; /* default 0 */
     lgt_align_terms align;          /* added to the loss; default none */
+    lgt_precision precision;        /* of the head's products while training; default LGT_PRECISION_FULL */
+    double sample_rate;     /* in (0, 1]: share of the other classes that a step draws; default 1: all of them */
+    int sample_correction;  /* log(1/share) is added to the logits of drawn classes; default 1 */
+    double tolerance;       /* LBFGS, NEWTON_CG: of the gradient; default 1e-5 */
+    int64_t max_iterations; /* LBFGS, NEWTON_CG; default 1000 */
 } lgt_train_options;
 
 LGT_API void lgt_train_options_init(lgt_train_options *options);
@@ -98,8 +109,8 @@ typedef struct lgt_train_record {
     double loss;                         /* this step's mean loss, l2 term and alignment excluded */
     double align_loss, epoch_align_loss; /* of the alignment terms, weighted: this step's, mean over the epoch so far */
     lgt_conflict conflict;               /* of direction alignment with the head, over the epoch so far */
-    double epoch_loss,
-        epoch_accuracy; /* means over the epoch so far (accuracy of the plain logits, before each update) */
+    double epoch_loss, epoch_accuracy;   /* means over the epoch so far (accuracy of the plain logits among the step's
+                                            classes, before   each update) */
     double lr;
     double schedule;   /* the loss's lambda, or its margin's factor, at this step; NaN if neither is scheduled */
     double seconds;    /* spent in lgt_trainer_step since the start */
@@ -109,27 +120,71 @@ typedef struct lgt_train_record {
 
 typedef struct lgt_trainer lgt_trainer;
 
-/* Sets a training up on a dataset, which must stay as it is and outlive the trainer. Memory: parameters times 4 (ADAMW)
- * or 3 (SGD), one gradient a chunk of LGT_ENCODER_CHUNK rows, activations of one batch.
- * Errors: USAGE (options), DATA (no labels, fewer than two classes), MEMORY. */
+/* The classes of step `step` of a training with class sampling: those of the labels, and a share `rate` of the others
+ * (rounded, at least one), drawn uniformly without replacement by counters of (seed, step) below 2^32. Writes them to
+ * classes (lgt_sample_classes_most), rising, and to offsets, or NULL, 0 for labels and log(1/share), with the share
+ * that was drawn, for the others: what lgt_head_inputs takes. Errors: USAGE, DATA (a label out of range), MEMORY. */
+LGT_API lgt_status lgt_sample_classes(lgt_context *context, uint64_t seed, int64_t step, int64_t n_classes,
+                                      const int64_t *labels, int64_t n_labels, double rate, int64_t *classes,
+                                      double *offsets, int64_t *n_listed, lgt_error *err);
+/* The most classes that n_labels labels can bring about. */
+LGT_API int64_t lgt_sample_classes_most(int64_t n_classes, int64_t n_labels, double rate);
+
+/* Sets a training up on a dataset, which must stay as it is and outlive the trainer. Memory: the head's parameters
+ * times 3 (ADAMW) or 2 (SGD), since its gradient never exists as a whole, the encoder's times 4 or 3, one gradient a
+ * chunk of LGT_ENCODER_CHUNK rows, activations of one batch. Errors: USAGE (options), UNSUPPORTED (label smoothing and
+ * class sampling), DATA (no labels, fewer than two classes), MEMORY. */
 LGT_API lgt_status lgt_trainer_create(lgt_context *context, const lgt_train_options *options,
                                       const lgt_dataset *dataset, lgt_trainer **out, lgt_error *err);
 LGT_API void lgt_trainer_free(lgt_trainer *trainer);
 
-/* One step; allocates nothing. Batches walk a permutation drawn from (seed, epoch); an epoch's last batch may be
- * smaller. Returns OK and fills the record; after the last step `record->step == record->n_steps`.
- * Errors: NONFINITE, naming step and rows of the dataset: the parameters are then those before the step. */
+/* One step of SGD or ADAMW; allocates nothing. Batches walk a permutation drawn from (seed, epoch); an epoch's last
+ * batch may be smaller. Returns OK and fills the record; after the last step `record->step == record->n_steps`. Errors:
+ * NONFINITE, naming step and rows of the dataset: the parameters are then those before the step. */
 LGT_API lgt_status lgt_trainer_step(lgt_trainer *trainer, lgt_train_record *record, lgt_error *err);
 
+/* Where lgt_trainer_solve stands, and at the end what it reached. */
+typedef struct lgt_solve_record {
+    int64_t iterations, max_iterations;
+    int64_t evaluations;                /* of objective and gradient over all rows */
+    int64_t products;                   /* of the Hessian with a vector; NEWTON_CG */
+    double objective;                   /* mean loss + l2/2 |W|^2 */
+    double gradient_norm, gradient_max; /* of it by W and b: the length, the largest entry */
+    double goal;                        /* what gradient_norm must not exceed: tolerance max(1, that at the start) */
+    double seconds;                     /* since lgt_trainer_solve was called; the certificate's are not in */
+    int converged, stopped;             /* gradient_norm <= goal, in double; watch asked to stop */
+    /* At the end only: of the model as it will be written, its parameters rounded to float32, all in double. */
+    double model_objective, model_train_loss, model_gradient_norm;
+    int64_t n_correct;    /* training rows */
+    double certified_gap; /* proven: model_objective - inf objective <= this (Eq. 163); NaN where none is */
+    int64_t certificate_evaluations;
+} lgt_solve_record;
+
+/* Called at the start and after every iteration, the model being at that place; not 0: stop there. */
+typedef int (*lgt_solve_watch)(void *user, const lgt_solve_record *record);
+
+/* Minimises mean loss + l2/2 |W|^2 over the head of a trainer that was made for LBFGS or NEWTON_CG, from its present
+ * parameters, by all rows (docs/convex.md). Schedules of the loss stand at their end, its state at its own parameters.
+ * The iterates are double; head evaluations are float32 until that is no longer exact enough, then float64 in blocks of
+ * rows. The same bits for any number of threads. Not to converge within the limits is no error: `record` tells. Memory:
+ * 24 vectors of doubles, (D+1)^2 doubles for the preconditioner, a block of rows in double, and a copy of the features
+ * where they are standardised. watch may be NULL.
+ * Errors: USAGE (another optimizer), DATA (NaN or infinity in the features, naming the row), NONFINITE, MEMORY,
+ * UNSUPPORTED (NEWTON_CG where the loss has no Hessian). After an error the parameters are those of the last iterate.
+ */
+LGT_API lgt_status lgt_trainer_solve(lgt_trainer *trainer, lgt_solve_watch watch, void *user, lgt_solve_record *record,
+                                     lgt_error *err);
+
 /* The norm of the last step's gradient over all parameters, that of l2 included, weight decay not; 0 before the first
- * step. */
+ * step. With class sampling over the parameters of the step's classes. */
 LGT_API double lgt_trainer_gradient_norm(const lgt_trainer *trainer);
 
 /* Mean loss over the whole training set with the present parameters, and that plus the l2 term; alignment,
  * which depends on batches, is in neither. Errors: NONFINITE, MEMORY. */
 LGT_API lgt_status lgt_trainer_objective(lgt_trainer *trainer, double *train_loss, double *objective, lgt_error *err);
 
-/* The model as it stands: borrowed, changes with the next step, lives as long as the trainer. */
+/* The model as it stands: borrowed, changes with the next step, lives as long as the trainer. With class sampling this
+ * call brings the weights of classes up to date that were not drawn lately: call it again after further steps. */
 LGT_API lgt_model *lgt_trainer_model(lgt_trainer *trainer);
 
 #ifdef __cplusplus

@@ -10,6 +10,8 @@
  * is compiled for. Unaligned and aliasing whatever it points to, so that any array can be read through it. */
 #define LGT_VECTOR(name, element, bytes)                                                                               \
     typedef element name __attribute__((vector_size(bytes), aligned(sizeof(element)), may_alias))
+/* The elements i, j, k, l of two vectors of four, b's counted from 4 on: gcc 12 and clang know it by this name. */
+#define LGT_PICK(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
 #else
 #error "the kernels need vector types: add this compiler's here"
 #endif

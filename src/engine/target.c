@@ -7,9 +7,15 @@
 #include "loss/definition.h"
 #include "math/sphere.h"
 
-/* Whether the angle enters at all: plain softmax needs neither norms nor directions. */
-static int is_angular(const lgt_problem *p) {
-    return p->unit_w || lgt_loss_definition_of(&p->loss)->bend != NULL;
+int lgt_target_is_angular(const lgt_problem *problem) {
+    return problem->unit_w || lgt_loss_definition_of(&problem->loss)->bend != NULL;
+}
+
+int lgt_target_is_plain(const lgt_problem *problem, const lgt_batch *batch) {
+    const lgt_loss_definition *definition = lgt_loss_definition_of(&problem->loss);
+    if (!lgt_target_is_angular(problem)) return 1;
+    if (problem->unit_w || problem->gradient != LGT_GRADIENT_EXACT || batch->margins) return 0;
+    return definition->vanishes && definition->vanishes(problem->loss.values);
 }
 
 int lgt_ray_load(const lgt_problem *problem, lgt_view view, int64_t i, lgt_ray *ray) {
@@ -145,7 +151,8 @@ lgt_target lgt_target_measure(const lgt_problem *problem, const lgt_batch *batch
         target.plain = lgt_dot(w->value, x->value, problem->dim) + bias;
     }
     target.z = target.plain;
-    if (is_angular(problem)) measure_angular(problem, batch, i, x, w, lgt_class_scale(problem, batch, y), &target);
+    if (lgt_target_is_angular(problem))
+        measure_angular(problem, batch, i, x, w, lgt_class_scale(problem, batch, y), &target);
     return target;
 }
 

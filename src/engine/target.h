@@ -25,6 +25,11 @@ typedef struct lgt_target {
     lgt_crowd_bend crowd; /* what the row does to the other classes' logits */
 } lgt_target;
 
+/* Whether the angle may enter; and whether it does not in this run, so that the target logit is a product like the
+ * others and needs neither norms nor directions. */
+int lgt_target_is_angular(const lgt_problem *problem);
+int lgt_target_is_plain(const lgt_problem *problem, const lgt_batch *batch);
+
 /* Loads row i of a view into ray->value and measures it. Returns 0 when it holds a NaN or an infinity. */
 int lgt_ray_load(const lgt_problem *problem, lgt_view view, int64_t i, lgt_ray *ray);
 

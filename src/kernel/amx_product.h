@@ -130,4 +130,20 @@ LGT_INLINE void amx_multiply(amx_operand a, amx_operand b, int64_t m, int64_t n,
     amx_end();
 }
 
+/* Tile products of ones on registers; two parts take three products where one takes one. */
+static inline double amx_peak(int64_t turns, int parts, float *out) {
+    _Alignas(64) uint16_t ones[AMX_SQUARE / 2];
+    _Alignas(64) float sums[AMX_SIDE * AMX_SIDE];
+    for (int i = 0; i < AMX_SQUARE / 2; i++) ones[i] = 0x3f80;
+    amx_begin();
+    amx_zero_c();
+    amx_load_a((const char *)ones);
+    amx_load_b((const char *)ones);
+    for (int64_t n = 0; n < turns; n++) amx_multiply_tiles();
+    amx_store_c(sums, AMX_SIDE);
+    amx_end();
+    *out = sums[0];
+    return 2.0 * AMX_SIDE * AMX_SIDE * AMX_SIDE * (double)turns / (parts == 2 ? 3 : 1);
+}
+
 #endif

@@ -39,6 +39,7 @@ LGT_INLINE float nearest_bf16(float value) {
 #include "kernel/product_template.h"
 
 #include "kernel/exp_template.h"
+#include "kernel/peak_template.h"
 #include "kernel/row_template.h"
 #undef T
 #undef V
@@ -54,6 +55,8 @@ LGT_INLINE float nearest_bf16(float value) {
 #undef LOWER
 
 #include "kernel/bf16_pack.h"
+
+#include "kernel/update_template.h"
 
 #define T         double
 #define V         vector_f64
@@ -72,12 +75,13 @@ LGT_INLINE float nearest_bf16(float value) {
 #include "kernel/product_template.h"
 
 #include "kernel/exp_template.h"
+#include "kernel/peak_template.h"
 #include "kernel/row_template.h"
 
 /* The members that no arithmetic changes. */
 #define LANE_MEMBERS(suffix)                                                                                           \
-    exp_sum_##suffix, exp_weights_##suffix, class_sums_##suffix, product_##suffix, square_sum_##suffix,                \
-        widen_##suffix, project_##suffix
+    exp_sum_##suffix, exp_weights_##suffix, class_sums_##suffix, product_##suffix, square_sum_##suffix, dot_##suffix,  \
+        widen_##suffix, project_##suffix, project_sums_##suffix, peak_##suffix
 /* Everything in the type itself. */
 #define FULL_MEMBERS(suffix)                                                                                           \
     features_size_##suffix, classes_size_##suffix, no_weights_size_##suffix, pack_features_##suffix,                   \
@@ -86,6 +90,8 @@ LGT_INLINE float nearest_bf16(float value) {
 
 /* bf16 is float's set with its own packing: weights are a rounded copy of u. */
 #define PUBLISH(isa)                                                                                                   \
+    extern const lgt_update_kernels lgt_update_kernels_##isa;                                                          \
+    const lgt_update_kernels lgt_update_kernels_##isa = {update_sgd, update_adamw};                                    \
     extern const lgt_kernels_f32 lgt_kernels_f32_##isa, lgt_kernels_bf16_##isa;                                        \
     extern const lgt_kernels_f64 lgt_kernels_f64_##isa;                                                                \
     const lgt_kernels_f32 lgt_kernels_f32_##isa = {FULL_MEMBERS(f32)};                                                 \

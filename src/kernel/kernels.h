@@ -65,11 +65,18 @@ typedef struct lgt_extent {
                         int64_t ldb, T *c, int64_t ldc, int accumulate);                                               \
         /* sum v_k^2 in double; not finite exactly when v holds a NaN or infinity, or (f64) the squares overflow. */   \
         double (*square_sum)(const T *v, int64_t n);                                                                   \
+        /* sum a_k b_k in double. */                                                                                   \
+        double (*dot)(const T *a, const T *b, int64_t n);                                                              \
         /* out_k += v_k in double. */                                                                                  \
         void (*widen)(const T *v, int64_t n, double *out);                                                             \
         /* out_k = (g_k - <g, v^> v^_k) / |v|, v^ = v / |v|, in double and rounded once; `over` is 1 / |v|. out may be \
          * g. */                                                                                                       \
         void (*project)(const T *g, const T *v, int64_t n, double over, T *out);                                       \
+        /* The same of sums in double, in place. */                                                                    \
+        void (*project_sums)(double *g, const T *v, int64_t n, double over);                                           \
+        /* Multiply-adds on registers, `turns` times a few dozen: the roof of the products. The operations of a        \
+         * product that they stand for, two a multiply-add; *out, any number, is moved by all. */                      \
+        double (*peak)(int64_t turns, T *out);                                                                         \
     } lgt_kernels_##suffix
 
 LGT_KERNELS(float, f32);
@@ -79,5 +86,27 @@ LGT_KERNELS(double, f64);
  * compiled for this processor family gives the generic one. */
 const lgt_kernels_f32 *lgt_kernels_f32_of(lgt_isa isa, lgt_precision precision);
 const lgt_kernels_f64 *lgt_kernels_f64_of(lgt_isa isa);
+
+/* The numbers of one step of an optimizer. */
+typedef struct lgt_update {
+    float rate;          /* what the direction is multiplied by */
+    float decay;         /* SGD: weight decay; ADAMW: 1 - lr * weight decay */
+    float l2;            /* gradient += l2 * parameter */
+    float momentum;      /* SGD */
+    float first, second; /* ADAMW: 1 - beta1, 1 - beta2 */
+    float eps;           /* ADAMW: in units of the uncorrected moment */
+} lgt_update;
+
+/* Steps the parameters p (n), with their momentum or first moment m and, in ADAMW, their second moment v, n_updates
+ * times. The last has the gradient g, those before it none; g NULL: none has. squares, unless NULL, is set to the last
+ * update's sum (g + l2 p)^2 and sum p^2 of the new p, in double. Numbers do not depend on their place in the vector,
+ * nor on whether updates come one by one or together. */
+typedef void (*lgt_update_kernel)(const lgt_update *updates, int64_t n_updates, int64_t n, float *p, const float *g,
+                                  float *m, float *v, double *squares);
+typedef struct lgt_update_kernels {
+    lgt_update_kernel sgd, adamw;
+} lgt_update_kernels;
+
+const lgt_update_kernels *lgt_update_kernels_of(lgt_isa isa);
 
 #endif

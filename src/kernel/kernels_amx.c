@@ -39,6 +39,14 @@ static void product(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_r
     lgt_kernels_f32_avx512.product(m, n, k, a, a_row, a_col, b, ldb, c, ldc, accumulate);
 }
 
+static double dot(const float *a, const float *b, int64_t n) {
+    return lgt_kernels_f32_avx512.dot(a, b, n);
+}
+
+static void project_sums(double *g, const float *v, int64_t n, double over) {
+    lgt_kernels_f32_avx512.project_sums(g, v, n, over);
+}
+
 static void widen(const float *v, int64_t n, double *out) {
     lgt_kernels_f32_avx512.widen(v, n, out);
 }
@@ -91,6 +99,9 @@ static void project(const float *g, const float *v, int64_t n, double over, floa
         amx_multiply(first_of(weights, e->block, parts), second_of(features, e->block, e->dim, parts), n_classes,      \
                      e->dim, n_rows, parts, dw, ld, accumulate);                                                       \
     }                                                                                                                  \
+    static double peak_##name(int64_t turns, float *out) {                                                             \
+        return amx_peak(turns, parts, out);                                                                            \
+    }                                                                                                                  \
     extern const lgt_kernels_f32 lgt_kernels_##name##_amx;                                                             \
     const lgt_kernels_f32 lgt_kernels_##name##_amx = {                                                                 \
         .features_size = features_size_##name,                                                                         \
@@ -107,8 +118,11 @@ static void project(const float *g, const float *v, int64_t n, double over, floa
         .class_sums = class_sums,                                                                                      \
         .product = product,                                                                                            \
         .square_sum = square_sum,                                                                                      \
+        .dot = dot,                                                                                                    \
+        .project_sums = project_sums,                                                                                  \
         .widen = widen,                                                                                                \
         .project = project,                                                                                            \
+        .peak = peak_##name,                                                                                           \
     }
 
 AMX_SET(bf16, 1);

@@ -53,9 +53,27 @@ LGT_INLINE void FN(pack_vectors)(int64_t dim, const T *const *v, const double *f
     for (int64_t i = 0; i < n; i++) FN(pack_vector)(dim, v[i], factor[i], stride, out + i * FN(panel), low);
 }
 
-/* out[k][r] = in[r][k] for k below `columns`. */
+LGT_VECTOR(FN(four), T, 4 * sizeof(T));
+
+/* out[k][r] = in[r][k], four by four. */
+LGT_INLINE void FN(transpose_four)(const T *in, T *out) {
+    enum { LD = FN(panel) };
+    FN(four) a = *(const FN(four) *)in, b = *(const FN(four) *)(in + LD);
+    FN(four) c = *(const FN(four) *)(in + 2 * LD), d = *(const FN(four) *)(in + 3 * LD);
+    FN(four) ab_low = LGT_PICK(a, b, 0, 4, 1, 5), ab_high = LGT_PICK(a, b, 2, 6, 3, 7);
+    FN(four) cd_low = LGT_PICK(c, d, 0, 4, 1, 5), cd_high = LGT_PICK(c, d, 2, 6, 3, 7);
+    *(FN(four) *)out = LGT_PICK(ab_low, cd_low, 0, 1, 4, 5);
+    *(FN(four) *)(out + LD) = LGT_PICK(ab_low, cd_low, 2, 3, 6, 7);
+    *(FN(four) *)(out + 2 * LD) = LGT_PICK(ab_high, cd_high, 0, 1, 4, 5);
+    *(FN(four) *)(out + 3 * LD) = LGT_PICK(ab_high, cd_high, 2, 3, 6, 7);
+}
+
+/* out[k][r] = in[r][k] for k below `columns`, panel by panel. */
 static void FN(transpose)(const T *in, int64_t columns, T *out) {
-    for (int64_t k = 0; k < columns; k++)
+    int64_t k = 0;
+    for (; k + 4 <= columns; k += 4)
+        for (int r = 0; r < FN(panel); r += 4) FN(transpose_four)(in + r * FN(panel) + k, out + k * FN(panel) + r);
+    for (; k < columns; k++)
         for (int r = 0; r < FN(panel); r++) out[k * FN(panel) + r] = in[r * FN(panel) + k];
 }
 

@@ -21,13 +21,17 @@ static void FN(class_sums)(const lgt_extent *e, const T *u, int64_t n_classes, i
     }
 }
 
-static double FN(square_sum)(const T *v, int64_t n) {
+static double FN(dot)(const T *a, const T *b, int64_t n) {
     double lane[FN(sum_lanes)] = {0};
     int64_t k = 0;
     for (; k + FN(sum_lanes) <= n; k += FN(sum_lanes))
-        for (int l = 0; l < FN(sum_lanes); l++) lane[l] += (double)v[k + l] * (double)v[k + l];
-    for (int l = 0; k < n; k++, l++) lane[l] += (double)v[k] * (double)v[k];
+        for (int l = 0; l < FN(sum_lanes); l++) lane[l] += (double)a[k + l] * (double)b[k + l];
+    for (int l = 0; k < n; k++, l++) lane[l] += (double)a[k] * (double)b[k];
     return FN(total)(lane);
+}
+
+static double FN(square_sum)(const T *v, int64_t n) {
+    return FN(dot)(v, v, n);
 }
 
 static void FN(widen)(const T *v, int64_t n, double *out) {
@@ -45,6 +49,16 @@ static double FN(part_along)(const T *g, const T *v, int64_t n, double over) {
 }
 
 static void FN(project)(const T *g, const T *v, int64_t n, double over, T *out) {
-    double along = FN(part_along)(g, v, n, over);
-    for (int64_t k = 0; k < n; k++) out[k] = (T)(((double)g[k] - along * ((double)v[k] * over)) * over);
+    double along = FN(part_along)(g, v, n, over), rest = n == 1 ? 0 : over; /* nothing lies across a line */
+    for (int64_t k = 0; k < n; k++) out[k] = (T)(((double)g[k] - along * ((double)v[k] * over)) * rest);
+}
+
+static void FN(project_sums)(double *g, const T *v, int64_t n, double over) {
+    double lane[FN(sum_lanes)] = {0};
+    int64_t k = 0;
+    for (; k + FN(sum_lanes) <= n; k += FN(sum_lanes))
+        for (int l = 0; l < FN(sum_lanes); l++) lane[l] += g[k + l] * ((double)v[k + l] * over);
+    for (int l = 0; k < n; k++, l++) lane[l] += g[k] * ((double)v[k] * over);
+    double along = FN(total)(lane), rest = n == 1 ? 0 : over;
+    for (k = 0; k < n; k++) g[k] = (g[k] - along * ((double)v[k] * over)) * rest;
 }

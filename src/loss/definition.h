@@ -18,6 +18,8 @@ typedef struct lgt_loss_definition {
     void (*bend)(const double *p, double scheduled, const lgt_pair *pair, lgt_bend *out);
     /* The same for the logits of the other classes. NULL: they are plain. */
     void (*crowd)(const double *p, double scheduled, const lgt_pair *pair, lgt_crowd_bend *out);
+    /* Whether `bend` is zero everywhere for these values. NULL: it never is. */
+    int (*vanishes)(const double *p);
     /* Whether values that are each within their bounds go together; USAGE with the reason. NULL: they always do. */
     lgt_status (*check)(const double *p, lgt_error *err);
     /* What a batch tells the state: p's STATE parameters move by the batch's qualities and target cosines (n used

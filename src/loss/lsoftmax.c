@@ -26,6 +26,10 @@ static void bend(const double *p, double lambda, const lgt_pair *pair, lgt_bend 
                       .d_r_q = b};
 }
 
+static int vanishes(const double *p) {
+    return p[M] == 1;
+}
+
 const lgt_loss_definition lgt_loss_lsoftmax = {
     .info = {.name = "lsoftmax",
              .title = "Large-margin softmax",
@@ -35,4 +39,5 @@ const lgt_loss_definition lgt_loss_lsoftmax = {
              .params = params,
              .n_params = LGT_COUNT(params)},
     .bend = bend,
+    .vanishes = vanishes,
 };

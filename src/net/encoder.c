@@ -61,13 +61,14 @@ static lgt_status lay_out(lgt_encoder *e, lgt_error *err) {
     int64_t in = e->in_dim;
     for (int l = 0; l < e->n_layers; l++) {
         lgt_layer *layer = &e->layers[l];
-        *layer = (lgt_layer){.in = in, .out = e->out_dim, .before = e->hidden_columns};
+        *layer = (lgt_layer){.in = in, .out = e->out_dim};
         if (l < e->n_layers - 1) {
             lgt_status status = next_width(e->spec, &cursor, &layer->out, err);
             if (status) return status;
-            e->hidden_columns += layer->out;
             e->hidden_width = lgt_max64(e->hidden_width, layer->out);
         }
+        layer->before = e->n_outputs;
+        e->n_outputs += layer->out;
         if (!place_layer(e, layer))
             return lgt_fail(err, LGT_ERR_USAGE, "encoder \"%.80s\": too many parameters in layer %d", e->spec, l);
         in = layer->out;

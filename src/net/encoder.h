@@ -7,14 +7,15 @@
 typedef struct lgt_layer {
     int64_t in, out;
     int64_t weight, bias; /* offsets of W (out, in) and b (out) in the parameters */
-    int64_t before;       /* sum of `out` over the layers below: where its activations start, in columns */
+    int64_t before;       /* sum of `out` over the layers below */
 } lgt_layer;
 
 struct lgt_encoder {
     lgt_context *context;
     char *spec;
     int64_t in_dim, out_dim, n_params;
-    int64_t hidden_columns, hidden_width; /* sum and maximum of the hidden widths */
+    int64_t hidden_width; /* the largest */
+    int64_t n_outputs;    /* sum of `out` over all layers */
     int n_layers;
     lgt_layer *layers;
     float *params;
@@ -25,5 +26,16 @@ struct lgt_encoder {
  * another number of parameters. */
 lgt_status lgt_encoder_create_blank(lgt_context *context, const char *spec, int64_t in_dim, int64_t out_dim,
                                     int64_t n_params, lgt_encoder **out, lgt_error *err);
+
+/* Takes gradients as they come: row `row` of dW of a layer (in) and its entry of db. Called from several threads at
+ * once, once for every row. Nothing in the same run reads this row of W or b again, unless dx is wanted. */
+typedef struct lgt_layer_sink {
+    void (*take)(void *user, const lgt_layer *layer, int64_t row, const float *weight, float bias);
+    void *user;
+} lgt_layer_sink;
+
+/* lgt_encoder_backward_through with a sink in the place of dparams. */
+lgt_status lgt_encoder_backward_into(lgt_encoder_pass *pass, lgt_view dy, const lgt_view *dhidden, lgt_layer_sink sink,
+                                     lgt_mut dx, lgt_error *err);
 
 #endif

@@ -2,37 +2,44 @@
 #ifndef LGT_TRAIN_OPTIMIZER_H
 #define LGT_TRAIN_OPTIMIZER_H
 
+#include "kernel/kernels.h"
 #include "logitude/train.h"
 
 /* Parameters with their gradient and the optimiser's memory of them, all (count). */
 typedef struct lgt_param_group {
     float *value;
-    float *gradient;
+    float *gradient; /* NULL: it is taken where it is made */
     float *momentum; /* SGD: the buffer; ADAMW: the first moment; starts at 0 */
     float *square;   /* ADAMW: the second moment, starts at 0; SGD: NULL */
     int64_t count;
 } lgt_param_group;
 
-/* The numbers of one step. */
-typedef struct lgt_update {
-    lgt_optimizer optimizer;
-    float rate;          /* what the direction is multiplied by */
-    float decay;         /* SGD: weight decay; ADAMW: 1 - lr * weight decay */
-    float momentum;      /* SGD */
-    float first, second; /* ADAMW: 1 - beta1, 1 - beta2 */
-    float eps;           /* ADAMW: in units of the uncorrected moment */
-} lgt_update;
+/* |gradient|^2, that of l2 included, and |value|^2 of what was stepped. */
+typedef struct lgt_squares {
+    double gradient, value;
+} lgt_squares;
 
 /* The update number t >= 1 at learning rate lr. */
-lgt_update lgt_update_at(const lgt_train_options *options, double lr, int64_t t);
+lgt_update lgt_update_at(const lgt_train_options *options, double lr, double l2, int64_t t);
 
-/* Moves the parameters. Gradients must pass lgt_in_range. */
-void lgt_update_apply(lgt_context *context, const lgt_update *update, const lgt_param_group *group);
+/* Steps parameters [at, at + n) of a group with their gradient (n), which must pass lgt_in_range. */
+lgt_squares lgt_update_some(lgt_update_kernel kernel, const lgt_update *update, const lgt_param_group *group,
+                            int64_t at, int64_t n, const float *gradient);
 
-/* gradient += l2 * value, the gradient of l2/2 |value|^2. */
-void lgt_add_l2(lgt_context *context, double l2, const lgt_param_group *group);
+/* Steps the whole group with its own gradient, which must pass lgt_in_range. Squares are summed over ranges, in order:
+ * scratch has room for lgt_update_ranges(count) of them. */
+lgt_squares lgt_update_apply(lgt_context *context, lgt_update_kernel kernel, const lgt_update *update,
+                             const lgt_param_group *group, lgt_squares *scratch);
+int64_t lgt_update_ranges(int64_t count);
+
+/* Of an optimiser on the processor. */
+lgt_update_kernel lgt_update_kernel_of(const lgt_context *context, lgt_optimizer optimizer);
 
 /* Whether no entry is NaN, infinite, or so large (2^63) that its square leaves the range of float. */
 int lgt_in_range(lgt_context *context, const float *values, int64_t count);
+int lgt_some_in_range(const float *values, int64_t count);
+
+/* The least number out of range. */
+#define LGT_GRADIENT_MOST 0x1p63
 
 #endif

@@ -27,6 +27,10 @@ void lgt_train_options_init(lgt_train_options *options) {
     options->n_milestones = 2;
     options->standardize = LGT_STANDARDIZE_GLOBAL;
     options->bias = 1;
+    options->sample_rate = 1;
+    options->sample_correction = 1;
+    options->tolerance = 1e-5;
+    options->max_iterations = 1000;
 }
 
 /* A number that must lie in [low, high]; a NaN lies nowhere. */
@@ -50,6 +54,25 @@ static const double tiny = 1e-30, below_one = 1 - 1e-7;
 /* Learning rates and penalties beyond this are slips of the pen, and overflow float within a step. */
 static const double huge = 1e6;
 
+int lgt_is_solved(const lgt_train_options *options) {
+    return options->optimizer == LGT_OPTIMIZER_LBFGS || options->optimizer == LGT_OPTIMIZER_NEWTON_CG;
+}
+
+static lgt_status check_solver(const lgt_train_options *o, lgt_error *err) {
+    const char *name = o->optimizer == LGT_OPTIMIZER_LBFGS ? "lbfgs" : "newton-cg";
+    if (!lgt_is_solved(o)) return LGT_OK;
+    if (strcmp(o->encoder, "none") != 0)
+        return lgt_fail(err, LGT_ERR_USAGE,
+                        "optimizer %s trains a head alone, on fixed features: the encoder is %s, expected none", name,
+                        o->encoder);
+    if (o->align.n_terms > 0)
+        return lgt_fail(err, LGT_ERR_USAGE, "optimizer %s takes no alignment: that depends on batches", name);
+    if (lgt_loss_value(&o->loss, "gradient") > 0)
+        return lgt_fail(err, LGT_ERR_USAGE,
+                        "optimizer %s needs gradient=exact: the others are the gradient of no function", name);
+    return LGT_OK;
+}
+
 lgt_status lgt_train_options_check(const lgt_train_options *o, lgt_error *err) {
     if (o->struct_size != sizeof *o)
         return lgt_fail(err, LGT_ERR_USAGE, "lgt_train_options has struct_size %zu, expected %zu: call its _init",
@@ -59,7 +82,7 @@ lgt_status lgt_train_options_check(const lgt_train_options *o, lgt_error *err) {
     const bound bounds[] = {
         {"epochs", (double)o->epochs, 1, 1e9},
         {"batch", (double)o->batch, 1, 1e9},
-        {"optimizer", o->optimizer, LGT_OPTIMIZER_SGD, LGT_OPTIMIZER_ADAMW},
+        {"optimizer", o->optimizer, LGT_OPTIMIZER_SGD, LGT_OPTIMIZER_NEWTON_CG},
         {"lr", o->lr, tiny, huge},
         {"momentum", o->momentum, 0, below_one},
         {"beta1", o->beta1, 0, below_one},
@@ -72,11 +95,15 @@ lgt_status lgt_train_options_check(const lgt_train_options *o, lgt_error *err) {
         {"step_factor", o->step_factor, tiny, 1},
         {"n_milestones", o->n_milestones, 0, LGT_MAX_MILESTONES},
         {"standardize", o->standardize, LGT_STANDARDIZE_NONE, LGT_STANDARDIZE_FEATURE},
+        {"precision", o->precision, LGT_PRECISION_FULL, LGT_PRECISION_BF16},
+        {"sample_rate", o->sample_rate, tiny, 1},
+        {"tolerance", o->tolerance, tiny, 1},
+        {"max_iterations", (double)o->max_iterations, 0, 1e9},
     };
     lgt_status status = check_bounds(bounds, sizeof bounds / sizeof *bounds, err);
     for (int i = 0; i < o->n_milestones && !status; i++) {
         const bound milestone = {"a milestone", o->milestones[i], 0, 1};
         status = check_bounds(&milestone, 1, err);
     }
-    return status;
+    return status ? status : check_solver(o, err);
 }

@@ -8,6 +8,7 @@
 #include "base/philox.h"
 #include "base/sizes.h"
 #include "base/text.h"
+#include "net/encoder.h"
 #include "train/train_options.h"
 #include "train/trainer.h"
 
@@ -15,6 +16,7 @@
 static const uint64_t epoch_streams = (uint64_t)0x45504F43u << 32;
 
 lgt_model *lgt_trainer_model(lgt_trainer *trainer) {
+    lgt_head_step_settle(&trainer->head_step);
     return &trainer->model;
 }
 
@@ -88,36 +90,118 @@ static lgt_status align(lgt_trainer *t, const int64_t *rows, int64_t n, lgt_erro
     return lgt_alignment_run(&t->alignment, &batch, err);
 }
 
-static lgt_status gradients(lgt_trainer *t, const int64_t *rows, int64_t n, lgt_head_outputs *out, lgt_error *err) {
+static lgt_head_inputs inputs_of(lgt_trainer *t, int64_t n) {
     lgt_model *m = &t->model;
-    int64_t in = lgt_model_in_dim(m), dim = lgt_model_dim(m);
-    lgt_param_group *w = &t->groups[LGT_GROUP_WEIGHT], *b = &t->groups[LGT_GROUP_BIAS];
-    lgt_view y = lgt_view_of(t->y, n, dim, LGT_F32);
-    lgt_head_inputs inputs = {.x = y, .w = lgt_model_weights(m), .b = lgt_model_bias(m), .labels = t->labels};
-    lgt_mut no_dx = {0};
-    inputs.step = m->step;
-    inputs.state = state_of(t);
-    out->dx = lgt_mut_of(t->dy, n, dim, LGT_F32);
-    out->dw = lgt_mut_of(w->gradient, inputs.w.rows, dim, LGT_F32);
-    out->db = lgt_mut_of(m->b ? b->gradient : NULL, 1, m->n_classes, LGT_F32);
-    lgt_status status =
-        lgt_encoder_forward(t->pass, lgt_view_of(t->x, n, in, LGT_F32), lgt_mut_of(t->y, n, dim, LGT_F32), err);
-    if (!status) status = lgt_plan_run(t->plan, &inputs, out, err);
-    if (!status && m->align.n_terms > 0) status = align(t, rows, n, err);
-    if (!status)
-        status = lgt_encoder_backward_through(t->pass, lgt_view_of(t->dy, n, dim, LGT_F32), t->alignment.dhidden,
-                                              t->groups[LGT_GROUP_ENCODER].gradient, no_dx, err);
-    if (status) return status;
-    if (t->options.l2 > 0) lgt_add_l2(t->context, t->options.l2, w);
-    for (int g = 0; g < LGT_N_GROUPS; g++)
-        if (!lgt_in_range(t->context, t->groups[g].gradient, t->groups[g].count))
-            return lgt_fail(err, LGT_ERR_NONFINITE, "a gradient is not finite or beyond 2^63");
-    return LGT_OK;
+    lgt_head_inputs in = {.x = lgt_view_of(t->y, n, lgt_model_dim(m), LGT_F32), .w = lgt_model_weights(m)};
+    in.b = lgt_model_bias(m);
+    in.labels = t->labels;
+    in.step = m->step;
+    in.state = state_of(t);
+    return in;
 }
 
-static void update(lgt_trainer *t, double lr) {
-    lgt_update u = lgt_update_at(&t->options, lr, t->model.step + 1);
-    for (int g = 0; g < LGT_N_GROUPS; g++) lgt_update_apply(t->context, &u, &t->groups[g]);
+/* Places for db of the step's classes: the whole gradient of the bias, or what spread_bias spreads. */
+static lgt_mut place_bias(lgt_trainer *t, const lgt_head_inputs *in) {
+    int64_t n = in->classes ? in->n_listed : t->model.n_classes;
+    return lgt_mut_of(!t->model.b ? NULL : t->db ? t->db : t->groups[LGT_GROUP_BIAS].gradient, 1, n, LGT_F32);
+}
+
+static void spread_bias(lgt_trainer *t, const lgt_head_inputs *in) {
+    const lgt_param_group *bias = &t->groups[LGT_GROUP_BIAS];
+    if (!in->classes || !t->model.b) return;
+    memset(bias->gradient, 0, (size_t)bias->count * sizeof *bias->gradient);
+    for (int64_t k = 0; k < in->n_listed; k++) bias->gradient[in->classes[k]] = t->db[k];
+}
+
+/* A row of a layer's W takes its step; its entry of b waits for the others. */
+static void step_row(void *user, const lgt_layer *layer, int64_t row, const float *weight, float bias) {
+    lgt_trainer *t = user;
+    const lgt_param_group *encoder = &t->groups[LGT_GROUP_ENCODER];
+    encoder->gradient[layer->bias + row] = bias;
+    t->encoder_rows[layer->before + row] =
+        lgt_update_some(t->update, &t->rest, encoder, layer->weight + row * layer->in, layer->in, weight);
+}
+
+static void finish_encoder(lgt_trainer *t) {
+    const lgt_encoder *e = t->model.encoder;
+    const lgt_param_group *group = &t->groups[LGT_GROUP_ENCODER];
+    lgt_squares sum = {0};
+    for (int64_t i = 0; i < e->n_outputs; i++)
+        sum.gradient += t->encoder_rows[i].gradient, sum.value += t->encoder_rows[i].value;
+    for (int l = 0; l < e->n_layers; l++) {
+        const lgt_layer *layer = &e->layers[l];
+        lgt_squares bias =
+            lgt_update_some(t->update, &t->rest, group, layer->bias, layer->out, group->gradient + layer->bias);
+        sum.gradient += bias.gradient, sum.value += bias.value;
+    }
+    t->moved[LGT_GROUP_ENCODER] = sum;
+}
+
+static lgt_status backward(lgt_trainer *t, int at_once, const int64_t *rows, int64_t n, lgt_error *err) {
+    lgt_mut no_dx = {0};
+    lgt_view dy = lgt_view_of(t->dy, n, lgt_model_dim(&t->model), LGT_F32);
+    if (at_once) return lgt_encoder_backward_into(t->pass, dy, NULL, (lgt_layer_sink){step_row, t}, no_dx, err);
+    lgt_status status = t->model.align.n_terms > 0 ? align(t, rows, n, err) : LGT_OK;
+    return status ? status
+                  : lgt_encoder_backward_through(t->pass, dy, t->alignment.dhidden,
+                                                 t->groups[LGT_GROUP_ENCODER].gradient, no_dx, err);
+}
+
+/* Those of the bias are sums of weights of logits, which z-loss alone makes large. */
+static lgt_status check_gradients(lgt_trainer *t, const lgt_head_outputs *out, lgt_error *err) {
+    const lgt_param_group *encoder = &t->groups[LGT_GROUP_ENCODER];
+    int fine = !t->head_step.outside && lgt_in_range(t->context, encoder->gradient, encoder->count);
+    if (out->db.data) fine = fine && lgt_some_in_range(out->db.data, out->db.cols);
+    return fine ? LGT_OK : lgt_fail(err, LGT_ERR_NONFINITE, "a gradient is not finite or beyond 2^63");
+}
+
+static lgt_status forward(lgt_trainer *t, int64_t n, lgt_error *err) {
+    lgt_view x = lgt_view_of(t->x, n, lgt_model_in_dim(&t->model), LGT_F32);
+    return lgt_encoder_forward(t->pass, x, lgt_mut_of(t->y, n, lgt_model_dim(&t->model), LGT_F32), err);
+}
+
+/* Gradients become steps where they are made, when a bound says beforehand that nothing can fail. */
+static lgt_status step_at_once(lgt_trainer *t, const lgt_head_inputs *in, lgt_head_outputs *out, lgt_error *err) {
+    out->sink = lgt_head_step_sink(&t->head_step);
+    lgt_status status = lgt_plan_run(t->plan, in, out, err);
+    if (!status) status = backward(t, 1, NULL, in->x.rows, err);
+    if (!status) finish_encoder(t);
+    return status;
+}
+
+/* Else all of them are made and looked at first; those of W, which are not kept, are made twice. */
+static lgt_status step_with_care(lgt_trainer *t, const lgt_head_inputs *in, const int64_t *rows, lgt_head_outputs *out,
+                                 lgt_error *err) {
+    lgt_head_outputs second = {.sink = lgt_head_step_sink(&t->head_step)};
+    out->sink = lgt_head_step_check(&t->head_step);
+    lgt_status status = lgt_plan_run(t->plan, in, out, err);
+    if (!status) status = backward(t, 0, rows, in->x.rows, err);
+    if (!status) status = check_gradients(t, out, err);
+    if (!status) status = lgt_plan_run(t->plan, in, &second, err);
+    if (!status)
+        t->moved[LGT_GROUP_ENCODER] =
+            lgt_update_apply(t->context, t->update, &t->rest, &t->groups[LGT_GROUP_ENCODER], t->ranges);
+    return status;
+}
+
+/* Moves all parameters, or none. */
+static lgt_status step(lgt_trainer *t, double lr, const int64_t *rows, int64_t n, lgt_head_outputs *out,
+                       lgt_error *err) {
+    lgt_head_inputs in = inputs_of(t, n);
+    lgt_update head = lgt_update_at(&t->options, lr, t->options.l2, t->model.step + 1);
+    lgt_status status = forward(t, n, err);
+    if (status) return status;
+    t->rest = lgt_update_at(&t->options, lr, 0, t->model.step + 1);
+    lgt_head_step_begin(&t->head_step, &t->options, &head, t->model.step, &in);
+    out->dx = lgt_mut_of(t->dy, n, lgt_model_dim(&t->model), LGT_F32);
+    out->db = place_bias(t, &in);
+    int at_once = t->model.align.n_terms == 0 && lgt_trainer_is_bounded(t, n);
+    status = at_once ? step_at_once(t, &in, out, err) : step_with_care(t, &in, rows, out, err);
+    if (status) return status;
+    lgt_head_step_end(&t->head_step);
+    spread_bias(t, &in);
+    t->moved[LGT_GROUP_BIAS] = lgt_update_apply(t->context, t->update, &t->rest, &t->groups[LGT_GROUP_BIAS], t->ranges);
+    return LGT_OK;
 }
 
 /* The loss's scheduled parameter; NaN if it has none, or a margin that is whole from the start. */
@@ -166,19 +250,20 @@ lgt_status lgt_trainer_step(lgt_trainer *trainer, lgt_train_record *record, lgt_
     double start = now();
     const int64_t *rows = NULL;
     lgt_head_outputs out = {0};
+    if (lgt_is_solved(&t->options))
+        return lgt_fail(err, LGT_ERR_USAGE, "this trainer's optimizer makes no steps, expected lgt_trainer_solve");
     if (t->model.step == t->n_steps)
         return lgt_fail(err, LGT_ERR_USAGE, "the training has ended after its %lld steps", (long long)t->n_steps);
     if (t->model.step % t->steps_per_epoch == 0) begin_epoch(t);
     int64_t n = gather(t, &rows);
     double lr = lgt_lr_at(&t->options, t->model.step, t->n_steps);
     lgt_error own = {0}; /* the cause becomes part of the message, wanted or not */
-    lgt_status status = gradients(t, rows, n, &out, &own);
+    lgt_status status = step(t, lr, rows, n, &out, &own);
     if (status == LGT_ERR_DATA || status == LGT_ERR_NONFINITE) status = diverged(t, rows, n, &own);
     if (status) {
         if (err) *err = own;
         return status;
     }
-    update(t, lr);
     t->seconds += now() - start;
     record_step(t, &out, lr, n, record);
     return lgt_succeed(err);
@@ -214,17 +299,10 @@ static lgt_status total_loss(lgt_trainer *t, lgt_plan *plan, float *features, do
     return status;
 }
 
-static double squared_norm(const float *w, int64_t count) {
-    double sum = 0;
-    for (int64_t i = 0; i < count; i++) sum += (double)w[i] * w[i];
-    return sum;
-}
-
 double lgt_trainer_gradient_norm(const lgt_trainer *trainer) {
-    double sum = 0;
     if (trainer->model.step == 0) return 0;
-    for (int g = 0; g < LGT_N_GROUPS; g++) sum += squared_norm(trainer->groups[g].gradient, trainer->groups[g].count);
-    return sqrt(sum);
+    return sqrt(lgt_head_step_gradient(&trainer->head_step) + trainer->moved[LGT_GROUP_ENCODER].gradient +
+                trainer->moved[LGT_GROUP_BIAS].gradient);
 }
 
 lgt_status lgt_trainer_objective(lgt_trainer *trainer, double *train_loss, double *objective, lgt_error *err) {
@@ -235,6 +313,7 @@ lgt_status lgt_trainer_objective(lgt_trainer *trainer, double *train_loss, doubl
     int64_t dim = lgt_model_dim(&t->model), n_rows = t->dataset->n_rows, block = lgt_min64(BLOCK, n_rows);
     lgt_plan_options options = lgt_trainer_plan_options(t, block);
     options.loss_only = 1;
+    lgt_head_step_settle(&t->head_step);
     lgt_status status = lgt_plan_create(t->head, &options, &plan, err);
     if (!status) status = LGT_NEW(t->context, &features, block * dim, err);
     if (!status) status = total_loss(t, plan, features, &total, err);
@@ -242,6 +321,6 @@ lgt_status lgt_trainer_objective(lgt_trainer *trainer, double *train_loss, doubl
     lgt_plan_free(plan);
     if (status) return status;
     *train_loss = total / (double)n_rows;
-    *objective = *train_loss + t->options.l2 / 2 * squared_norm(t->model.w, t->groups[LGT_GROUP_WEIGHT].count);
+    *objective = *train_loss + t->options.l2 / 2 * lgt_trainer_square(t, t->model.w, t->groups[LGT_GROUP_WEIGHT].count);
     return lgt_succeed(err);
 }

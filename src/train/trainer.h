@@ -4,8 +4,8 @@
 
 #include "logitude/head.h"
 #include "train/alignment.h"
+#include "train/head_step.h"
 #include "train/model.h"
-#include "train/optimizer.h"
 
 /* The parts that the optimiser moves. */
 enum { LGT_GROUP_ENCODER = 0, LGT_GROUP_WEIGHT = 1, LGT_GROUP_BIAS = 2, LGT_N_GROUPS = 3 };
@@ -19,9 +19,18 @@ struct lgt_trainer {
     lgt_head *head;
     lgt_plan *plan;
     lgt_alignment alignment;
+    lgt_head_step head_step;
 
-    float *gradients, *momenta, *squares; /* of all groups, one after the other */
+    float *momenta, *squares;             /* of all groups, one after the other */
+    float *gradients;                     /* of all but W */
     lgt_param_group groups[LGT_N_GROUPS]; /* the bias is empty where there is none */
+    float *db;                            /* of the classes of a step; NULL: of all, in its group */
+    lgt_update_kernel update;
+    lgt_update rest;                 /* this step's update of all but W */
+    lgt_squares *ranges;             /* scratch of updates */
+    lgt_squares *encoder_rows;       /* of each row of each layer's W */
+    lgt_squares moved[LGT_N_GROUPS]; /* by the last step; |value|^2 of the encoder always */
+    double data_norm;                /* no normalised row of the dataset is longer */
 
     int64_t batch, steps_per_epoch, n_steps;
     int64_t *order;    /* (n_rows) the epoch's permutation */
@@ -33,6 +42,13 @@ struct lgt_trainer {
     int64_t epoch_correct, epoch_rows, samples, zero_rows;
     double seconds;
 };
+
+/* Whether no gradient of the step, of n rows with features t->y, can leave the range of float (docs/maths.md has no
+ * need of it: only the order of a step's parts depends on it). */
+int lgt_trainer_is_bounded(const lgt_trainer *trainer, int64_t n);
+
+/* |values|^2 of a group. */
+double lgt_trainer_square(const lgt_trainer *trainer, const float *values, int64_t count);
 
 /* The options of the plan that the trainer's head runs with. */
 lgt_plan_options lgt_trainer_plan_options(const lgt_trainer *trainer, int64_t max_rows);

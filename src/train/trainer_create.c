@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/philox.h"
 #include "base/sizes.h"
+#include "net/encoder.h"
 #include "train/train_options.h"
 #include "train/trainer.h"
 
@@ -44,6 +45,8 @@ static lgt_status create_head(lgt_trainer *t, lgt_error *err) {
         return lgt_fail(err, LGT_ERR_MEMORY, "a head of %lld classes and dim %lld overflows", (long long)m->n_classes,
                         (long long)dim);
     lgt_status status = LGT_NEW(t->context, &m->w, n_weights, err);
+    if (lgt_is_solved(&t->options) && m->loss.info->space == LGT_SPACE_DOT && m->loss.info->has_bias)
+        deviation = 0; /* a convex problem needs no start, and at 0 its preconditioner is exact */
     for (int64_t i = 0; i < n_weights && !status; i++) m->w[i] = (float)(deviation * lgt_rng_normal(&rng, (uint64_t)i));
     if (!status && t->options.bias && m->loss.info->has_bias)
         status = LGT_NEW_ZERO(t->context, &m->b, m->n_classes, err);
@@ -87,6 +90,10 @@ lgt_plan_options lgt_trainer_plan_options(const lgt_trainer *trainer, int64_t ma
 static lgt_status create_work(lgt_trainer *t, lgt_error *err) {
     const lgt_model *m = &t->model;
     lgt_plan_options plan = lgt_trainer_plan_options(t, t->batch);
+    plan.precision = t->options.precision;
+    plan.sinks = 1;
+    if (t->options.sample_rate < 1)
+        plan.max_classes = lgt_sample_classes_most(m->n_classes, t->batch, t->options.sample_rate);
     int64_t in = lgt_model_in_dim(m), dim = lgt_model_dim(m), n_x = 0, n_y = 0;
     if (!lgt_count_mul(t->batch, in, &n_x) || !lgt_count_mul(t->batch, dim, &n_y))
         return lgt_fail(err, LGT_ERR_MEMORY, "a batch of %lld rows overflows", (long long)t->batch);
@@ -107,23 +114,52 @@ static lgt_status create_groups(lgt_trainer *t, lgt_error *err) {
     float *values[LGT_N_GROUPS] = {lgt_encoder_params(m->encoder), m->w, m->b};
     int64_t counts[LGT_N_GROUPS] = {lgt_encoder_n_params(m->encoder), lgt_model_weights(m).rows * lgt_model_dim(m),
                                     m->b ? m->n_classes : 0};
-    int64_t total = 0, starts[LGT_N_GROUPS];
+    int64_t total = 0, made = 0, most = 0, starts[LGT_N_GROUPS], gradients[LGT_N_GROUPS];
     for (int g = 0; g < LGT_N_GROUPS; g++) {
-        starts[g] = total;
+        starts[g] = total, gradients[g] = made;
         total += lgt_round_up(counts[g], GROUP_ALIGNMENT);
+        if (g == LGT_GROUP_WEIGHT) continue;
+        made += lgt_round_up(counts[g], GROUP_ALIGNMENT);
+        most = lgt_max64(most, counts[g]);
     }
-    lgt_status status = LGT_NEW_ZERO(t->context, &t->gradients, total, err);
+    lgt_status status = LGT_NEW_ZERO(t->context, &t->gradients, made, err);
+    if (!status) status = LGT_NEW(t->context, &t->ranges, lgt_update_ranges(most), err);
     if (!status) status = LGT_NEW_ZERO(t->context, &t->momenta, total, err);
     if (!status && t->options.optimizer == LGT_OPTIMIZER_ADAMW)
         status = LGT_NEW_ZERO(t->context, &t->squares, total, err);
     if (status) return status;
     for (int g = 0; g < LGT_N_GROUPS; g++) {
         t->groups[g] = (lgt_param_group){.value = values[g], .count = counts[g]};
-        t->groups[g].gradient = t->gradients + starts[g];
+        if (g != LGT_GROUP_WEIGHT) t->groups[g].gradient = t->gradients + gradients[g];
         t->groups[g].momentum = t->momenta + starts[g];
         if (t->squares) t->groups[g].square = t->squares + starts[g];
     }
     return LGT_OK;
+}
+
+/* The longest row, by the triangle inequality: |(x - mean) scale| <= (|x| + |mean|) largest scale. */
+static double longest_row(const lgt_trainer *t) {
+    const lgt_normalization *n = &t->model.normalization;
+    const lgt_dataset *d = t->dataset;
+    double most = 0, mean = lgt_trainer_square(t, n->mean, n->count), scale = 0;
+    for (int64_t row = 0; row < d->n_rows; row++) most = fmax(most, lgt_trainer_square(t, d->x + row * d->dim, d->dim));
+    for (int64_t k = 0; k < n->count; k++) scale = fmax(scale, (double)n->scale[k]);
+    return (sqrt(most) + sqrt(mean * (double)d->dim / (double)n->count)) * scale;
+}
+
+/* What moves the parameters, and what is known of them before the first step. */
+static lgt_status create_steps(lgt_trainer *t, lgt_error *err) {
+    const lgt_param_group *encoder = &t->groups[LGT_GROUP_ENCODER];
+    t->update = lgt_update_kernel_of(t->context, t->options.optimizer);
+    t->moved[LGT_GROUP_ENCODER].value = lgt_trainer_square(t, encoder->value, encoder->count);
+    t->data_norm = longest_row(t);
+    lgt_status status =
+        lgt_head_step_create(t->context, &t->options, &t->groups[LGT_GROUP_WEIGHT], lgt_model_dim(&t->model),
+                             t->model.n_classes, t->batch, &t->head_step, err);
+    if (!status) status = LGT_NEW_ZERO(t->context, &t->encoder_rows, t->model.encoder->n_outputs, err);
+    if (!status && t->model.b && t->head_step.classes)
+        status = LGT_NEW(t->context, &t->db, t->head_step.sampler.most, err);
+    return status;
 }
 
 static lgt_status count_steps(lgt_trainer *t, lgt_error *err) {
@@ -142,7 +178,7 @@ lgt_status lgt_trainer_create(lgt_context *context, const lgt_train_options *opt
     if (!status) status = check_dataset(dataset, err);
     if (!status) status = LGT_NEW_ZERO(context, &t, 1, err);
     if (status) return status;
-    t->context = context;
+    t->context = t->head_step.context = context;
     t->options = *options;
     t->dataset = dataset;
     t->model.context = context;
@@ -150,6 +186,7 @@ lgt_status lgt_trainer_create(lgt_context *context, const lgt_train_options *opt
     if (!status) status = create_model(t, err);
     if (!status) status = create_work(t, err);
     if (!status) status = create_groups(t, err);
+    if (!status) status = create_steps(t, err);
     if (status) {
         lgt_trainer_free(t);
         return status;
@@ -161,9 +198,13 @@ lgt_status lgt_trainer_create(lgt_context *context, const lgt_train_options *opt
 void lgt_trainer_free(lgt_trainer *trainer) {
     if (!trainer) return;
     lgt_context *context = trainer->context;
+    lgt_release(context, trainer->db);
+    lgt_release(context, trainer->encoder_rows);
+    lgt_head_step_free(&trainer->head_step);
     lgt_alignment_free(context, &trainer->alignment);
     lgt_release(context, trainer->squares);
     lgt_release(context, trainer->momenta);
+    lgt_release(context, trainer->ranges);
     lgt_release(context, trainer->gradients);
     lgt_release(context, trainer->dy);
     lgt_release(context, trainer->y);

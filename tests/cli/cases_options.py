@@ -11,7 +11,8 @@ from tools import Case
 COMMON = ["threads", "max-isa", "config", "json", "quiet", "verbose", "help"]
 OPTIONS = {
     "train": ["data", "test-data", "label-column", "standardize", "loss", "like", "encoder", "dim", "no-bias", "epochs",
-              "batch", "optimizer", "lr", "momentum", "weight-decay", "l2", "schedule", "warmup", "align",
+              "batch", "optimizer", "tolerance", "max-iterations", "lr", "momentum", "weight-decay", "l2", "schedule",
+              "warmup", "align",
               "label-smoothing", "z-loss", "dtype", "seed", "out", "log-every", "no-report"],
     "eval": ["model", "data", "label-column", "protocol"],
     "predict": ["model", "data", "label-column", "top", "out"],
@@ -30,6 +31,8 @@ OPTIONS = {
                   "weights", "labels", "bias", "logits", "model", "data", "label-column", "limit"],
     "conflict": ["loss", "like", "features", "weights", "labels", "bias", "dtype", "model", "data", "label-column", "align",
                  "terms", "out"],
+    "bench": ["loss", "like", "rows", "dim", "classes", "dtype", "repeat", "seed", "want", "workspace",
+              "optimizer", "sample-rate"],
     "losses": ["like"],
     "info": [],
 }
@@ -78,15 +81,17 @@ ERRORS = [
     (["train", "--label-smoothing=1"], "--label-smoothing is '1', expected a number from 0 to below 1"),
     (["grad", "--ignore-label", "none"], "--ignore-label is 'none', expected an integer"),
     (["train", "--threads", "1025"], "--threads is '1025', expected an integer from 1 to 1024"),
-    (["train", "--optimizer", "adam"], "--optimizer is 'adam', expected one of sgd, adamw; did you mean 'adamw'?"),
-    (["train", "--optimizer", "lbfgs"], "--optimizer lbfgs is not supported in this version, expected one of sgd, adamw"),
-    (["train", "--optimizer", "newton-cg"],
-     "--optimizer newton-cg is not supported in this version, expected one of sgd, adamw"),
-    (["train", "--dtype", "bf16"], "--dtype bf16 is not supported in this version, expected f32"),
     (["grad", "--dtype", "fp16"], "--dtype is 'fp16', expected one of f64, f32, bf16x3, bf16; did you mean 'bf16'?"),
     (["grad", "--workspace", "0"], "--workspace is '0', expected an integer of at least 1"),
     (["info", "--max-isa", "amy"],
      "--max-isa is 'amy', expected one of generic, avx2, avx512, amx, best; did you mean 'amx'?"),
+    (["train", "--dtype", "bf16x3"], "--dtype is 'bf16x3', expected one of f32, bf16; did you mean 'bf16'?"),
+    (["train", "--optimizer", "adam"], "--optimizer is 'adam', expected one of sgd, adamw, lbfgs, newton-cg; did you mean 'adamw'?"),
+    (["train", "--data", "x", "--loss", "softmax", "--optimizer", "lbfgs"],
+     "--optimizer lbfgs trains a head alone, on fixed features: --encoder is 'mlp:512,512', expected none"),
+    (["train", "--data", "x", "--loss", "softmax", "--optimizer", "newton-cg", "--encoder", "linear"],
+     "--optimizer newton-cg trains a head alone, on fixed features: --encoder is 'linear', expected none"),
+    (["train", "--tolerance", "0"], "--tolerance is '0', expected a number from 1e-30 to 1"),
     (["eval", "--protocol", "verify"],
      "--protocol is 'verify', expected one of classification, verification, retrieval, all"),
     (["losses", "arcfcae"], "unknown loss 'arcfcae'; did you mean 'arcface'?"),
@@ -102,7 +107,7 @@ class Help(Case):
         self.assertEqual(text, self.succeeds("help"))
 
     def test_the_verbs_of_later_versions_are_unknown(self):
-        for verb in ("bench", "convert", "completion"):
+        for verb in ("convert", "completion"):
             self.fails(2, ["unknown verb '%s'" % verb], verb)
 
     def test_every_verb_shows_all_its_options_and_examples(self):
@@ -118,7 +123,7 @@ class Help(Case):
 
     def test_defaults_units_and_ranges_are_shown(self):
         text = self.succeeds("train", "--help")
-        for part in ("[default: 128 rows; 1 to 1000000000]", "[default: 0.001; 1e-30 to 1000000]", "[default: adamw; sgd|adamw]",
+        for part in ("[default: 128 rows; 1 to 1000000000]", "[default: 0.001; 1e-30 to 1000000]", "[default: adamw; sgd|adamw|lbfgs|newton-cg]",
                      "[required]", "[default: 0.9; 0 to below 1]"):
             self.assertIn(part, text)
 
@@ -141,7 +146,7 @@ class Errors(Case):
 
 class Order(Case):
     def test_the_last_of_repeated_options_wins(self):
-        self.fails(2, "--optimizer is 'b', expected one of sgd, adamw", "train", "--optimizer", "sgd", "--optimizer=b")
+        self.fails(2, "--optimizer is 'b', expected one of sgd, adamw, lbfgs, newton-cg", "train", "--optimizer", "sgd", "--optimizer=b")
         report = self.report("check", "--loss", "softmax", "--problems", 9, "--problems", 2)
         self.assertEqual(report["losses"][0]["problems"], 2)
 

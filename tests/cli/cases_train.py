@@ -126,6 +126,18 @@ class EndToEnd(Training):
         lines = [json.loads(line) for line in self.read("run/metrics.jsonl").splitlines()]
         self.assertIn("schedule", lines[0])
 
+    def test_low_precision_and_class_sampling_change_the_training_alone(self):
+        plain = self.report(*self.small())["train_loss"]
+        losses = [plain]
+        for more in (["--dtype", "bf16"], ["--sample-rate", "0.4"], ["--sample-rate", "0.4", "--no-sample-correction"]):
+            report = self.report(*self.small(*more))
+            self.assertGreaterEqual(report["test_accuracy"], 0.9)
+            losses.append(report["train_loss"])
+        self.assertEqual(len(set(losses)), 4)
+        self.assertEqual(self.report(*self.small("--sample-rate", "1", "--no-sample-correction"))["train_loss"], plain)
+        self.fails(2, ["label smoothing"], *self.small("--sample-rate", "0.4", "--label-smoothing", "0.1"))
+        self.fails(2, ["--sample-rate is '0'"], *self.small("--sample-rate", "0"))
+
     def test_fashion_mnist_in_a_folder_is_tested_on_its_test_half(self):
         os.mkdir(self.path("data"))
         for half, n_rows, seed in (("train", 60, 1), ("t10k", 20, 2)):
@@ -142,6 +154,47 @@ class EndToEnd(Training):
         self.assertEqual(self.report("eval", *model, "fashion-mnist", env=env)["rows"], 20)
         self.assertEqual(self.report("eval", *model, "fashion-mnist:train", env=env)["rows"], 60)
         self.assertEqual(self.report("eval", *model, "fashion-mnist", env=env)["accuracy"], report["test_accuracy"])
+
+
+class Solved(Training):
+    """Heads on fixed features by lbfgs and newton-cg."""
+
+    def solved(self, *more, optimizer="lbfgs", loss="softmax"):
+        return ["train", "--data", self.write_data(), "--test-data", self.write_data("test", 80, 2), "--loss", loss,
+                "--encoder", "none", "--optimizer", optimizer, "--out", "run", *more]
+
+    def test_the_minimum_is_reached_and_reported_with_its_certificate(self):
+        for optimizer in ("lbfgs", "newton-cg"):
+            report = self.report(*self.solved("--l2", "0.01", "--tolerance", "1e-7", optimizer=optimizer))
+            self.assertEqual((report["status"], report["converged"]), ("finished", True))
+            self.assertGreaterEqual(report["test_accuracy"], 0.95)
+            self.assertLessEqual(report["gradient_norm"], report["gradient_goal"])
+            self.assertLessEqual(report["gradient_max"], report["gradient_norm"])
+            self.assertTrue(0 <= report["certified_gap"] < 1e-6)
+            self.assertEqual(report["epochs"], report["iterations"])
+            self.assertEqual(report["products"] > 0, optimizer == "newton-cg")
+            lines = [json.loads(line) for line in self.read("run/metrics.jsonl").splitlines()]
+            self.assertEqual([line["step"] for line in lines[:-1]], list(range(report["iterations"] + 1)))
+            self.assertAlmostEqual(lines[-2]["gradient_norm"], report["gradient_norm"], 6)  # measured again in double
+            self.assertEqual((lines[-1]["kind"], lines[-1]["test_accuracy"]), ("epoch", report["test_accuracy"]))
+            self.assertEqual(sorted(os.listdir(self.path("run"))), ALL_FILES)
+
+    def test_a_limit_writes_the_model_and_says_that_it_has_not_converged(self):
+        done = self.run_program(*self.solved("--l2", "0.01", "--max-iterations", "2", "--json"))
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("not converged after 2 iterations: the gradient's norm is ", done.stderr)
+        report = json.loads(done.stdout)
+        self.assertEqual((report["converged"], report["iterations"]), (False, 2))
+        self.report("eval", "--model", "run/model.safetensors", "--data", "test-x.npy,test-y.npy")
+
+    def test_without_l2_or_in_a_cosine_space_there_is_no_certificate(self):
+        for loss in ("softmax", "arcface:s=4,m=0.1"):
+            self.assertIsNone(self.report(*self.solved("--max-iterations", "5", "-q", loss=loss))["certified_gap"])
+
+    def test_what_makes_no_sense_together_is_refused(self):
+        self.fails(2, "optimizer lbfgs takes no alignment: that depends on batches", *self.solved("--align", "pga"))
+        self.fails(2, "optimizer newton-cg needs gradient=exact: the others are the gradient of no function",
+                   *self.solved(optimizer="newton-cg", loss="arcface:gradient=detached"))
 
 
 class Models(Training):

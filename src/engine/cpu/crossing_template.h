@@ -38,10 +38,10 @@ static void FN(find_places)(const FN(stream) * s, FN(worker) * w, const FN(rows)
     }
 }
 
-/* u of the targets in the tile. */
-static void FN(set_targets)(const FN(stream) * s, const FN(worker) * w, const FN(rows) * r, T *u, T value) {
+/* Takes the targets out of the crowd. */
+static void FN(drop_targets)(const FN(stream) * s, const FN(worker) * w, const FN(rows) * r, T *u) {
     for (int64_t i = 0; i < r->n; i++)
-        if (w->place[i] >= 0) u[w->place[i] * s->layout.extent.ld + i] = value;
+        if (w->place[i] >= 0) u[w->place[i] * s->layout.extent.ld + i] = -(T)INFINITY;
 }
 
 /* The targets of a soft row from class `first` on, or NULL. */
@@ -94,7 +94,14 @@ static void FN(load_lanes)(const FN(stream) * s, FN(worker) * w, const FN(rows) 
         w->high[i] = w->low[i] = w->multiplier[i] = w->shift[i] = 0;
 }
 
-/* u becomes dJ/d product, 0 at the targets: their share is added in double when rows and classes are finished. */
+/* u of the targets on the way back: their own weight where they are classes like the others, else 0, since their share
+ * is added in double when rows and classes are finished. */
+static void FN(weigh_targets)(const FN(stream) * s, const FN(worker) * w, const FN(rows) * r, T *u) {
+    for (int64_t i = 0; i < r->n; i++)
+        if (w->place[i] >= 0) u[w->place[i] * s->layout.extent.ld + i] = s->plain ? (T)s->rows[r->first + i].target : 0;
+}
+
+/* u becomes dJ/d product. */
 static void FN(weigh)(FN(stream) * s, FN(worker) * w, const FN(rows) * r, T *u) {
     int64_t ld = s->layout.extent.ld;
     FN(load_lanes)(s, w, r);
@@ -108,7 +115,7 @@ static void FN(weigh)(FN(stream) * s, FN(worker) * w, const FN(rows) * r, T *u) 
     }
     for (int64_t j = 0; j < w->tile.n && s->bent; j++)
         for (int64_t at = j * ld; at < j * ld + r->n; at++) u[at] *= w->slope[at];
-    FN(set_targets)(s, w, r, u, 0);
+    FN(weigh_targets)(s, w, r, u);
 }
 
 /* The elements of u whose nearest centre is k, zeros elsewhere: u itself where there is but one. */

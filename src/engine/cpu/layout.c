@@ -6,7 +6,7 @@
 /* Sixteen tasks a panel feed as many threads, and more would only add partial sums. Partial sums of dx stay within 16
  * MiB. With few classes rows are cheap to come back to, and a panel stays within a cache. SKEW: rows of a crossing do
  * not start in the same sets. */
-enum { TASKS = 16, PARTIAL_BYTES = 16 << 20, CACHED_BYTES = 8 << 20, LEAST = 64, SKEW = 16 };
+enum { TASKS = 16, PARTIAL_BYTES = 16 << 20, CACHED_BYTES = 16 << 20, LEAST = 64, SKEW = 16 };
 
 /* The largest crossing: docs/kernels.md. The second cache holds the features twice, dx, the classes, dw and u,
  *   size (3 block dim + 2 tile dim + tile block) <= cache. A longer tile lets gather_x touch dx less often, which the
@@ -21,7 +21,8 @@ static void choose_cut(const lgt_shape *shape, lgt_extent *e) {
 
 static void cut_panels(lgt_layout *l, int64_t element) {
     int64_t most = PARTIAL_BYTES / (l->n_stripes * l->width * element), block = l->extent.block;
-    if (l->n_tiles < TASKS) most = lgt_min64(most, CACHED_BYTES / (l->width * element));
+    int64_t row_bytes = 2 * l->width * element; /* features are packed twice */
+    if (l->n_tiles < TASKS) most = lgt_min64(most, CACHED_BYTES / row_bytes);
     l->n_blocks = lgt_max64(1, lgt_min64(most / block, l->n_blocks));
     l->panel_rows = l->n_blocks * block;
 }

@@ -25,12 +25,6 @@ static int64_t FN(load)(FN(stream) * s, FN(worker) * w, int64_t index, int measu
     return bad;
 }
 
-/* What a stripe finds in its classes on the way. */
-typedef struct FN(findings) {
-    int64_t bad, zero;
-    double longest;
-} FN(findings);
-
 static void FN(inspect)(const FN(stream) * s, const FN(worker) * w, int64_t bad, FN(findings) * f) {
     if (f->bad < 0) f->bad = bad;
     for (int64_t k = 0; k < s->problem->centres; k++)
@@ -54,7 +48,7 @@ static void FN(forward_block)(FN(stream) * s, FN(worker) * w, int64_t stripe, in
         FN(bend)(s, &w->tile, r.first, r.n, u, w->slope);
     }
     if (s->problem->options.label_smoothing > 0 || s->batch->soft.data) FN(add_totals)(s, w, &r, u);
-    FN(set_targets)(s, w, &r, u, -(T)INFINITY);
+    FN(drop_targets)(s, w, &r, u);
     FN(sum_crossing)(s, w, &r, u);
     if (s->batch->along) FN(add_speeds)(s, w, &r);
     for (int64_t i = 0; i < r.n; i++) lgt_crowd_merge(&crowds[i], &w->parts[i]);
@@ -71,19 +65,16 @@ static void FN(forward_task)(void *argument, int64_t index, int worker) {
     FN(worker) *w = &s->workers[worker];
     FN(cell) c = FN(cell_of)(s, index);
     int64_t end = lgt_min64(c.block_end * s->layout.extent.block, s->n_rows);
-    FN(findings) found = {.bad = -1};
+    FN(findings) *found = &s->found[index];
+    *found = (FN(findings)){.bad = -1};
     for (int64_t i = c.block_begin * s->layout.extent.block; i < end; i++)
         s->crowds[c.stripe * s->layout.panel_rows + i] = lgt_crowd_empty();
     for (int64_t tile = c.tile_begin; tile < c.tile_end; tile++) {
-        FN(inspect)(s, w, FN(load)(s, w, tile, s->first > 0), &found);
+        FN(inspect)(s, w, FN(load)(s, w, tile, s->first > 0), found);
         if (c.group == 0 && s->first == 0) FN(keep_norms)(s, w, tile);
         for (int64_t block = c.block_begin; block < c.block_end; block++)
             FN(forward_block)(s, w, c.stripe, tile - c.tile_begin, block);
     }
-    if (c.group > 0) return; /* every group sees the same classes */
-    s->w_norms[c.stripe] = found.longest;
-    s->bad_classes[c.stripe] = found.bad;
-    s->zero_classes[c.stripe] = found.zero;
 }
 
 /* Adds a crossing's weights u, in second order also their motions, to dx of the rows and dw of the tile. */
@@ -110,6 +101,10 @@ static void FN(gather_all)(FN(stream) * s, FN(worker) * w, const FN(rows) * r, c
 
 static int FN(wants_dw)(const FN(stream) * s) {
     return s->batch->dw.data || s->batch->sink.take;
+}
+
+static int FN(wants_gradients)(const FN(stream) * s) {
+    return s->batch->dx.data || s->batch->db.data || FN(wants_dw)(s);
 }
 
 static void FN(backward_block)(FN(stream) * s, FN(worker) * w, const FN(cell) * c, int64_t tile, int64_t block, T *dw) {
@@ -166,4 +161,21 @@ static void FN(join_dw_task)(void *argument, int64_t tile, int worker) {
         for (int64_t k = 0; k < size; k++) w->dw[k] += part[k];
     }
     FN(finish_dw)(s, w, tile);
+}
+
+/* All stages of a group's rows, one after the other, while they are in the caches: where one tile holds all classes, no
+ * row waits for another task. What goes wrong is left in bad_rows and found, and the rest of the group undone. */
+static void FN(whole_task)(void *argument, int64_t group, int worker) {
+    FN(stream) *s = argument;
+    FN(cell) c = FN(cell_of)(s, group);
+    int64_t block = s->layout.extent.block, begin = c.block_begin * block / LGT_ROWS_A_TASK, bad = -1;
+    int64_t end = lgt_ceil_div(lgt_min64(c.block_end * block, s->n_rows), LGT_ROWS_A_TASK);
+    s->found[group] = (FN(findings)){.bad = -1};
+    for (int64_t task = begin; task < end; task++) FN(prepare_task)(s, task, worker);
+    if (FN(first_bad)(s->bad_rows + begin, end - begin) >= 0) return;
+    for (int64_t at = c.block_begin; at < c.block_end; at++) FN(pack_task)(s, at, worker);
+    FN(forward_task)(s, group, worker);
+    for (int64_t task = begin; task < end; task++) FN(combine_task)(s, task, worker);
+    bad = FN(first_bad)(s->bad_rows + begin, end - begin);
+    if (bad < 0 && s->found[group].bad < 0 && FN(wants_gradients)(s)) FN(backward_task)(s, group, worker);
 }

@@ -1,44 +1,61 @@
 /* Rows before and between the passes over the classes: directions and targets, then losses and force weights. */
 
-/* How x moves, and with it the target logit: by its product and by its bend. Returns 0 when the direction is not
- * finite; that of w is found by the forward pass. */
-static int FN(prepare_motion)(FN(stream) * s, FN(worker) * w, int64_t i) {
+/* dz_y/dx and dz_y/dw_y of a measured target, so that later stages need neither vector: a sink may change w. */
+static void FN(keep_pulls)(FN(stream) * s, FN(worker) * w, int64_t i) {
+    int64_t n = s->problem->dim;
+    double *x = s->pulls_x + i * n, *to_w = s->pulls_w + i * n;
+    memset(x, 0, (size_t)n * sizeof *x);
+    memset(to_w, 0, (size_t)n * sizeof *to_w);
+    lgt_target_add_dx(s->problem, &s->targets[i], &w->x, &w->w, 1, x, w->scratch);
+    lgt_target_add_dw(s->problem, &s->targets[i], &w->x, &w->w, 1, to_w, w->scratch);
+}
+
+/* A row before its target, in double. Returns whether the row is finite. */
+static int FN(prepare_angular)(FN(stream) * s, FN(worker) * w, int64_t i) {
     const lgt_problem *p = s->problem;
     const lgt_batch *b = s->batch;
-    int64_t at = s->first + i, n = p->dim;
-    T *out = s->x_motion + i * n;
-    if (!lgt_motion_load(p, b->along->x, at, &w->x, &w->x_motion)) return 0;
-    const double *x = p->unit_x ? w->x.unit : w->x.value, *x_moves = p->unit_x ? w->x_motion.unit : w->x_motion.value;
-    for (int64_t k = 0; k < n; k++) out[k] = (T)x_moves[k];
-    s->stretch[i] = p->unit_x && w->x.norm > 0 ? w->x_motion.norm / w->x.norm : 0;
-    s->z_motion[i] = 0;
-    if (b->target[at] < 0 || s->targets[i].row < 0) return 1;
-    if (!lgt_motion_load(p, b->along->w, s->targets[i].row, &w->w, &w->w_motion)) return 1;
-    const double *v = p->unit_w ? w->w.unit : w->w.value, *v_moves = p->unit_w ? w->w_motion.unit : w->w_motion.value;
-    lgt_moving_pair pair = {&w->x, &w->w, &w->x_motion, &w->w_motion};
-    double product = lgt_dot(v_moves, x, n) + lgt_dot(v, x_moves, n);
-    s->z_motion[i] =
-        lgt_class_scale(p, b, b->target[at]) * product + lgt_bend_motion_measure(p, b, at, &pair, w->scratch).value;
-    if (b->along->b.data) s->z_motion[i] += (double)((const T *)b->along->b.data)[b->target[at]];
+    int64_t at = s->first + i, y = b->target[at];
+    int finite = lgt_ray_load(p, b->x, at, &w->x);
+    s->x_norms[i] = w->x.norm;
+    if (finite && y >= 0) {
+        int64_t row = lgt_target_load(p, b, &w->x, y, &w->w);
+        if (row >= 0) s->targets[i] = lgt_target_measure(p, b, at, &w->x, &w->w);
+        s->targets[i].row = row; /* a bad class is found by the forward pass */
+        if (row >= 0 && s->pulls_x && !b->along) FN(keep_pulls)(s, w, i);
+    }
+    return finite && b->along ? FN(prepare_motion)(s, w, i) : finite;
+}
+
+/* The same where the target logit is the product itself: no direction is needed. */
+static int FN(prepare_plain)(FN(stream) * s, FN(worker) * w, int64_t i) {
+    const lgt_problem *p = s->problem;
+    const lgt_batch *b = s->batch;
+    const KERNELS *kernels = s->tiling.kernels;
+    int64_t at = s->first + i, y = b->target[at];
+    double square = kernels->square_sum(s->x_rows[i], p->dim);
+    s->x_norms[i] = sqrt(square);
+    if (!(square > LGT_SQUARE_LEAST && square < LGT_SQUARE_MOST)) {
+        if (!lgt_ray_load(p, b->x, at, &w->x)) return 0;
+        s->x_norms[i] = w->x.norm;
+    }
+    if (y < 0) return 1;
+    lgt_target *t = &s->targets[i];
+    t->row = y;
+    t->plain = kernels->dot(s->x_rows[i], (const T *)b->w.data + y * b->w.ld, p->dim);
+    if (b->b.data) t->plain += (double)((const T *)b->b.data)[y];
+    t->z = t->plain;
     return 1;
 }
 
 static void FN(prepare_row)(FN(stream) * s, FN(worker) * w, int64_t i, int64_t task) {
     const lgt_problem *p = s->problem;
     const lgt_batch *b = s->batch;
-    int64_t at = s->first + i, y = b->target[at];
-    int finite = lgt_ray_load(p, b->x, at, &w->x);
+    int64_t at = s->first + i;
     s->x_rows[i] = (const T *)b->x.data + at * b->x.ld;
-    s->x_factors[i] = !p->unit_x ? 1 : w->x.norm > 0 ? 1 / w->x.norm : 0;
-    s->x_norms[i] = w->x.norm;
-    s->zero_rows[task] += p->least_norm > 0 && w->x.norm == 0;
     s->targets[i] = (lgt_target){.row = -1, .crowd = {INFINITY, 1, 0}};
-    if (finite && y >= 0) {
-        int64_t row = lgt_target_load(p, b, &w->x, y, &w->w);
-        if (row >= 0) s->targets[i] = lgt_target_measure(p, b, at, &w->x, &w->w);
-        s->targets[i].row = row; /* a bad class is found by the forward pass */
-    }
-    if (finite && b->along) finite = FN(prepare_motion)(s, w, i);
+    int finite = s->plain ? FN(prepare_plain)(s, w, i) : FN(prepare_angular)(s, w, i);
+    s->x_factors[i] = !p->unit_x ? 1 : s->x_norms[i] > 0 ? 1 / s->x_norms[i] : 0;
+    s->zero_rows[task] += p->least_norm > 0 && s->x_norms[i] == 0;
     if (!finite && s->bad_rows[task] < 0) s->bad_rows[task] = at;
 }
 
@@ -76,28 +93,30 @@ static void FN(index_targets)(FN(stream) * s) {
     }
 }
 
+/* The group that has a block. */
+static int64_t FN(group_of)(const FN(stream) * s, int64_t block) {
+    int64_t group = 0, begin, end;
+    for (; group < s->n_groups; group++) {
+        lgt_layout_part(s->n_blocks, s->n_groups, group, &begin, &end);
+        if (block < end) break;
+    }
+    return group;
+}
+
 /* Whether no product, nor any partial sum of one, can leave the range of T: by Cauchy's inequality, since infinities
  * and NaN would drop out of the exponential sums unseen. */
 static int FN(products_fit)(const FN(stream) * s, int64_t i) {
+    int64_t block = i / s->layout.extent.block, group = FN(group_of)(s, block);
     double most = s->problem->unit_w ? 1 : 0;
     if (s->problem->unit_x) return 1;
     for (int64_t stripe = 0; stripe < s->layout.n_stripes && !s->problem->unit_w; stripe++)
-        most = fmax(most, s->w_norms[stripe]);
+        most = fmax(most, s->found[stripe * s->n_groups + group].longest);
     /* Rounding to bfloat16 can carry a number, though no product, to infinity. */
     if (s->problem->options.precision != LGT_PRECISION_FULL && fmax(most, s->x_norms[i]) >= LGT_PRODUCT_MOST) return 0;
     return most * s->x_norms[i] < LGT_PRODUCT_MOST;
 }
 
-/* Row i's own share of dx while w is still as it was: a sink may change it. */
-static void FN(save_target)(FN(stream) * s, FN(worker) * w, int64_t i) {
-    int64_t n = s->problem->dim;
-    double *g = s->target_dx + i * n;
-    memset(g, 0, (size_t)n * sizeof *g);
-    lgt_ray_load(s->problem, s->batch->x, s->first + i, &w->x);
-    FN(add_target)(s, w, i, g);
-}
-
-static void FN(combine_row)(FN(stream) * s, FN(worker) * w, int64_t i, int64_t task) {
+static void FN(combine_row)(FN(stream) * s, int64_t i, int64_t task) {
     lgt_batch *b = s->batch;
     int64_t at = s->first + i, y = b->target[at];
     lgt_crowd crowd = s->crowds[i];
@@ -114,12 +133,11 @@ static void FN(combine_row)(FN(stream) * s, FN(worker) * w, int64_t i, int64_t t
     b->top1[at] = target_leads ? y : crowd.top;
     int fits = isfinite(row.lse) && isfinite(row.loss) && FN(products_fit)(s, i);
     if (!fits && s->bad_rows[task] < 0) s->bad_rows[task] = at;
-    if (b->sink.take && b->dx.data) FN(save_target)(s, w, i);
 }
 
 static void FN(combine_task)(void *argument, int64_t task, int worker) {
     FN(stream) *s = argument;
     int64_t end = lgt_min64(s->n_rows, (task + 1) * LGT_ROWS_A_TASK);
-    s->bad_rows[task] = -1;
-    for (int64_t i = task * LGT_ROWS_A_TASK; i < end; i++) FN(combine_row)(s, &s->workers[worker], i, task);
+    (void)worker;
+    for (int64_t i = task * LGT_ROWS_A_TASK; i < end; i++) FN(combine_row)(s, i, task);
 }

@@ -108,3 +108,80 @@ static void FN(weigh_motion)(FN(stream) * s, FN(worker) * w, const FN(rows) * r,
             w->to_w[at] = (T)(m.h_motion - m.h * w->moves.norms[place]);
         }
 }
+
+/* How x moves, and with it the target logit: by its product and by its bend; x and its target are loaded. Returns 0
+ * when the direction is not finite; that of w is found by the forward pass. */
+static int FN(prepare_motion)(FN(stream) * s, FN(worker) * w, int64_t i) {
+    const lgt_problem *p = s->problem;
+    const lgt_batch *b = s->batch;
+    int64_t at = s->first + i, n = p->dim;
+    T *out = s->x_motion + i * n;
+    if (!lgt_motion_load(p, b->along->x, at, &w->x, &w->x_motion)) return 0;
+    const double *x = p->unit_x ? w->x.unit : w->x.value, *x_moves = p->unit_x ? w->x_motion.unit : w->x_motion.value;
+    for (int64_t k = 0; k < n; k++) out[k] = (T)x_moves[k];
+    s->stretch[i] = p->unit_x && w->x.norm > 0 ? w->x_motion.norm / w->x.norm : 0;
+    s->z_motion[i] = 0;
+    if (b->target[at] < 0 || s->targets[i].row < 0) return 1;
+    if (!lgt_motion_load(p, b->along->w, s->targets[i].row, &w->w, &w->w_motion)) return 1;
+    const double *v = p->unit_w ? w->w.unit : w->w.value, *v_moves = p->unit_w ? w->w_motion.unit : w->w_motion.value;
+    lgt_moving_pair pair = {&w->x, &w->w, &w->x_motion, &w->w_motion};
+    double product = lgt_dot(v_moves, x, n) + lgt_dot(v, x_moves, n);
+    s->z_motion[i] =
+        lgt_class_scale(p, b, b->target[at]) * product + lgt_bend_motion_measure(p, b, at, &pair, w->scratch).value;
+    if (b->along->b.data) s->z_motion[i] += (double)((const T *)b->along->b.data)[b->target[at]];
+    return 1;
+}
+
+/* The shares of dw of the rows whose target is row `at` of w, which is loaded with its motion. */
+static void FN(add_moving_targets)(FN(stream) * s, FN(worker) * w, int64_t tile, int64_t at, double *g) {
+    const lgt_problem *p = s->problem;
+    const lgt_batch *b = s->batch;
+    for (int64_t i = s->tile_first[tile]; i >= 0; i = s->tile_next[i]) {
+        const lgt_row *row = &s->rows[i];
+        int64_t from = s->first + i;
+        if (s->targets[i].row != at || (row->target == 0 && row->target_speed == 0)) continue;
+        lgt_ray_load(p, b->x, from, &w->x);
+        lgt_motion_load(p, b->along->x, from, &w->x, &w->x_motion);
+        lgt_moving_pair pair = {&w->x, &w->w, &w->x_motion, &w->w_motion};
+        lgt_bend_motion bend = lgt_bend_motion_measure(p, b, from, &pair, w->scratch);
+        lgt_bend_motion_add_w(p, &bend, &pair, row->target, row->target_speed, g, w->scratch);
+    }
+}
+
+/* The sums g of the tile's place, of forces in motion, become the product's row `at`. */
+static void FN(finish_moving_class)(FN(stream) * s, FN(worker) * w, int64_t tile, int64_t place, int64_t at,
+                                    double *g) {
+    const lgt_problem *p = s->problem;
+    int64_t size = p->centres * s->layout.extent.tile;
+    lgt_turns turns = {0, 0};
+    for (int64_t group = 0; group < s->n_groups; group++) {
+        const lgt_turns *part = &s->class_turns[(group * s->layout.n_tiles + tile) * size + place];
+        turns.along += part->along, turns.turn += part->turn;
+    }
+    lgt_ray_load(p, s->batch->w, at, &w->w);
+    lgt_motion_load(p, s->batch->along->w, at, &w->w, &w->w_motion);
+    if (p->unit_w) lgt_motion_project(&w->w, &w->w_motion, turns.along, turns.turn, p->dim, g);
+    FN(add_moving_targets)(s, w, tile, at, g);
+}
+
+/* The same for row i of the panel. */
+static void FN(finish_moving_row)(FN(stream) * s, FN(worker) * w, int64_t i, double *g) {
+    const lgt_problem *p = s->problem;
+    const lgt_batch *b = s->batch;
+    const lgt_row *row = &s->rows[i];
+    int64_t at = s->first + i;
+    lgt_turns turns = {0, 0};
+    for (int64_t stripe = 0; stripe < s->layout.n_stripes; stripe++) {
+        const lgt_turns *part = &s->row_turns[stripe * s->layout.panel_rows + i];
+        turns.along += part->along, turns.turn += part->turn;
+    }
+    lgt_ray_load(p, b->x, at, &w->x);
+    lgt_motion_load(p, b->along->x, at, &w->x, &w->x_motion);
+    if (p->unit_x && w->x.norm > 0) lgt_motion_project(&w->x, &w->x_motion, turns.along, turns.turn, p->dim, g);
+    if (s->targets[i].row < 0) return;
+    lgt_ray_load(p, b->w, s->targets[i].row, &w->w);
+    lgt_motion_load(p, b->along->w, s->targets[i].row, &w->w, &w->w_motion);
+    lgt_moving_pair pair = {&w->x, &w->w, &w->x_motion, &w->w_motion};
+    lgt_bend_motion bend = lgt_bend_motion_measure(p, b, at, &pair, w->scratch);
+    lgt_bend_motion_add_x(p, &bend, &pair, row->target, row->target_speed, b->coefficient[at], g, w->scratch);
+}

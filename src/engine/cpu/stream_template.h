@@ -29,12 +29,19 @@ typedef struct FN(worker) {
     double *gradient, *scratch; /* (dim), (2 dim) */
 } FN(worker);
 
+/* What a cell of the grid finds in its classes on the way. */
+typedef struct FN(findings) {
+    int64_t bad, zero; /* the first row of w that is not finite, or -1; rows without a direction */
+    double longest;
+} FN(findings);
+
 typedef struct FN(stream) {
     const lgt_problem *problem;
     lgt_batch *batch;
     lgt_layout planned, layout; /* for the most classes, and for those of the run */
     FN(tiling) tiling;
     int n_workers;
+    int plain;          /* whether the target weighs like the other classes: no bend, no direction */
     int bent;           /* whether products become logits by more than the one scale */
     int64_t run;        /* counts runs, from 1: a tile loaded in an earlier one is stale */
     int64_t kept_tiles; /* of each stripe, whose products are kept from the forward pass to the backward one */
@@ -43,24 +50,24 @@ typedef struct FN(stream) {
     T *kept;     /* (n_stripes, kept_tiles, n_blocks) crossings */
     /* One panel: rows [first, first + n_rows). */
     int64_t first, n_rows, n_blocks, n_groups;
-    const T **x_rows;      /* (panel) where the rows of x lie */
-    double *x_factors;     /* (panel) what they are multiplied by: 1 / |x|, or 1 where values count */
-    char *features;        /* (n_blocks) packed */
-    lgt_target *targets;   /* (panel) */
-    lgt_row *rows;         /* (panel) */
-    lgt_crowd *crowds;     /* (n_stripes, panel) */
-    T *dx;                 /* (n_stripes, panel, width) */
-    T *dw;                 /* (groups, tiles, centres, tile, width): only where rows are grouped */
-    double *db;            /* (groups, tiles, tile) */
-    int64_t *tile_first;   /* (n_tiles) first row of the panel whose target is in the tile, or -1 */
-    int64_t *tile_next;    /* (panel) the next such row */
-    int64_t *bad_rows;     /* (row tasks) first bad row of each, or -1 */
-    int64_t *bad_classes;  /* (n_stripes) first bad row of w */
-    int64_t *zero_rows;    /* (row tasks) */
-    int64_t *zero_classes; /* (n_stripes) */
-    double *x_norms;       /* (panel) */
-    double *w_norms;       /* (n_stripes) the largest of each */
-    double *target_dx;     /* (panel, dim) the targets' shares of dx; only with sinks */
+    const T **x_rows;     /* (panel) where the rows of x lie */
+    double *x_factors;    /* (panel) what they are multiplied by: 1 / |x|, or 1 where values count */
+    char *features;       /* (n_blocks) packed */
+    lgt_target *targets;  /* (panel) */
+    lgt_row *rows;        /* (panel) */
+    lgt_crowd *crowds;    /* (n_stripes, panel) */
+    T *dx;                /* (n_stripes, panel, width) */
+    T *dw;                /* (groups, tiles, centres, tile, width): only where rows are grouped */
+    double *db;           /* (groups, tiles, tile) */
+    int64_t *tile_first;  /* (n_tiles) first row of the panel whose target is in the tile, or -1 */
+    int64_t *tile_next;   /* (panel) the next such row */
+    int64_t *bad_rows;    /* (row tasks) first bad row of each, or -1 */
+    FN(findings) * found; /* (cells) in the classes of each */
+    int64_t *zero_rows;   /* (row tasks) */
+    double *x_norms;      /* (panel) */
+    double *pulls;        /* behind these two; only where targets do not weigh like others */
+    double *pulls_x;      /* (panel, dim) dz_y/dx */
+    double *pulls_w;      /* (panel, dim) dz_y/dw_y */
     /* Second order. */
     T *x_motion;            /* (panel, dim) how x moves */
     char *moving_features;  /* (n_blocks) the same, packed */
@@ -70,9 +77,12 @@ typedef struct FN(stream) {
     lgt_turns *class_turns; /* (groups, tiles, centres, tile) */
 } FN(stream);
 
-#include "engine/cpu/finish_template.h"
-
-#include "engine/cpu/prepare_template.h"
+/* The first entry that is not -1, or -1. */
+static int64_t FN(first_bad)(const int64_t *bad, int64_t n) {
+    for (int64_t i = 0; i < n; i++)
+        if (bad[i] >= 0) return bad[i];
+    return -1;
+}
 
 #include "engine/cpu/bend_template.h"
 
@@ -80,24 +90,21 @@ typedef struct FN(stream) {
 
 #include "engine/cpu/second_order_template.h"
 
+#include "engine/cpu/prepare_template.h"
+
+#include "engine/cpu/finish_template.h"
+
 #include "engine/cpu/pass_template.h"
 
 static void FN(release)(const lgt_problem *problem, void *state) {
     FN(stream) *s = state;
     if (!s) return;
-    void *blocks[] = {s->tiling.known, s->target_dx,
-                      s->kept,         s->class_turns,
-                      s->row_turns,    s->z_motion,
-                      s->stretch,      s->moving_features,
-                      s->x_motion,     s->w_norms,
-                      s->x_norms,      s->zero_rows,
-                      s->bad_classes,  s->zero_classes,
-                      s->bad_rows,     s->tile_next,
-                      s->tile_first,   s->db,
-                      s->dw,           s->dx,
-                      s->crowds,       s->rows,
-                      s->targets,      s->features,
-                      s->x_factors,    (void *)s->x_rows,
+    void *blocks[] = {s->tiling.known, s->pulls,     s->kept,       s->class_turns,
+                      s->row_turns,    s->z_motion,  s->stretch,    s->moving_features,
+                      s->x_motion,     s->found,     s->x_norms,    s->zero_rows,
+                      s->bad_rows,     s->tile_next, s->tile_first, s->db,
+                      s->dw,           s->dx,        s->crowds,     s->rows,
+                      s->targets,      s->features,  s->x_factors,  (void *)s->x_rows,
                       s->workers,      s->arena};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) lgt_release(problem->context, blocks[i]);
     lgt_release(problem->context, s);
@@ -176,6 +183,7 @@ static lgt_status FN(create_panel)(FN(stream) * s, int64_t *bytes, lgt_error *er
     int64_t groups = lgt_layout_groups(l, l->n_blocks), classes = l->n_tiles * l->extent.tile;
     int64_t want = !p->options.loss_only || second, rows_of_w = classes * p->centres;
     int64_t grouped = want && groups > 1 ? groups * rows_of_w : 0, crowds = l->n_stripes * panel;
+    int64_t pulls = !p->options.loss_only && lgt_target_is_angular(p) ? 2 * panel : 0;
     size_t vector = (size_t)l->width * sizeof(T), features = (size_t)s->tiling.features_size;
     const struct {
         void *block;
@@ -193,13 +201,11 @@ static lgt_status FN(create_panel)(FN(stream) * s, int64_t *bytes, lgt_error *er
                   {&s->tile_first, l->n_tiles, sizeof(int64_t)},
                   {&s->tile_next, panel, sizeof(int64_t)},
                   {&s->bad_rows, tasks, sizeof(int64_t)},
-                  {&s->bad_classes, l->n_stripes, sizeof(int64_t)},
+                  {&s->found, l->n_stripes * groups, sizeof *s->found},
                   {&s->zero_rows, tasks, sizeof(int64_t)},
-                  {&s->zero_classes, l->n_stripes, sizeof(int64_t)},
                   {&s->x_norms, panel, sizeof(double)},
-                  {&s->w_norms, l->n_stripes, sizeof(double)},
                   {&s->tiling.known, rows_of_w, sizeof(double)},
-                  {&s->target_dx, p->options.sinks ? panel : 0, (size_t)p->dim * sizeof(double)},
+                  {&s->pulls, pulls, (size_t)p->dim * sizeof(double)},
                   {&s->x_motion, second * panel, (size_t)p->dim * sizeof(T)},
                   {&s->moving_features, second * l->n_blocks, features},
                   {&s->stretch, second * panel, sizeof(double)},
@@ -211,6 +217,8 @@ static lgt_status FN(create_panel)(FN(stream) * s, int64_t *bytes, lgt_error *er
         if (status) return status;
         *bytes += wanted[i].count * (int64_t)wanted[i].size;
     }
+    s->pulls_x = pulls ? s->pulls : NULL;
+    s->pulls_w = pulls ? s->pulls + panel * p->dim : NULL;
     return LGT_OK;
 }
 
@@ -236,13 +244,6 @@ static lgt_status FN(plan)(const lgt_problem *problem, void **state, int64_t *by
     return status ? status : FN(create_kept)(s, bytes, err);
 }
 
-/* The first entry that is not -1, or -1. */
-static int64_t FN(first_bad)(const int64_t *bad, int64_t n) {
-    for (int64_t i = 0; i < n; i++)
-        if (bad[i] >= 0) return bad[i];
-    return -1;
-}
-
 /* The fault in a row of x or, where that is sound, of its direction; the same for w. */
 static lgt_status FN(not_finite)(FN(stream) * s, int64_t bad, lgt_error *err) {
     if (!lgt_ray_load(s->problem, s->batch->x, bad, &s->workers->x))
@@ -256,25 +257,52 @@ static lgt_status FN(class_not_finite)(FN(stream) * s, int64_t bad, lgt_error *e
     return lgt_row_not_finite(s->batch->along->w, bad, "the direction of w", err);
 }
 
+/* The fault that stops a run: a row of x, a class, or logits out of range. */
+static lgt_status FN(find_fault)(FN(stream) * s, lgt_error *err) {
+    int64_t tasks = lgt_ceil_div(s->n_rows, LGT_ROWS_A_TASK), bad = FN(first_bad)(s->bad_rows, tasks);
+    const lgt_direction *along = s->batch->along;
+    lgt_ray *x = &s->workers->x;
+    if (bad >= 0 && !lgt_ray_load(s->problem, s->batch->x, bad, x)) return FN(not_finite)(s, bad, err);
+    if (bad >= 0 && along && !lgt_motion_load(s->problem, along->x, bad, x, &s->workers->x_motion))
+        return FN(not_finite)(s, bad, err);
+    for (int64_t i = 0; i < s->layout.n_stripes; i++)
+        if (s->found[i * s->n_groups].bad >= 0) return FN(class_not_finite)(s, s->found[i * s->n_groups].bad, err);
+    if (bad < 0) return LGT_OK;
+    return lgt_fail(err, LGT_ERR_NONFINITE, "row %lld: its logits exceed the range of %s", (long long)bad,
+                    lgt_dtype_name(DTYPE));
+}
+
+/* Stage by stage: every row has met every class before forces are known. */
+static lgt_status FN(run_stages)(FN(stream) * s, int64_t tasks, int64_t cells, lgt_error *err) {
+    lgt_context *context = s->problem->context;
+    lgt_status status;
+    lgt_parallel_for(context, tasks, FN(prepare_task), s);
+    for (int64_t i = 0; i < cells; i++) s->found[i].bad = -1;
+    if ((status = FN(find_fault)(s, err))) return status;
+    lgt_parallel_for(context, s->n_blocks, FN(pack_task), s);
+    lgt_parallel_for(context, cells, FN(forward_task), s);
+    lgt_parallel_for(context, tasks, FN(combine_task), s);
+    if ((status = FN(find_fault)(s, err))) return status;
+    if (FN(wants_gradients)(s)) lgt_parallel_for(context, cells, FN(backward_task), s);
+    return LGT_OK;
+}
+
 static lgt_status FN(run_panel)(FN(stream) * s, lgt_error *err) {
     lgt_batch *b = s->batch;
     lgt_context *context = s->problem->context;
-    int64_t tasks = lgt_ceil_div(s->n_rows, LGT_ROWS_A_TASK), cells = s->layout.n_stripes * s->n_groups, bad;
-    lgt_parallel_for(context, tasks, FN(prepare_task), s);
-    if ((bad = FN(first_bad)(s->bad_rows, tasks)) >= 0) return FN(not_finite)(s, bad, err);
-    for (int64_t i = 0; i < tasks; i++) b->n_zero_rows += s->zero_rows[i];
-    lgt_parallel_for(context, s->n_blocks, FN(pack_task), s);
+    int64_t tasks = lgt_ceil_div(s->n_rows, LGT_ROWS_A_TASK), cells = s->layout.n_stripes * s->n_groups;
+    lgt_status status = LGT_OK;
     FN(index_targets)(s);
-    lgt_parallel_for(context, cells, FN(forward_task), s);
-    if ((bad = FN(first_bad)(s->bad_classes, s->layout.n_stripes)) >= 0) return FN(class_not_finite)(s, bad, err);
-    lgt_parallel_for(context, tasks, FN(combine_task), s);
-    if ((bad = FN(first_bad)(s->bad_rows, tasks)) >= 0)
-        return lgt_fail(err, LGT_ERR_NONFINITE, "row %lld: its logits exceed the range of %s", (long long)bad,
-                        lgt_dtype_name(DTYPE));
-    if (!b->dx.data && !b->dw.data && !b->db.data && !b->sink.take) return LGT_OK;
-    lgt_parallel_for(context, cells, FN(backward_task), s);
-    if (s->n_groups > 1 && (b->dw.data || b->sink.take))
-        lgt_parallel_for(context, s->layout.n_tiles, FN(join_dw_task), s);
+    if (s->layout.n_tiles == 1 && s->n_groups > 1) {
+        lgt_parallel_for(context, cells, FN(whole_task), s);
+        status = FN(find_fault)(s, err);
+    } else {
+        status = FN(run_stages)(s, tasks, cells, err);
+    }
+    if (status) return status;
+    for (int64_t i = 0; i < tasks; i++) b->n_zero_rows += s->zero_rows[i];
+    if (!FN(wants_gradients)(s)) return LGT_OK;
+    if (s->n_groups > 1 && FN(wants_dw)(s)) lgt_parallel_for(context, s->layout.n_tiles, FN(join_dw_task), s);
     if (b->db.data) FN(finish_db)(s);
     if (b->dx.data) lgt_parallel_for(context, tasks, FN(finish_dx_task), s);
     return LGT_OK;
@@ -285,6 +313,7 @@ static lgt_status FN(run)(const lgt_problem *problem, void *state, lgt_batch *ba
     lgt_status status = LGT_OK;
     s->problem = s->tiling.problem = problem;
     s->batch = batch;
+    s->plain = !batch->along && lgt_target_is_plain(problem, batch);
     s->bent = problem->bends_crowd || batch->scales || batch->along;
     s->run++;
     s->tiling.w = batch->w;
@@ -301,7 +330,8 @@ static lgt_status FN(run)(const lgt_problem *problem, void *state, lgt_batch *ba
         s->n_blocks = lgt_ceil_div(s->n_rows, s->layout.extent.block);
         s->n_groups = lgt_layout_groups(&s->planned, s->n_blocks);
         status = FN(run_panel)(s, err);
-        for (int64_t i = 0; s->first == 0 && i < s->layout.n_stripes; i++) batch->n_zero_classes += s->zero_classes[i];
+        for (int64_t i = 0; s->first == 0 && i < s->layout.n_stripes; i++)
+            batch->n_zero_classes += s->found[i * s->n_groups].zero;
     }
     return status;
 }
