@@ -321,6 +321,13 @@ static void a_product_remembers_nothing_of_the_one_before(void **state) {
     assert_ok(lgt_plan_hvp(plan, &f->in, &along, &out, &f->err), f->err);
     assert_memory_equal(first_x, f->dx, sizeof first_x);
     assert_memory_equal(first_w, f->dw, sizeof first_w);
+    turned[5 * D + 1] = NAN;
+    assert_fails(lgt_plan_hvp(plan, &f->in, &along, &out, &f->err), LGT_ERR_DATA, f->err,
+                 "the direction of w holds nan at row 5, column 1");
+    turned[5 * D + 1] = 0, turned[0] = INFINITY;
+    along = (lgt_direction){.x = lgt_view_of(turned, N, D, LGT_F32)};
+    assert_fails(lgt_plan_hvp(plan, &f->in, &along, &out, &f->err), LGT_ERR_DATA, f->err,
+                 "the direction of x holds inf at row 0, column 0");
     lgt_plan_free(plan), lgt_head_free(head);
 }
 
