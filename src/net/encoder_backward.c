@@ -46,7 +46,10 @@ static void finish_deltas(const backward_call *call, int l, int64_t row, int64_t
         const float *restrict activation = a.data + (row + i) * a.ld + first;
         const float *extra = more ? (const float *)more->data + (row + i) * more->ld + first : NULL;
         for (int64_t k = 0; k < count && extra; k++) sum[k] += extra[k];
-        for (int64_t k = 0; k < count; k++) out[k] = activation[k] > 0.0f ? sum[k] : 0.0f;
+        for (int64_t k = 0; k < count; k++) {
+            float value = sum[k]; /* read in any case: no branch */
+            out[k] = activation[k] > 0.0f ? value : 0.0f;
+        }
     }
     lgt_net_turn(down.data, down.ld, rows, count, lgt_pass_delta(p, l) + first * p->ld + row, p->ld);
 }

@@ -136,10 +136,14 @@ static void turn_x(void *argument, int64_t index, int worker) {
         memcpy(p->x_rest + (row + i) * LGT_LANES, x + i * p->x.ld + in - rest, (size_t)rest * sizeof(float));
 }
 
-static void add_bias(float *restrict z, float bias, int64_t n, int relu) {
+static void add_bias(float *restrict z, float bias, int64_t n) {
+    for (int64_t i = 0; i < n; i++) z[i] += bias;
+}
+
+static void rectify(float *restrict z, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
-        float v = z[i] + bias;
-        z[i] = relu && 0.0f > v ? 0.0f : v; /* in this order a NaN stays one */
+        float v = z[i];
+        z[i] = 0.0f > v ? 0.0f : v; /* in this order a NaN stays one */
     }
 }
 
@@ -156,7 +160,10 @@ static void forward_task(void *argument, int64_t index, int worker) {
     (void)worker;
     lgt_net_product(p, m, lgt_round_up(p->n_rows, LGT_LANES), layer->in, e->params + layer->weight + first * layer->in,
                     layer->in, below, p->ld, z, p->ld);
-    for (int64_t k = 0; k < m; k++) add_bias(z + k * p->ld, e->params[layer->bias + first + k], p->n_rows, !last);
+    for (int64_t k = 0; k < m; k++) {
+        add_bias(z + k * p->ld, e->params[layer->bias + first + k], p->n_rows);
+        if (!last) rectify(z + k * p->ld, p->n_rows);
+    }
     lgt_block out = {call->y.data, call->y.ld};
     if (!last && !p->training) return;
     if (!last) out = lgt_pass_hidden(p, call->layer);
