@@ -33,9 +33,10 @@ struct lgt_trainer {
     double data_norm;                /* no normalised row of the dataset is longer */
 
     int64_t batch, steps_per_epoch, n_steps;
-    int64_t *order;    /* (n_rows) the epoch's permutation */
-    float *x, *y, *dy; /* (batch, in_dim), (batch, dim), (batch, dim) */
-    int64_t *labels;   /* (batch) */
+    int64_t *order;       /* (n_rows) the epoch's permutation */
+    float *x[2], *y, *dy; /* (batch, in_dim) of two batches, (batch, dim), (batch, dim) */
+    int64_t ready;        /* the step whose batch lies in x[step % 2], loaded by the pass; -1: none */
+    int64_t *labels;      /* (batch) */
 
     double epoch_loss, epoch_align_loss; /* sums over the epoch's rows so far */
     lgt_conflict conflict;
