@@ -1,6 +1,6 @@
-/* Memory of a pass, and forward: each layer a parallel loop over rows of W (Eq. 20). The products are our own: CBLAS
- * packs both operands again in every call, which at a batch of 128 rows takes as long as a third of the product
- * (docs/benchmarks.md). */
+/* Memory of a pass, and forward: each layer a parallel loop over rows of W (Eq. 20). The products are our own: they
+ * reach 130 GFLOP/s of 139 on these shapes where a CBLAS, which packs both operands again in every call, reaches 65 to
+ * 115 (docs/benchmarks.md). */
 #include "net/encoder_pass.h"
 
 #include <string.h>

@@ -44,8 +44,7 @@ struct lgt_trainer {
     double seconds;
 };
 
-/* Whether no gradient of the step, of n rows with features t->y, can leave the range of float (docs/maths.md has no
- * need of it: only the order of a step's parts depends on it). */
+/* Whether no gradient of the step, of n rows with features t->y, can leave the range of float. */
 int lgt_trainer_is_bounded(const lgt_trainer *trainer, int64_t n);
 
 /* |values|^2 of a group. */
