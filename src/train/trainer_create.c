@@ -102,7 +102,7 @@ static lgt_status create_work(lgt_trainer *t, lgt_error *err) {
     if (!status) status = lgt_encoder_pass_create(m->encoder, t->batch, 1, &t->pass, err);
     if (!status) status = LGT_NEW(t->context, &t->order, t->dataset->n_rows, err);
     if (!status) status = LGT_NEW(t->context, &t->labels, t->batch, err);
-    if (!status) status = LGT_NEW(t->context, &t->x, n_x, err);
+    for (int i = 0; i < 2 && !status; i++) status = LGT_NEW(t->context, &t->x[i], n_x, err);
     if (!status) status = LGT_NEW(t->context, &t->y, n_y, err);
     if (!status) status = LGT_NEW(t->context, &t->dy, n_y, err);
     if (!status) status = lgt_alignment_create(t->context, &m->align, m->encoder, t->batch, &t->alignment, err);
@@ -181,6 +181,7 @@ lgt_status lgt_trainer_create(lgt_context *context, const lgt_train_options *opt
     t->context = t->head_step.context = context;
     t->options = *options;
     t->dataset = dataset;
+    t->ready = -1;
     t->model.context = context;
     status = count_steps(t, err);
     if (!status) status = create_model(t, err);
@@ -208,7 +209,8 @@ void lgt_trainer_free(lgt_trainer *trainer) {
     lgt_release(context, trainer->gradients);
     lgt_release(context, trainer->dy);
     lgt_release(context, trainer->y);
-    lgt_release(context, trainer->x);
+    lgt_release(context, trainer->x[1]);
+    lgt_release(context, trainer->x[0]);
     lgt_release(context, trainer->labels);
     lgt_release(context, trainer->order);
     lgt_encoder_pass_free(trainer->pass);

@@ -12,8 +12,8 @@ COMMON = ["threads", "max-isa", "config", "json", "quiet", "verbose", "help"]
 OPTIONS = {
     "train": ["data", "test-data", "label-column", "standardize", "loss", "like", "encoder", "dim", "no-bias", "epochs",
               "batch", "optimizer", "tolerance", "max-iterations", "lr", "momentum", "weight-decay", "l2", "schedule",
-              "warmup", "align",
-              "label-smoothing", "z-loss", "dtype", "seed", "out", "log-every", "no-report"],
+              "warmup", "align", "label-smoothing", "z-loss", "dtype", "sample-rate", "no-sample-correction", "seed", "out",
+              "log-every", "no-report"],
     "eval": ["model", "data", "label-column", "protocol"],
     "predict": ["model", "data", "label-column", "top", "out"],
     "embed": ["model", "data", "label-column", "out"],

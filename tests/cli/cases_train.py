@@ -129,7 +129,8 @@ class EndToEnd(Training):
     def test_low_precision_and_class_sampling_change_the_training_alone(self):
         plain = self.report(*self.small())["train_loss"]
         losses = [plain]
-        for more in (["--dtype", "bf16"], ["--sample-rate", "0.4"], ["--sample-rate", "0.4", "--no-sample-correction"]):
+        few = ["--batch", "2", "--sample-rate", "0.4"]
+        for more in (["--dtype", "bf16"], few, few + ["--no-sample-correction"]):
             report = self.report(*self.small(*more))
             self.assertGreaterEqual(report["test_accuracy"], 0.9)
             losses.append(report["train_loss"])
