@@ -16,7 +16,8 @@ static void choose_cut(const lgt_shape *shape, lgt_extent *e) {
     int64_t block = (numbers - 2 * tile * shape->dim) / (3 * shape->dim + tile) / LGT_LANES * LGT_LANES;
     e->tile = tile;
     e->block = lgt_max64(128, lgt_min64(512, block));
-    if (shape->precision != LGT_PRECISION_FULL) e->tile = 256, e->block = 128;
+    if (shape->precision != LGT_PRECISION_FULL)
+        e->tile = shape->precision == LGT_PRECISION_BF16 ? 256 : 128, e->block = 128;
 }
 
 static void cut_panels(lgt_layout *l, int64_t element) {
