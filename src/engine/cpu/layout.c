@@ -40,8 +40,9 @@ lgt_layout lgt_layout_of(const lgt_shape *shape) {
     lgt_extent *e = &l.extent;
     choose_cut(shape, e);
     e->tile = lgt_min64(e->tile, lgt_round_up(shape->n_classes, LGT_LANES));
-    /* Blocks of one size: a small last one would be kept and packed like the others. */
-    e->block = lgt_round_up(lgt_ceil_div(rows, lgt_ceil_div(rows, e->block)), LGT_LANES);
+    /* Blocks of one size, up to half as large again: a small last one would be packed and kept like the others. */
+    int64_t blocks = lgt_max64(1, (rows + e->block / 2) / e->block);
+    e->block = lgt_round_up(lgt_ceil_div(rows, blocks), LGT_LANES);
     int64_t tiles = lgt_ceil_div(shape->n_classes, e->tile);
     while (e->block >= 2 * LEAST && tiles < 4 * TASKS && tiles * lgt_ceil_div(rows, e->block) < 4 * TASKS)
         e->block = lgt_round_up(e->block / 2, LGT_LANES);
