@@ -3,13 +3,14 @@
 #   make demo     the main job: train and evaluate an ArcFace classifier on Fashion-MNIST
 #   make test     all tests; make check-long the long ones
 #   make mutants  whether the tests notice errors in the formulas: each of tools/mutants.txt must make one fail
+#   make reference  the C interface as HTML in build/reference/html, by Doxygen
 #   make install PREFIX=/usr/local
 
 PREFIX ?= /usr/local
 JOBS   ?= $(shell nproc)
 TESTS  := OFF
 
-.PHONY: all setup build demo test check-long sanitize mutants install format clean
+.PHONY: all setup build demo test check-long sanitize mutants reference install format clean
 
 all: build
 
@@ -46,6 +47,10 @@ sanitize:
 mutants:
 	@tools/setup.sh test
 	@python3 tools/mutate.py --jobs $(JOBS) $(MUTANTS)
+
+reference:
+	@tools/setup.sh reference
+	@tools/reference.sh build/reference
 
 install: build
 	@cmake --install build --prefix $(PREFIX)
