@@ -59,4 +59,7 @@ fi
 
 version=$("$work/prefix/bin/logitude" --version)
 echo "$version" | grep -q "^logitude [0-9]" || { echo "--version says: $version" >&2; exit 1; }
-[ -f "$work/prefix/share/man/man1/logitude-train.1" ] || { echo "no manual page was installed" >&2; exit 1; }
+for file in man/man1/logitude-train.1 bash-completion/completions/logitude zsh/site-functions/_logitude \
+    fish/vendor_completions.d/logitude.fish; do
+    [ -s "$work/prefix/share/$file" ] || { echo "share/$file was not installed" >&2; exit 1; }
+done
