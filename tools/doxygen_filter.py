@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Marks the plain comments of a public header for Doxygen, and prints the header: doxygen_filter.py HEADER.
 
-A comment behind code describes what it stands behind, one on lines of its own what follows, the first one the file. Indented
-lines are code. What Doxygen would read as a command or a tag is escaped. Lines keep their numbers."""
+A comment behind code describes what it stands behind, one on lines of its own what follows up to the next blank line, the first
+one the file. Indented lines are code. What Doxygen would read as a command or a tag is escaped."""
 import os
 import re
 import sys
@@ -44,8 +44,24 @@ def marked(match, name):
     return start + '\n'.join(lines_of(match.group(1))) + '*/'
 
 
+def repeated(text):
+    """Declarations that share a comment each get it: Doxygen gives it to the first alone."""
+    comment, is_open, is_used = '', False, False
+    for line in text.split('\n'):
+        if line.startswith('/** ') or is_open:
+            comment = line if not is_open else comment + re.sub(r'^ \*(?!/)', '', line)
+            is_open, is_used = '*/' not in line, False
+        elif not line.strip():
+            comment = ''
+        elif line.startswith('LGT_API') and comment and '@code' not in comment:
+            if is_used and '/**<' not in line:
+                line = f'{comment} {line}'
+            is_used = True
+        yield line
+
+
 def filtered(text, name):
-    return COMMENT.sub(lambda match: marked(match, name), text)
+    return '\n'.join(repeated(COMMENT.sub(lambda match: marked(match, name), text)))
 
 
 if __name__ == '__main__':
