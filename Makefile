@@ -4,13 +4,14 @@
 #   make bench    heads against PyTorch and scikit-learn where they are installed; BENCH="--quick" in a minute
 #   make test     all tests; make check-long the long ones
 #   make mutants  whether the tests notice errors in the formulas: each of tools/mutants.txt must make one fail
+#   make reference  the C interface as HTML in build/reference/html, by Doxygen
 #   make install PREFIX=/usr/local
 
 PREFIX ?= /usr/local
 JOBS   ?= $(shell nproc)
 TESTS  := OFF
 
-.PHONY: all setup build demo bench test check-long sanitize mutants install format clean
+.PHONY: all setup build demo bench test check-long sanitize mutants reference install format clean
 
 all: build
 
@@ -50,6 +51,10 @@ sanitize:
 mutants:
 	@tools/setup.sh test
 	@python3 tools/mutate.py --jobs $(JOBS) $(MUTANTS)
+
+reference:
+	@tools/setup.sh reference
+	@tools/reference.sh build/reference
 
 install: build
 	@cmake --install build --prefix $(PREFIX)
