@@ -134,6 +134,5 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients_of_a_step_equal_central_differences),
     };
-    lgt_blas_single_threaded();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

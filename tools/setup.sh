@@ -2,7 +2,7 @@
 # Installs the Debian packages that a target needs and the machine lacks: setup.sh build|demo|test|reference
 set -eu
 
-build="gcc cmake make libpthreadpool-dev libopenblas-dev libjansson-dev zlib1g-dev libjs-chart.js"
+build="gcc cmake make libpthreadpool-dev libjansson-dev zlib1g-dev libjs-chart.js"
 case "${1:-build}" in
     build) wanted="$build" ;;
     demo) wanted="$build dataset-fashion-mnist" ;;

@@ -16,15 +16,6 @@ extern "C" {
 typedef struct lgt_encoder lgt_encoder;
 typedef struct lgt_encoder_pass lgt_encoder_pass;
 
-/* CBLAS libraries keep one thread setting for the whole process. A program that owns its process and calls BLAS from
- * the context's threads calls this once (it does nothing for libraries it does not know). Logitude's own products need
- * no BLAS.
- */
-LGT_API void lgt_blas_single_threaded(void);
-
-/* The CBLAS in use, for example "OpenBLAS 0.3.21 ... SkylakeX". */
-LGT_API const char *lgt_blas_name(void);
-
 /* spec: "none" (out_dim must equal in_dim, or be 0), "linear", or "mlp:WIDTH[,WIDTH...]" (hidden widths). Weights are
  * drawn by He initialisation, N(0, 2/in) behind a ReLU and N(0, 1/in) in the first layer, from (seed, layer) alone;
  * biases are 0. Errors: USAGE (spec or dims), MEMORY. */
