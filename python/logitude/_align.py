@@ -142,7 +142,7 @@ def align(x: Any, labels: Any, term: str = 'pga', *, head: Any = None, dx: Wante
 
     >>> import numpy as np
     >>> x = np.array([[1.0, 0.1], [1.0, -0.1], [0.0, 1.0]])
-    >>> found = align(x, [0, 0, 1], 'pga')
+    >>> found = align(x, [0, 0, 1], 'pga:k=1')
     >>> found.n_aligned, found.dx.shape
     (2, (3, 2))
     """

@@ -124,7 +124,7 @@ def spectrum(x: Any, w: Any, labels: Any = None, *, loss: Union[str, Loss] = 'so
 
     >>> import numpy as np
     >>> found = spectrum(np.eye(2), np.eye(2), [0, 1], by='weights', top=1, bottom=1)
-    >>> found.values.round(6).tolist(), found.converged
+    >>> abs(found.values).round(6).tolist(), found.converged
     ([0.196612, 0.0], True)
     """
     plan, given, size = _prepare(by, loss, x, w, labels, b, context, options)

@@ -95,7 +95,7 @@ class Loss:
     >>> Loss('arcfaec')
     Traceback (most recent call last):
         ...
-    logitude.UsageError: unknown loss "arcfaec", did you mean "arcface"?
+    logitude.UsageError: there is no loss "arcfaec"; the nearest is "arcface"
     """
 
     def __init__(self, spec: str, like: Optional[str] = None):
