@@ -100,10 +100,10 @@ def load_dataset(spec: str, split: str = 'train', *, label_column: Optional[str]
         raise UsageError(f'split is {split!r}, expected train or test')
     c.spec, c.split, c.labels_required = os.fsencode(spec), splits[split], labels_required
     c.label_column = None if label_column is None else label_column.encode()
-    out = ctypes.c_void_p()
+    out = ctypes.POINTER(TYPES['lgt_dataset'])()
     at.call(LIB.lgt_dataset_load, at.address, ctypes.byref(c), ctypes.byref(out))
     try:
-        d = ctypes.cast(out, ctypes.POINTER(TYPES['lgt_dataset'])).contents
+        d = out.contents
         x, labels = np.empty((d.n_rows, d.dim), np.float32), None
         ctypes.memmove(arrays.address(x), d.x, x.nbytes)
         if d.labels:
@@ -111,7 +111,7 @@ def load_dataset(spec: str, split: str = 'train', *, label_column: Optional[str]
             ctypes.memmove(arrays.address(labels), d.labels, labels.nbytes)
         return Dataset(x, labels, [text(n) for n in d.label_names[:d.n_labels]], tuple(d.shape[:d.n_dims]))
     finally:
-        LIB.lgt_dataset_free(at.address, ctypes.cast(out, ctypes.POINTER(TYPES['lgt_dataset'])))
+        LIB.lgt_dataset_free(at.address, out)
 
 
 class Model:

@@ -54,6 +54,8 @@ def declare(lib: ctypes.CDLL) -> None:
 
 def verify(lib: ctypes.CDLL) -> None:
     """The library's version is the package's, and the structs that carry their size have the size they have there."""
+    if not hasattr(lib, 'lgt_version'):
+        raise ImportError(f'{lib._name} is no Logitude: it has no lgt_version')
     lib.lgt_version.restype = ctypes.c_char_p
     theirs = lib.lgt_version().decode()
     if theirs.split('.')[:2] != __version__.split('.')[:2]:
