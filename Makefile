@@ -4,12 +4,13 @@
 #   make test     all tests; make check-long the long ones
 #   make mutants  whether the tests notice errors in the formulas: each of tools/mutants.txt must make one fail
 #   make install PREFIX=/usr/local
+#   make wheel    the Python package with the library inside, build/logitude-*.whl
 
 PREFIX ?= /usr/local
 JOBS   ?= $(shell nproc)
 TESTS  := OFF
 
-.PHONY: all setup build demo test check-long sanitize mutants install format clean
+.PHONY: all setup build demo test check-long sanitize mutants install wheel format clean
 
 all: build
 
@@ -49,6 +50,9 @@ mutants:
 
 install: build
 	@cmake --install build --prefix $(PREFIX)
+
+wheel: build
+	@python3 tools/make_wheel.py
 
 format:
 	@git ls-files '*.c' '*.h' | xargs clang-format -i

@@ -95,7 +95,7 @@ class AlignBank:
 
     def __init__(self, dim: int, capacity: int, context: Optional[Context] = None):
         self.context, self.dim, self.capacity = in_context(context), dim, capacity
-        at, made = self.context, []
+        at, made = self.context._handle, []
 
         def make() -> int:
             if made:
@@ -103,7 +103,7 @@ class AlignBank:
             made.append(True)
             return create(LIB.lgt_align_bank_create, at.address, dim, capacity)
 
-        self._handle = Handle(make, LIB.lgt_align_bank_free, at._handle)
+        self._handle = Handle(make, LIB.lgt_align_bank_free, at)
         self._handle.address
 
     def __len__(self) -> int:

@@ -22,7 +22,10 @@ def _free(release: Any, address: int, pid: int, owner: Any) -> None:
 
 
 class Handle:
-    """Something of the library: made when it is first needed, again after a fork, and freed before its owner."""
+    """Something of the library: made when it is first needed, again after a fork, and freed before its owner.
+
+    Until then `create` and `owner` are held by the finalizer: they must not lead back here. So they are handles and
+    values, never a Context, which keeps plans."""
 
     def __init__(self, create: Callable[[], int], release: Any, owner: Any = None):
         self._create, self._release, self._owner = create, release, owner

@@ -119,9 +119,9 @@ class Model:
 
     def __init__(self, path: Path, context: Optional[Context] = None):
         self.context, name = in_context(context), os.fsencode(os.path.abspath(path))
-        at = self.context
-        self._handle = Handle(lambda: create(LIB.lgt_model_load, at.address, name), LIB.lgt_model_free, at._handle)
-        with at._lock:
+        at = self.context._handle
+        self._handle = Handle(lambda: create(LIB.lgt_model_load, at.address, name), LIB.lgt_model_free, at)
+        with self.context._lock:
             self._handle.address
 
     def _ask(self, what: str) -> Any:

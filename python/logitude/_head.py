@@ -56,7 +56,7 @@ class Inputs(TypedDict, total=False):
 
 
 class Options(PlanOptions, Inputs, total=False):
-    pass
+    """What loss_and_gradients and its like take by name: PlanOptions and Inputs."""
 
 
 @dataclass
@@ -178,11 +178,11 @@ class Head:
         self.loss, self.dim, self.n_classes = as_loss(loss), int(dim), int(n_classes)
         self.context = in_context(context)
         # What is made anew needs the values alone, not the object: else it would keep itself alive.
-        c_loss, at, size = self.loss._c, self.context, (self.dim, self.n_classes)
+        c_loss, at, size = self.loss._c, self.context._handle, (self.dim, self.n_classes)
         self._handle = Handle(lambda: create(LIB.lgt_head_create, at.address, ctypes.byref(c_loss), *size),
-                              LIB.lgt_head_free, at._handle)
+                              LIB.lgt_head_free, at)
         with self.context._lock:
-            self._handle.address  # errors belong here
+            self.context.address, self._handle.address  # errors belong here
 
     def __repr__(self) -> str:
         return f'Head({self.loss.spec!r}, dim={self.dim}, n_classes={self.n_classes})'
@@ -269,7 +269,7 @@ class Plan:
             if array is not None:
                 arrays.fill(target, array)
         loss_rows, lse, top1 = np.empty(n), np.empty(n), np.empty(n, np.int64)
-        c.loss_rows, c.lse, c.top1 = arrays.address(loss_rows), arrays.address(lse), arrays.address(top1)
+        c.loss_rows, c.lse, c.top1 = map(arrays.address, (loss_rows, lse, top1))
         self._call(LIB.lgt_plan_run, ctypes.byref(given.c), ctypes.byref(c))
         n_state = self.head.loss.n_state
         return HeadResult(c.loss, *made, loss_rows, lse, top1, c.weight, c.n_used, c.n_correct, c.n_zero_rows,

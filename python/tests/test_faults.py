@@ -128,6 +128,15 @@ class Memory(unittest.TestCase):
         gc.collect()
         self.assertEqual([handle() for handle in handles], [None] * 3)
 
+    def test_a_context_goes_with_the_plans_that_it_keeps(self):
+        x, w, y = problem(3)
+        context = logitude.Context(threads=1)
+        logitude.loss_and_gradients(x, w, y, context=context)
+        handles = [weakref.ref(plan._handle) for plan in context._plans.values()] + [weakref.ref(context._handle)]
+        del context
+        gc.collect()
+        self.assertEqual([handle() for handle in handles], [None] * 2)
+
     def test_many_plans_take_no_more_memory_than_one(self):
         import resource
         x, w, y = problem(4, 64, 64, 2000)
