@@ -6,7 +6,7 @@ build="gcc cmake make libpthreadpool-dev libopenblas-dev libjansson-dev zlib1g-d
 case "${1:-build}" in
     build) wanted="$build" ;;
     demo) wanted="$build dataset-fashion-mnist" ;;
-    test) wanted="$build libcmocka-dev liblapacke-dev g++ python3" ;;
+    test) wanted="$build libcmocka-dev liblapacke-dev g++ python3 python3-numpy" ;;
     *) echo "setup.sh: \"$1\" is not build, demo or test" >&2; exit 2 ;;
 esac
 

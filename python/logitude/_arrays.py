@@ -40,6 +40,8 @@ def matrix(value: Any, name: str, shape: Sequence[Optional[int]], dtype: Optiona
     """The array itself, float32 or float64 (or `dtype`), rows contiguous, at any distance from one another."""
     if writable and not isinstance(value, np.ndarray):
         raise UsageError(f'{name} is {type(value).__name__}, expected a NumPy array to write into')
+    if isinstance(value, np.ma.MaskedArray):
+        raise UsageError(f'{name} is masked, and a mask would be lost; fill it by {name}.filled(...)')
     array = np.asarray(value)
     if array.dtype not in FLOATS or (dtype is not None and array.dtype != dtype):
         raise UsageError(f'{name} is {array.dtype.str} ({array.dtype}), expected {dtype or "float32 or float64"} in native '
@@ -94,11 +96,19 @@ def output(wanted: Any, name: str, shape: tuple[int, ...], dtype: np.dtype) -> O
     return matrix(wanted, name, shape, dtype, writable=True)
 
 
+def overlap(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether an element is in both; columns of one array that lie side by side have none."""
+    try:
+        return bool(np.may_share_memory(a, b) and np.shares_memory(a, b, max_work=10000))
+    except np.TooHardError:
+        return True
+
+
 def refuse_overlap(outputs: dict[str, Any], inputs: dict[str, Any]) -> None:
     """Arrays given for output must share no memory with inputs or one another."""
     seen = dict(inputs)
     for name, array in outputs.items():
         for other, theirs in seen.items():
-            if theirs is not None and array is not None and np.may_share_memory(array, theirs):
+            if theirs is not None and array is not None and overlap(array, theirs):
                 raise UsageError(f'{name} overlaps {other}, expected memory of its own')
         seen[name] = array

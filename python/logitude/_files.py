@@ -73,7 +73,7 @@ def read_tensors(path: Path, *, context: Optional[Context] = None) -> tuple[dict
 def write_tensors(path: Path, tensors: Mapping[str, Array], metadata: Optional[Mapping[str, str]] = None, *,
                   context: Optional[Context] = None) -> None:
     """Writes a safetensors file whole or not at all."""
-    at, notes = in_context(context), metadata or {}
+    at, notes, tensors = in_context(context), dict(metadata or {}), dict(tensors)  # a NpzFile makes arrays as it is asked
     c_tensors = (TYPES['lgt_tensor'] * len(tensors))(
         *((name.encode(), _described(array, name)) for name, array in tensors.items()))
     c_notes = (TYPES['lgt_metadata'] * len(notes))(*((key.encode(), value.encode()) for key, value in notes.items()))

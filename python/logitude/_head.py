@@ -287,7 +287,8 @@ class Plan:
             if value is not None:
                 if like is None:
                     raise UsageError('direction_b is given, but no b')
-                kept.append(arrays.fill(target, arrays.matrix(value, name, like.shape, self.dtype)) and value)
+                kept.append(arrays.matrix(value, name, like.shape, self.dtype))
+                arrays.fill(target, kept[-1])
         wanted = {'by_x': by_x, 'by_w': by_w, 'by_b': (b is not None) if by_b is None else by_b}
         made = self._outputs(given, wanted, ('by_x', 'by_w', 'by_b'))
         c = TYPES['lgt_hvp']()

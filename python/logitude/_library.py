@@ -34,6 +34,8 @@ def load() -> ctypes.CDLL:
             except OSError as error:
                 raise ImportError(f'{path} does not load: {error}. It needs libpthreadpool, libjansson, zlib and a CBLAS '
                                   '(Debian: apt-get install libpthreadpool0 libjansson4 zlib1g libopenblas0)') from error
+        if str(path) == os.environ.get('LOGITUDE_LIBRARY'):
+            raise ImportError(f'LOGITUDE_LIBRARY names {path}, which is not there')
         tried.append(str(path))
     try:
         return ctypes.CDLL(NAME + '.0')

@@ -148,12 +148,10 @@ class Loss:
 
     @property
     def parameters(self) -> dict[str, Union[float, str]]:
-        """Values by key; a choice by its word. What a schedule or a warm-up is stands in `spec` alone."""
-        found: dict[str, Union[float, str]] = {}
-        for p, value in zip(self.info.parameters, self._c.values):
-            if p.kind not in ('schedule', 'warmup'):
-                found[p.key] = p.words[int(value)] if p.kind == 'choice' else value
-        return found
+        """Values by key: numbers, a choice's word, a schedule or warm-up as it is written."""
+        written = dict(part.split('=', 1) for part in self.spec.partition(':')[2].split(',') if part)
+        return {p.key: written[p.key] if p.kind in ('choice', 'schedule', 'warmup') else value
+                for p, value in zip(self.info.parameters, self._c.values)}
 
     def __getitem__(self, key: str) -> Union[float, str]:
         return self.parameters[key]

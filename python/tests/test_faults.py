@@ -39,7 +39,8 @@ class WhatIsRefused(unittest.TestCase):
         self.refused(ValueError, r'w is <f4 \(float32\), expected float64', x, w.astype('f'), y)
         self.refused(ValueError, r'b is <f4', x, w, y, b=np.zeros(7, 'f'))
         self.refused(ValueError, 'labels is float64, expected int64', x, w, y + 0.5)
-        self.refused(ValueError, 'x is |O', np.array([[object()]]), w, y)
+        self.refused(ValueError, r'x is \|O', np.array([[object()]]), w, y)
+        self.refused(ValueError, 'x is masked', np.ma.masked_less(x, 0), w, y)
 
     def test_labels_of_other_integer_types_are_taken(self):
         wanted = logitude.loss_and_gradients(self.x, self.w, self.y).loss
@@ -76,6 +77,11 @@ class WhatIsRefused(unittest.TestCase):
         self.refused(ValueError, 'dx overlaps x', x, w, y, dx=x)
         both = np.zeros((16, 5))
         self.refused(ValueError, 'dw overlaps dx', x, w, y, dx=both[:9], dw=both[8:15])
+        side = np.zeros((9, 10))
+        side[:, :5] = x
+        found = logitude.loss_and_gradients(side[:, :5], w, y, dx=side[:, 5:])
+        np.testing.assert_array_equal(found.dx, logitude.loss_and_gradients(x, w, y).dx)
+        self.refused(ValueError, 'dx overlaps x', side[:, :5], w, y, dx=side[:, 4:9])
         self.refused(ValueError, 'dx is list, expected a NumPy array', x, w, y, dx=[[0.0] * 5] * 9, dw=[])
         self.refused(ValueError, 'accumulate adds to arrays', x, w, y, accumulate=True)
         self.refused(ValueError, 'dw is <f4', x, w, y, dw=np.zeros((7, 5), 'f'))
@@ -117,6 +123,9 @@ class Memory(unittest.TestCase):
         wanted = logitude.loss_and_gradients(x, w, y).loss
         for _ in range(20):
             self.assertEqual(logitude.loss_and_gradients(x * 1.0, w * 1.0, (y + 0).tolist(), b=np.zeros(300)).loss, wanted)
+        along = logitude.hvp(x, w, y, direction_x=x).w
+        for _ in range(20):
+            np.testing.assert_array_equal(logitude.hvp(x.tolist(), w.tolist(), y, direction_x=x.tolist()).w, along)
 
     def test_what_is_dropped_is_freed_before_its_owner(self):
         context = logitude.Context(threads=1)
@@ -288,10 +297,11 @@ class TheLibrary(unittest.TestCase):
         self.assertEqual(self.imports(beside=ours), ('softmax', ''))
 
     def test_a_missing_one_is_an_import_error_that_says_where_it_was_sought(self):
-        out, error = self.imports(library='/nowhere/liblogitude.so')
+        self.assertRegex(self.imports(library='/nowhere/x.so')[1], 'ImportError: LOGITUDE_LIBRARY names /nowhere/x.so')
+        out, error = self.imports()
         if out == 'softmax':
             self.skipTest('the system has a Logitude of its own')
-        self.assertRegex(error, r'ImportError: liblogitude.so was found neither at .*/nowhere/liblogitude.so .*LOGITUDE_LIBRARY')
+        self.assertRegex(error, r'ImportError: liblogitude.so was found neither at .*/liblogitude.so .*LOGITUDE_LIBRARY')
 
     def test_what_is_no_library_or_another_version_is_an_import_error(self):
         with tempfile.TemporaryDirectory() as folder:

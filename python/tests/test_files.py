@@ -47,6 +47,12 @@ class Files(unittest.TestCase):
         for name, array in wanted.items():
             self.assertEqual(found[name].dtype, array.dtype)
             np.testing.assert_array_equal(found[name], array)
+        np.savez(self.folder / 'z.npz', **wanted)
+        with np.load(self.folder / 'z.npz') as lazy:
+            logitude.write_tensors(self.folder / 'b.safetensors', lazy, notes)
+        self.assertEqual((self.folder / 'b.safetensors').read_bytes(), (self.folder / 'a.safetensors').read_bytes())
+        logitude.write_tensors(self.folder / 'none', {})
+        self.assertEqual(logitude.read_tensors(self.folder / 'none'), ({}, {}))
         data = (self.folder / 'a.safetensors').read_bytes()
         header = json.loads(data[8:8 + struct.unpack('<Q', data[:8])[0]])
         self.assertEqual(header['t3']['shape'], [3, 4])

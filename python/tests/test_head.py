@@ -219,6 +219,14 @@ class Losses(unittest.TestCase):
             self.assertEqual(loss.name, info.name)
             self.assertLessEqual(set(loss.parameters), {p.key for p in info.parameters})
 
+    def test_parameters_are_numbers_words_and_schedules_as_written(self):
+        loss = logitude.Loss('lsoftmax:m=3,lambda=geometric/1000/0.99/5')
+        self.assertEqual((loss['m'], loss['lambda']), (3, 'geometric/1000/0.99/5'))
+        self.assertEqual(logitude.Loss('arcface:m=90deg')['m'], np.pi / 2)
+        self.assertEqual(logitude.Loss('arcface')['tail'], 'continuous')
+        with self.assertRaises(KeyError):
+            loss['s']
+
     def test_presets_parse(self):
         for preset in logitude.presets():
             self.assertEqual(logitude.Loss(preset.loss, like=preset.system).name, preset.loss)
