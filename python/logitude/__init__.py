@@ -58,6 +58,7 @@ from ._align import (AlignBank, AlignInfo, Alignment, Conflict, LayersAlignment,
 from ._analysis import (Curve, GradientCheck, Lint, ScaleReview, ScheduleReview, check_gradients, lint, lint_curve,
                         propose_schedules, review_scale, review_schedule)
 from ._files import (Dataset, Model, load_dataset, load_model, read_array, read_tensors, write_npy, write_tensors)
+from ._train import SolveRecord, Trainer, TrainRecord, train
 
 __all__ = [name for name in dir() if not name.startswith('_')]
 for _name in __all__:

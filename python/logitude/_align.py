@@ -9,7 +9,7 @@ import numpy as np
 
 from . import _arrays as arrays
 from ._context import Context, Handle, create, in_context
-from ._errors import Error, UsageError
+from ._errors import UsageError
 from ._head import Options, Wanted, loss_and_gradients
 from ._library import LIB, TYPES, check
 from ._loss import Loss, parameters_of, ParameterInfo, text
@@ -95,15 +95,9 @@ class AlignBank:
 
     def __init__(self, dim: int, capacity: int, context: Optional[Context] = None):
         self.context, self.dim, self.capacity = in_context(context), dim, capacity
-        at, made = self.context._handle, []
-
-        def make() -> int:
-            if made:
-                raise Error('the bank was made before a fork; export it there and import it here')
-            made.append(True)
-            return create(LIB.lgt_align_bank_create, at.address, dim, capacity)
-
-        self._handle = Handle(make, LIB.lgt_align_bank_free, at)
+        at = self.context._handle
+        self._handle = Handle(lambda: create(LIB.lgt_align_bank_create, at.address, dim, capacity),
+                              LIB.lgt_align_bank_free, at, remembers='the bank')
         self._handle.address
 
     def __len__(self) -> int:

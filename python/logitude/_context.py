@@ -25,10 +25,11 @@ class Handle:
     """Something of the library: made when it is first needed, again after a fork, and freed before its owner.
 
     Until then `create` and `owner` are held by the finalizer: they must not lead back here. So they are handles and
-    values, never a Context, which keeps plans."""
+    values, never a Context, which keeps plans. What holds more than it was made from is `remembers`, how it is called: a
+    child of a fork is told so instead of being given an empty one."""
 
-    def __init__(self, create: Callable[[], int], release: Any, owner: Any = None):
-        self._create, self._release, self._owner = create, release, owner
+    def __init__(self, create: Callable[[], int], release: Any, owner: Any = None, remembers: str = ''):
+        self._create, self._release, self._owner, self._remembers = create, release, owner, remembers
         self.forget()
 
     def forget(self) -> None:
@@ -38,6 +39,8 @@ class Handle:
     def address(self) -> int:
         if not self._address or self._pid != os.getpid():
             if self._finalizer:
+                if self._remembers:
+                    raise UsageError(f'{self._remembers} was made before a fork; what it holds is in the other process')
                 self._finalizer.detach()
             self._address, self._pid = self._create(), os.getpid()
             self._finalizer = weakref.finalize(self, _free, self._release, self._address, self._pid, self._owner)

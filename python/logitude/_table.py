@@ -89,6 +89,18 @@ lgt_dataset_options: size_t struct_size; const char *spec; lgt_split split; cons
     *label_column; int labels_required
 lgt_dataset: int64_t n_rows, dim; float *x; int64_t *labels; char **label_names; int64_t n_labels; int n_dims; int64_t
     shape[LGT_MAX_DIMS]; uint64_t fingerprint
+lgt_train_options: size_t struct_size; lgt_loss loss; const char *encoder; int64_t dim; int64_t epochs, batch;
+    lgt_optimizer optimizer; double lr; double momentum; double beta1, beta2, eps; double weight_decay; double l2;
+    lgt_lr_schedule schedule; int64_t warmup; double step_factor; double milestones[LGT_MAX_MILESTONES]; int
+    n_milestones; lgt_standardize standardize; int bias; uint64_t seed; double label_smoothing, z_loss;
+    lgt_align_terms align; lgt_precision precision; double sample_rate; int sample_correction; double tolerance;
+    int64_t max_iterations
+lgt_train_record: int64_t step; int64_t n_steps; int64_t epoch; int end_of_epoch; double loss; double align_loss,
+    epoch_align_loss; lgt_conflict conflict; double epoch_loss, epoch_accuracy; double lr; double schedule; double
+    seconds; int64_t samples; int64_t zero_rows
+lgt_solve_record: int64_t iterations, max_iterations; int64_t evaluations; int64_t products; double objective; double
+    gradient_norm, gradient_max; double goal; double seconds; int converged, stopped; double model_objective,
+    model_train_loss, model_gradient_norm; int64_t n_correct; double certified_gap; int64_t certificate_evaluations
 """
 
 ENUMS = """
@@ -109,12 +121,15 @@ enum: LGT_SCHEDULE_DEAD = 1, LGT_SCHEDULE_FAST = 2, LGT_SCHEDULE_LATE = 4, LGT_S
 enum: LGT_BY_FEATURES = 1, LGT_BY_WEIGHTS = 2
 lgt_split: LGT_SPLIT_TRAIN = 0, LGT_SPLIT_TEST = 1
 lgt_align_kind: LGT_ALIGN_PGA = 0, LGT_ALIGN_K = 1, LGT_ALIGN_Z = 2
+lgt_optimizer: LGT_OPTIMIZER_SGD = 0, LGT_OPTIMIZER_ADAMW = 1, LGT_OPTIMIZER_LBFGS = 2, LGT_OPTIMIZER_NEWTON_CG = 3
+lgt_standardize: LGT_STANDARDIZE_NONE = 0, LGT_STANDARDIZE_GLOBAL = 1, LGT_STANDARDIZE_FEATURE = 2
+lgt_lr_schedule: LGT_LR_CONSTANT = 0, LGT_LR_COSINE = 1, LGT_LR_STEP = 2
 """
 
 CONSTANTS = """
 LGT_VERSION_MAJOR=0 LGT_VERSION_MINOR=1 LGT_VERSION_PATCH=0 LGT_LOSS_MAX_PARAMS=12 LGT_LOSS_MAX_STATE=2
 LGT_LOSS_SPEC_SIZE=384 LGT_LINT_MOST=128 LGT_ALIGN_MAX_PARAMS=20 LGT_ALIGN_MAX_TERMS=3 LGT_ALIGN_SPEC_SIZE=640
-LGT_CONFLICT_BINS=20 LGT_FAR_LEVELS=2 LGT_CALIBRATION_BINS=15 LGT_MAX_DIMS=8
+LGT_CONFLICT_BINS=20 LGT_FAR_LEVELS=2 LGT_CALIBRATION_BINS=15 LGT_MAX_DIMS=8 LGT_MAX_MILESTONES=8
 """
 
 FUNCTIONS = """
@@ -244,4 +259,14 @@ char *const *lgt_model_label_names(const lgt_model *model)
 lgt_view lgt_model_weights(const lgt_model *model)
 lgt_view lgt_model_bias(const lgt_model *model)
 lgt_status lgt_model_embed(lgt_model *model, lgt_view x, lgt_mut out, lgt_error *err)
+void lgt_train_options_init(lgt_train_options *options)
+lgt_status lgt_trainer_create(lgt_context *context, const lgt_train_options *options, const lgt_dataset *dataset,
+    lgt_trainer **out, lgt_error *err)
+void lgt_trainer_free(lgt_trainer *trainer)
+lgt_status lgt_trainer_step(lgt_trainer *trainer, lgt_train_record *record, lgt_error *err)
+lgt_status lgt_trainer_solve(lgt_trainer *trainer, lgt_solve_watch watch, void *user, lgt_solve_record *record,
+    lgt_error *err)
+double lgt_trainer_gradient_norm(const lgt_trainer *trainer)
+lgt_status lgt_trainer_objective(lgt_trainer *trainer, double *train_loss, double *objective, lgt_error *err)
+lgt_model *lgt_trainer_model(lgt_trainer *trainer)
 """
