@@ -92,6 +92,8 @@ class Context:
         return self._handle.address
 
     def call(self, function: Any, *arguments: Any) -> None:
+        if self._closed:
+            raise UsageError('the context is closed')
         with self._lock:
             check(function, *arguments)
 

@@ -125,7 +125,8 @@ class Model:
             self._handle.address
 
     def _ask(self, what: str) -> Any:
-        return getattr(LIB, 'lgt_model_' + what)(self._handle.address)
+        with self.context._lock:
+            return getattr(LIB, 'lgt_model_' + what)(self._handle.address)
 
     @property
     def in_dim(self) -> int:

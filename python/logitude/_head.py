@@ -236,7 +236,6 @@ class Plan:
 
     def _call(self, function: Any, *arguments: Any) -> None:
         with self.head.context._lock:
-            self.head.context.address  # a closed context says so
             self.head.context.call(function, self._handle.address, *arguments)
 
     def _inputs(self, x: Any, w: Any, labels: Any, b: Any, more: Any) -> HeadInputs:

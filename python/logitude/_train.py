@@ -209,11 +209,12 @@ class Trainer:
     @property
     def gradient_norm(self) -> float:
         """Of the last step's gradient over all parameters."""
-        return LIB.lgt_trainer_gradient_norm(self._handle.address)
+        with self.context._lock:
+            return LIB.lgt_trainer_gradient_norm(self._handle.address)
 
     @property
     def model(self) -> Model:
-        """The model as it stands: it moves with the next step. Model.save writes it."""
+        """The model as it stands: it moves with the next step, and keeps the trainer. Model.save writes it."""
         model = Model.__new__(Model)
         model.context, model._handle = self.context, _Borrowed(self._handle)  # type: ignore[assignment]
         return model
