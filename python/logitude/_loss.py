@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Optional, Union
 
 from ._errors import UsageError
@@ -90,6 +89,9 @@ class Loss:
     """A loss with its parameters, read from `NAME[:key=value,...]`. Angles are radians, or degrees with the suffix deg.
     like: the settings of another system in place of the defaults ('insightface', 'pml', ...; see presets()).
 
+    spec is the full specification, every parameter included; centres the rows of w that a class has (class j has rows j k
+    to j k + k - 1); n_state how many numbers are carried from step to step (AdaFace, CurricularFace).
+
     >>> Loss('arcface:m=0.4')['m'], Loss('arcface').space
     (0.4, 'cos')
     >>> Loss('arcfaec')
@@ -106,19 +108,22 @@ class Loss:
             check(LIB.lgt_loss_parse, spec.encode(), ctypes.byref(self._c))
         else:
             check(LIB.lgt_loss_parse_like, spec.encode(), like.encode(), ctypes.byref(self._c))
+        self._describe()
 
     @classmethod
     def _of(cls, c_loss: Any) -> 'Loss':
         loss = cls.__new__(cls)
         loss._c = CLoss.from_buffer_copy(c_loss)
+        loss._describe()
         return loss
 
-    @cached_property
-    def spec(self) -> str:
-        """The full specification, every parameter included; it parses back to the same loss."""
+    def _describe(self) -> None:
+        """What every call asks for, once and for all; not by cached_property, whose lock a fork may leave closed."""
         out = ctypes.create_string_buffer(VALUES['LGT_LOSS_SPEC_SIZE'])
         LIB.lgt_loss_format(ctypes.byref(self._c), out, len(out))
-        return out.value.decode()
+        self.spec: str = out.value.decode()
+        self.centres: int = LIB.lgt_loss_centres(ctypes.byref(self._c))
+        self.n_state: int = LIB.lgt_loss_n_state(self._c.info)
 
     @property
     def info(self) -> LossInfo:
@@ -135,16 +140,6 @@ class Loss:
     @property
     def has_bias(self) -> bool:
         return bool(self._c.info.contents.has_bias)
-
-    @cached_property
-    def centres(self) -> int:
-        """Rows of w that a class has: class j has rows j k to j k + k - 1."""
-        return LIB.lgt_loss_centres(ctypes.byref(self._c))
-
-    @cached_property
-    def n_state(self) -> int:
-        """Numbers that are carried from step to step (AdaFace, CurricularFace)."""
-        return LIB.lgt_loss_n_state(self._c.info)
 
     @property
     def parameters(self) -> dict[str, Union[float, str]]:

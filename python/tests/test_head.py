@@ -130,10 +130,10 @@ class LossAndGradients(unittest.TestCase):
         np.testing.assert_array_equal(first.state, kept.state)
 
     def test_plans_are_reused_for_fewer_rows_and_by_many_threads(self):
-        x, w, y = problem(13, 64, 16, 50)
-        plan = logitude.Head('arcface', 16, 50).plan(64, np.float64)
+        x, w, y = problem(13, 64, 32, 3000)
+        plan = logitude.Head('arcface', 32, 3000).plan(64, np.float64)
         self.assertGreater(plan.bytes, 0)
-        wanted = [logitude.loss_and_gradients(x[:n], w, y[:n], loss='arcface').loss for n in range(1, 9)]
+        wanted = [logitude.loss_and_gradients(x[:n], w, y[:n], loss='arcface').loss for n in range(1, 9)]  # long enough to meet
         found = {}
         work = lambda n: found.update({n: [plan.run(x[:n], w, y[:n]).loss for _ in range(20)]})
         threads = [threading.Thread(target=work, args=(n,)) for n in range(1, 9)]

@@ -59,8 +59,8 @@ class Train(unittest.TestCase):
 
     def test_the_same_model_from_any_number_of_threads_and_from_its_file(self):
         x, y = data(4)
-        models = [logitude.train(x, y, loss='arcface:s=8', encoder='mlp:16', dim=4, epochs=20, batch=15, label_names='abcd', lr=0.02,
-                                 context=logitude.Context(threads=t)) for t in (1, 3)]
+        models = [logitude.train(x, y, loss='arcface:s=8', encoder='mlp:16', dim=4, epochs=20, batch=15, lr=0.02,
+                                 label_names='abcd', context=logitude.Context(threads=t)) for t in (1, 3)]
         np.testing.assert_array_equal(models[0].weights, models[1].weights)
         with tempfile.TemporaryDirectory() as folder:
             models[0].save(os.path.join(folder, 'm'))
