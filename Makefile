@@ -1,8 +1,10 @@
 # A thin front over CMake. Each target sets up what it needs (Debian packages, through apt) and builds first.
 #   make          the program build/logitude and the libraries beside it
 #   make demo     the main job: train and evaluate an ArcFace classifier on Fashion-MNIST
+#   make bench    heads against PyTorch and scikit-learn where they are installed; BENCH="--quick" in a minute
 #   make test     all tests; make check-long the long ones
 #   make mutants  whether the tests notice errors in the formulas: each of tools/mutants.txt must make one fail
+#   make reference  the C interface as HTML in build/reference/html, by Doxygen
 #   make install PREFIX=/usr/local
 #   make wheel    the Python package with the library inside, build/logitude-*.whl
 
@@ -10,7 +12,7 @@ PREFIX ?= /usr/local
 JOBS   ?= $(shell nproc)
 TESTS  := OFF
 
-.PHONY: all setup build demo test check-long sanitize mutants install wheel format clean
+.PHONY: all setup build demo bench test check-long sanitize mutants reference install wheel format clean
 
 all: build
 
@@ -24,6 +26,9 @@ build: setup
 demo: build
 	@tools/setup.sh demo
 	@tools/demo.sh
+
+bench: build
+	@/usr/bin/python3 bench/run.py $(BENCH)
 
 test:
 	@tools/setup.sh test
@@ -47,6 +52,10 @@ sanitize:
 mutants:
 	@tools/setup.sh test
 	@python3 tools/mutate.py --jobs $(JOBS) $(MUTANTS)
+
+reference:
+	@tools/setup.sh reference
+	@tools/reference.sh build/reference
 
 install: build
 	@cmake --install build --prefix $(PREFIX)

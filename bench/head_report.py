@@ -20,10 +20,9 @@ def least(case):
     return min(one["seconds_min"] for one in case["rounds"])
 
 
-def ratio(slow, fast, per=("seconds", 1, 1)):
+def ratio(slow, fast):
     """Median over the rounds of slow's time over fast's."""
-    key, a, b = per
-    return statistics.median((s[key] / a) / (f[key] / b) for s, f in zip(slow["rounds"], fast["rounds"]))
+    return statistics.median(s["seconds"] / f["seconds"] for s, f in zip(slow["rounds"], fast["rounds"]))
 
 
 def milliseconds(seconds):
@@ -52,32 +51,36 @@ class Report:
 
     # --- goals ---
 
-    def goal(self, what, goal, measured, met, form):
-        return None if measured is None else (what, goal, form.format(measured), "yes" if met(measured) else "no")
+    @staticmethod
+    def goal(what, sign, limit, measured, best=None, digits=1):
+        """A line of the table; best is the same by least times."""
+        met = measured >= limit if sign == ">=" else measured <= limit
+        return (what, f"{sign} {limit}", f"{measured:.{digits}f}", "" if best is None else f"{best:.{digits}f}", "yes" if met else "no")
 
     def goals(self):
         rows = []
-        for dtype, wanted, sizes in (("f32", 4, (1000, 100000)), ("bf16x3", 5, (1000, 100000)), ("bf16", 15, (1000, 100000))):
-            for classes in sizes:
-                torch, ours = (self.find("classes", who=who, classes=classes, dtype=d) for who, d in
-                               (("torch", "f32"), ("logitude", dtype)))
+        for dtype, wanted in (("f32", 4), ("bf16x3", 5), ("bf16", 15)):
+            for classes in (1000, 100000):
+                torch = self.find("classes", who="torch", classes=classes)
+                ours = self.find("classes", who="logitude", classes=classes, dtype=dtype)
                 if torch and ours:
-                    rows.append(self.goal(f"{dtype} over PyTorch, {classes:,} classes", f">= {wanted}", ratio(torch, ours),
-                                          lambda x, w=wanted: x >= w, "{:.1f}"))
+                    rows.append(self.goal(f"PyTorch's time over that of {dtype}, {classes:,} classes", ">=", wanted,
+                                          ratio(torch, ours), least(torch) / least(ours)))
         for kept, limit, text in ((True, 1.15, "logits kept"), (False, 1.4, "logits computed twice")):
             case = self.find("classes", who="logitude", classes=100000, dtype="f32", kept=kept)
             if case:
-                rows.append(self.goal(f"f32 over three products at the roof, 100,000 classes, {text}", f"<= {limit}",
-                                      1 / median(case, "roof_share"), lambda x, w=limit: x <= w, "{:.2f}"))
-        ours = [case for case in self.cases if case["who"] == "logitude" and case["threads"] == 2 and not case.get("workspace")]
-        rows.append(self.goal("memory beside inputs and outputs, the largest of all runs, MiB", "<= 64",
-                              max(median(case, "extra_bytes") for case in ours) / MIB, lambda x: x <= 64, "{:.1f}"))
+                best = max(one["roof_share"] * one["seconds"] / one["seconds_min"] for one in case["rounds"])
+                rows.append(self.goal(f"f32 over three products at the roof, 100,000 classes, {text}", "<=", limit,
+                                      1 / median(case, "roof_share"), 1 / best, 2))
+        ours = [case for case in self.cases if case["who"] == "logitude" and not case.get("workspace")]
+        rows.append(self.goal("memory beside inputs and outputs, the most of all runs, MiB", "<=", 64,
+                              max(median(case, "extra_bytes") for case in ours) / MIB))
         for dtype in ("f32", "bf16x3", "bf16"):
             few, many = (self.find("cost", classes=classes, dtype=dtype) for classes in (50000, 1000000))
             if few and many:
-                rows.append(self.goal(f"time a class, 1,000,000 classes over 50,000, {dtype}", "<= 1.3",
-                                      ratio(many, few, ("seconds", 1000000, 50000)), lambda x: x <= 1.3, "{:.2f}"))
-        return table(("what", "goal", "measured", "met"), [row for row in rows if row])
+                rows.append(self.goal(f"time a class, 1,000,000 classes over 50,000, {dtype}", "<=", 1.3, ratio(many, few) / 20,
+                                      least(many) / least(few) / 20, 2))
+        return table(("what", "goal", "measured", "by least times", "met"), rows)
 
     # --- tables ---
 
@@ -118,7 +121,9 @@ class Report:
 
     def text(self):
         r, isa = self.results, next(case["rounds"][0]["isa"] for case in self.cases if case["who"] == "logitude")
-        parts = [f"{r['date']}, {r['machine']}, {isa}, load before the start {r['load']:.1f}.\n", self.goals(),
+        busy = " The machine had other work: provisional." if r["load"] > 1 else ""
+        parts = [f"{r['date']}, {r['machine']}, {isa}, load before the start {r['load']:.1f}, rounds: "
+                 f"{len(self.cases[0]['rounds'])}.{busy}\n", self.goals(),
                  self.figure("head_classes", "Time and memory of a head against the number of classes"), self.times("classes", "classes")]
         if self.values("cost", "classes"):
             parts += ["What a class costs:\n", self.cost(), "By rows, 10,000 classes:\n", self.times("rows", "rows"),
@@ -134,37 +139,35 @@ class Report:
     def figure(name, text):
         return f"![{text}](figures/{name}.svg)\n"
 
-    def series(self, groups, key, value):
+    def series(self, cases, key, value):
         """(name, colour, points) of PyTorch and of every type, without kept logits."""
         for who, dtype in (("torch", "f32"), ("logitude", "f32"), ("logitude", "bf16x3"), ("logitude", "bf16")):
-            points = sorted((case[key], value(case)) for case in self.cases if case["group"] in groups and case["who"] == who and
-                            case["dtype"] == dtype and case["loss"] == "arcface" and not case.get("workspace"))
+            points = sorted((case[key], value(case)) for case in cases if case["who"] == who and
+                            case["dtype"] == dtype and not case.get("workspace"))
             if points:
                 name = "PyTorch, f32" if who == "torch" else f"Logitude, {dtype}"
                 yield name, COLOURS["torch" if who == "torch" else dtype], points
 
-    def panel(self, title, x_name, y_name, groups, key, value, log=True):
-        series = list(self.series(groups, key, value))
+    def panel(self, title, y_name, cases, key, value):
+        series = list(self.series(cases, key, value))
         xs, ys = ([point[i] for _, _, points in series for point in points] for i in (0, 1))
         marks = sorted(set(xs)) if key == "rows" else None
-        y = svgchart.Axis(y_name, min(ys) / 2, max(ys) * 2, log=True) if log else svgchart.Axis(y_name, 0, max(ys) * 1.1)
-        panel = svgchart.Panel(title, svgchart.Axis(x_name, min(xs), max(xs), marks, log=True,
-                                                    label=svgchart.plain if marks else None), y)
+        panel = svgchart.Panel(title, svgchart.Axis(key, min(xs), max(xs), marks, log=True, label=svgchart.plain if marks else None),
+                               svgchart.Axis(y_name, min(ys) / 2, max(ys) * 2, log=True))
         for name, colour, points in series:
             panel.line(points, colour, name)
             panel.dots(points, colour)
         return panel
 
     def charts(self):
-        both = ("classes", "cost")
-        yield "head_classes", [self.panel("Loss and gradients", "classes", "milliseconds", both, "classes",
-                                          lambda case: 1e3 * median(case)),
-                               self.panel("Memory beside inputs and outputs", "classes", "MiB", both, "classes",
-                                          lambda case: max(median(case, "extra_bytes"), MIB) / MIB)]
+        by_classes = [case for case in self.cases if case["group"] in ("classes", "cost")]
+        yield "head_classes", [self.panel("Loss and gradients", "milliseconds", by_classes, "classes", lambda case: 1e3 * median(case)),
+                               self.panel("Memory beside inputs and outputs", "MiB", by_classes, "classes",
+                                          lambda case: max(median(case, "extra_bytes") / MIB, 1))]
+        by_rows = [case for case in self.cases if case["group"] in ("classes", "rows") and case["classes"] == 10000]
         if self.values("rows", "rows"):
-            yield "head_rows", [self.panel("10,000 classes", "rows", "milliseconds", ("rows",), "rows",
-                                           lambda case: 1e3 * median(case)),
-                                self.panel("Time a class", "classes", "microseconds", both, "classes",
+            yield "head_rows", [self.panel("10,000 classes", "milliseconds", by_rows, "rows", lambda case: 1e3 * median(case)),
+                                self.panel("Time a class", "microseconds", by_classes, "classes",
                                            lambda case: 1e6 * median(case) / case["classes"])]
 
     def write(self, docs):

@@ -40,8 +40,7 @@ static void format_range(const cli_option *option, char *out, size_t size) {
     }
 }
 
-/* The help, then for example " [default: 128 rows; 1 to 1000000]". */
-static void describe(const cli_option *option, char *out, size_t size) {
+void cli_option_describe(const cli_option *option, char *out, size_t size) {
     char range[160], value[80] = "";
     format_range(option, range, sizeof range);
     if (option->default_text)
@@ -56,7 +55,7 @@ static void describe(const cli_option *option, char *out, size_t size) {
 
 static void print_option(const cli_option *option) {
     char text[1024], letter[8] = "    ";
-    describe(option, text, sizeof text);
+    cli_option_describe(option, text, sizeof text);
     if (option->letter) snprintf(letter, sizeof letter, "-%c, ", option->letter);
     int column = printf("  %s--%s%s%s", letter, option->name, option->metavar ? " " : "",
                         option->metavar ? option->metavar : "");
@@ -80,6 +79,18 @@ void cli_help_verb(const cli_verb *verb) {
     printf("\nExamples\n%s\n", verb->examples);
 }
 
+const cli_help_section cli_help_sections[] = {
+    {"Losses (--loss NAME[:key=value,...], see 'logitude losses')",
+     "  arcface:s=64,m=0.5    margins are radians, or degrees as in m=28.6deg\n"},
+    {"Data", "  fashion-mnist         Debian's dataset-fashion-mnist, or the folder $LOGITUDE_DATA\n"
+             "  FOLDER                MNIST-named IDX files, or features.npy and labels.npy\n"
+             "  FEATURES[,LABELS]     .npy, IDX or CSV, gzipped or not, told by content\n"},
+    {"Environment", "  LOGITUDE_DATA         folder of Fashion-MNIST\n"
+                    "  LOGITUDE_NUM_THREADS  threads, where --threads is not given\n"},
+    {"Exit codes", "  0 done   1 internal error   2 usage   3 bad input data   4 not finite or diverged\n"
+                   "  5 input or output   6 memory or limit   7 a check failed   130, 143 interrupted\n"},
+    {NULL, NULL}};
+
 void cli_help_program(void) {
     printf("logitude: softmax-family classification heads with exact analytic gradients\n\n"
            "Usage: logitude VERB [options]\n"
@@ -87,17 +98,7 @@ void cli_help_program(void) {
            "       logitude --version\n\n"
            "Verbs\n");
     for (int i = 0; cli_verbs[i]; i++) printf("  %-10s %s\n", cli_verbs[i]->name, cli_verbs[i]->summary);
-    printf("\nEvery verb takes --help, --json, --threads N, --config FILE, -q and -v.\n\n"
-           "Losses (--loss NAME[:key=value,...], see 'logitude losses')\n"
-           "  arcface:s=64,m=0.5    margins are radians, or degrees as in m=28.6deg\n\n"
-           "Data\n"
-           "  fashion-mnist         Debian's dataset-fashion-mnist, or the folder $LOGITUDE_DATA\n"
-           "  FOLDER                MNIST-named IDX files, or features.npy and labels.npy\n"
-           "  FEATURES[,LABELS]     .npy, IDX or CSV, gzipped or not, told by content\n\n"
-           "Environment\n"
-           "  LOGITUDE_DATA         folder of Fashion-MNIST\n"
-           "  LOGITUDE_NUM_THREADS  threads, where --threads is not given\n\n"
-           "Exit codes\n"
-           "  0 done   1 internal error   2 usage   3 bad input data   4 not finite or diverged\n"
-           "  5 input or output   6 memory or limit   7 a check failed   130, 143 interrupted\n");
+    printf("\nEvery verb takes --help, --json, --threads N, --config FILE, -q and -v.\n");
+    for (const cli_help_section *section = cli_help_sections; section->title; section++)
+        printf("\n%s\n%s", section->title, section->lines);
 }

@@ -4,6 +4,15 @@
 
 #include "options.h"
 
+/* What the program's help says beside its verbs, lines as they are printed; ended by a title NULL. */
+typedef struct cli_help_section {
+    const char *title, *lines;
+} cli_help_section;
+extern const cli_help_section cli_help_sections[];
+
+/* The option's help, then for example " [default: 128 rows; 1 to 1000000]". */
+void cli_option_describe(const cli_option *option, char *out, size_t size);
+
 void cli_help_program(void);
 void cli_help_verb(const cli_verb *verb);
 

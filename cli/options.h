@@ -35,7 +35,9 @@ typedef struct cli_verb {
     const char *examples; /* lines */
     const cli_option *options;
     int n_options;
-    int max_words; /* words that are not options: at most CLI_MAX_WORDS */
+    int max_words;            /* words that are not options: at most CLI_MAX_WORDS */
+    const char *const *words; /* what they can be, ended by NULL; NULL: anything, files as a rule */
+    int takes_losses;         /* they begin with a loss's name */
     lgt_status (*run)(const cli_args *args, lgt_error *err);
 } cli_verb;
 

@@ -11,14 +11,8 @@
 
 /* --- Process --- */
 
-/* OpenBLAS joins its threads when the process exits, and under a limit on memory they may never end: leave without the
- * handlers of libraries. Sanitizers report leaks in such a handler, so that they get theirs. */
 void cli_exit(int code) {
-#if defined(__SANITIZE_ADDRESS__)
     exit(code);
-#else
-    _Exit(code);
-#endif
 }
 
 void cli_out_of_memory(void) {

@@ -193,7 +193,6 @@ lgt_status cli_run_write(lgt_context *context, const cli_args *args, const cli_r
     cli_put_text(object, "loss", spec);
     cli_put_text(object, "isa", lgt_isa_name(lgt_context_isa(context)));
     cli_put_integer(object, "threads", lgt_context_threads(context));
-    cli_put_text(object, "blas", lgt_blas_name());
     cli_put(object, "data", data);
     cli_put(object, "results", results);
     char *text = cli_json_text(object, 1);

@@ -24,13 +24,10 @@ lgt_status cli_context_open(const cli_args *args, lgt_context **out, lgt_error *
     static const lgt_isa isas[] = {LGT_ISA_GENERIC, LGT_ISA_AVX2, LGT_ISA_AVX512, LGT_ISA_AMX, LGT_ISA_BEST};
     lgt_context_options options;
     lgt_context_options_init(&options);
-    lgt_blas_single_threaded();
     lgt_status status = read_threads(args, &options.threads, err);
     options.max_isa = isas[cli_choice(args, "max-isa")];
     if (!status) status = lgt_context_create(&options, out, err);
-    if (!status)
-        cli_detail(args, "%d threads, %s, %s", lgt_context_threads(*out), lgt_isa_name(lgt_context_isa(*out)),
-                   lgt_blas_name());
+    if (!status) cli_detail(args, "%d threads, %s", lgt_context_threads(*out), lgt_isa_name(lgt_context_isa(*out)));
     return status;
 }
 

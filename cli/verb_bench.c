@@ -251,6 +251,8 @@ static lgt_status run(const cli_args *args, lgt_error *err) {
     return status;
 }
 
+static const char *const subject_words[] = {"head", "step", NULL};
+
 const cli_verb cli_verb_bench = {
     .name = "bench",
     .summary = "times a head, or its training, on random data, beside the processor's own limit",
@@ -267,6 +269,7 @@ const cli_verb cli_verb_bench = {
                 "  logitude bench head --classes 100000 --dtype bf16 --repeat 20\n"
                 "  logitude bench head --loss softmax --want loss --rows 1024\n"
                 "  logitude bench step --rows 128 --classes 1000000 --dtype bf16 --sample-rate 0.1",
+    .words = subject_words,
     .max_words = 1,
     .run = run,
 };

@@ -15,7 +15,6 @@ static void describe_build(lgt_context *context, json_t *report) {
     cli_put_text(report, "version", lgt_version());
     cli_put_text(report, "isa", lgt_isa_name(lgt_context_isa(context)));
     cli_put_integer(report, "threads", lgt_context_threads(context));
-    cli_put_text(report, "blas", lgt_blas_name());
     cli_put_integer(report, "losses", lgt_loss_count());
 #if defined(__clang__)
     cli_put_text(report, "compiler", __VERSION__);

@@ -287,5 +287,6 @@ const cli_verb cli_verb_lint = {
                 "  logitude lint sphereface:m=4 --steps 28000 --dim 512\n"
                 "  logitude lint arcface:s=64 --steps 20000 --classes 10 --json",
     .max_words = 1,
+    .takes_losses = 1,
     .run = run,
 };

@@ -204,5 +204,6 @@ const cli_verb cli_verb_losses = {
                 "  logitude losses arcface --like insightface\n"
                 "  logitude losses --json",
     .max_words = 1,
+    .takes_losses = 1,
     .run = run,
 };

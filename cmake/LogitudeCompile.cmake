@@ -21,8 +21,12 @@ endfunction()
 
 # src/kernel/kernels_<isa>.c is one template compiled for <isa>. Contraction is on there alone: a kernel wants fused
 # multiply-adds, everything else wants the same bits whatever the processor. -O3 in every build type: the kernels are
-# written to be vectorised.
+# written to be vectorised. With sanitizers -O1: their checks in unrolled loops take the compiler minutes otherwise.
 function(logitude_isa_flags)
+  set(level -O3)
+  if(LOGITUDE_SANITIZE)
+    set(level -O1)
+  endif()
   set(flags_generic "")
   set(flags_avx2 -mavx2 -mfma)
   set(flags_avx512 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma -mprefer-vector-width=512)
@@ -31,7 +35,7 @@ function(logitude_isa_flags)
     if(source MATCHES "/kernel/kernels_([a-z0-9]+)\\.c$")
       set(isa ${CMAKE_MATCH_1})
       if(isa STREQUAL "generic" OR CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|amd64|AMD64")
-        set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "-O3;-ffp-contract=fast;${flags_${isa}}")
+        set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${level};-ffp-contract=fast;${flags_${isa}}")
       else()
         set_source_files_properties(${source} PROPERTIES HEADER_FILE_ONLY ON)
       endif()

@@ -25,9 +25,8 @@ static lgt_status run(lgt_context *context, lgt_head_outputs *out, lgt_error *er
     if (!status) status = lgt_head_create(context, &loss, DIM, CLASSES, &head, err);
     if (!status) status = lgt_plan_create(head, &options, &plan, err);
     if (!status) {
-        lgt_head_inputs in = {.x = lgt_view_of(x, ROWS, DIM, LGT_F32),
-                              .w = lgt_view_of(w, CLASSES, DIM, LGT_F32),
-                              .labels = labels};
+        lgt_head_inputs in = {
+            .x = lgt_view_of(x, ROWS, DIM, LGT_F32), .w = lgt_view_of(w, CLASSES, DIM, LGT_F32), .labels = labels};
         status = lgt_plan_run(plan, &in, out, err);
     }
     lgt_plan_free(plan);

@@ -10,6 +10,7 @@ set -eu
 
 out=${1:-runs/classic}
 data=${LOGITUDE_DATA:-/usr/share/datasets/fashion-mnist}
+[ -d "$data" ] || { echo "skipped: Fashion-MNIST is not in $data" >&2; exit 77; }
 mkdir -p "$out"
 
 # run NAME LOSS: trains, embeds the test images, and leaves the accuracy in percent in $accuracy

@@ -414,11 +414,6 @@ static void every_refused_allocation_is_reported_and_leaks_nothing(void **state)
     }
 }
 
-static void the_blas_in_use_has_a_name(void **state) {
-    (void)state;
-    assert_true(strlen(lgt_blas_name()) > 0);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients_equal_central_differences),
@@ -430,8 +425,6 @@ int main(void) {
         cmocka_unit_test(wrong_arrays_are_refused),
         cmocka_unit_test(forward_and_backward_allocate_nothing),
         cmocka_unit_test(every_refused_allocation_is_reported_and_leaks_nothing),
-        cmocka_unit_test(the_blas_in_use_has_a_name),
     };
-    lgt_blas_single_threaded();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -362,6 +362,5 @@ int main(void) {
         cmocka_unit_test(embeddings_are_the_encoder_of_normalised_rows_block_by_block),
         cmocka_unit_test(every_refused_allocation_is_reported_and_leaks_nothing),
     };
-    lgt_blas_single_threaded();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -284,6 +284,26 @@ static void gradient_modes_that_are_not_derivatives_are_not_checked_as_such(void
                  f->err, "gradient=exact");
 }
 
+static void the_first_of_bad_classes_is_named(void **state) {
+    enum { MANY = 3000 }; /* two tiles or more a stripe */
+    static float w[MANY * D];
+    fixture *f = *state;
+    lgt_loss loss;
+    lgt_head *head = NULL;
+    lgt_plan *plan = NULL;
+    lgt_plan_options options;
+    lgt_plan_options_init(&options);
+    options.max_rows = N;
+    assert_ok(lgt_loss_parse("normalized", &loss, &f->err), f->err);
+    assert_ok(lgt_head_create(f->context, &loss, D, MANY, &head, &f->err), f->err);
+    assert_ok(lgt_plan_create(head, &options, &plan, &f->err), f->err);
+    for (int j = 10; j < MANY; j += 20) w[j * D] = NAN; /* several a tile */
+    lgt_head_inputs in = {.x = f->in.x, .w = lgt_view_of(w, MANY, D, LGT_F32), .labels = f->labels};
+    lgt_head_outputs out = {.loss_rows = f->weights};
+    assert_fails(lgt_plan_run(plan, &in, &out, &f->err), LGT_ERR_DATA, f->err, "w holds nan at row 10, column 0");
+    lgt_plan_free(plan), lgt_head_free(head);
+}
+
 /* One tile holds all classes here: it must be loaded anew when its weights are others. */
 static void a_run_remembers_nothing_of_the_one_before(void **state) {
     fixture *f = *state;
@@ -321,6 +341,13 @@ static void a_product_remembers_nothing_of_the_one_before(void **state) {
     assert_ok(lgt_plan_hvp(plan, &f->in, &along, &out, &f->err), f->err);
     assert_memory_equal(first_x, f->dx, sizeof first_x);
     assert_memory_equal(first_w, f->dw, sizeof first_w);
+    turned[5 * D + 1] = NAN;
+    assert_fails(lgt_plan_hvp(plan, &f->in, &along, &out, &f->err), LGT_ERR_DATA, f->err,
+                 "the direction of w holds nan at row 5, column 1");
+    turned[5 * D + 1] = 0, turned[0] = INFINITY;
+    along = (lgt_direction){.x = lgt_view_of(turned, N, D, LGT_F32)};
+    assert_fails(lgt_plan_hvp(plan, &f->in, &along, &out, &f->err), LGT_ERR_DATA, f->err,
+                 "the direction of x holds inf at row 0, column 0");
     lgt_plan_free(plan), lgt_head_free(head);
 }
 
@@ -333,6 +360,7 @@ int main(void) {
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_run_remembers_nothing_of_the_one_before, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_product_remembers_nothing_of_the_one_before, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_first_of_bad_classes_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_refused_allocation_is_an_error_and_nothing_leaks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(prediction_equals_brute_force, set_up, tear_down),
         cmocka_unit_test_setup_teardown(equal_logits_are_ranked_by_class, set_up, tear_down),

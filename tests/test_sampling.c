@@ -412,6 +412,5 @@ int main(void) {
         cmocka_unit_test(sampled_trainings_learn_allocate_nothing_and_refuse_label_smoothing),
         cmocka_unit_test(low_precision_trains_nearly_the_same),
     };
-    lgt_blas_single_threaded();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

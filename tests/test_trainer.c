@@ -418,6 +418,5 @@ int main(void) {
         cmocka_unit_test(steps_allocate_nothing),
         cmocka_unit_test(every_refused_allocation_is_reported_and_leaks_nothing),
     };
-    lgt_blas_single_threaded();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

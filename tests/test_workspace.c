@@ -70,6 +70,7 @@ static void no_bit_depends_on_threads_or_kept_logits(void **state) {
                     {"softmax", {1, 5, 300}},                /* one row */
                     {"curricularface:s=16,t=0.2", {150, 33, 70}} /* bent: logits are never kept */,
                     {"subcenter:s=16,k=3", {140, 17, 260}},
+                    {"cosface:s=16", {40, 24, 5000}}, /* several tiles a stripe */
                     {"magface:s=16", {65, 31, 129}}};
     (void)state;
     for (size_t i = 0; i < sizeof problems / sizeof *problems; i++) {

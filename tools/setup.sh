@@ -1,13 +1,14 @@
 #!/bin/sh
-# Installs the Debian packages that a target needs and the machine lacks: setup.sh build|demo|test
+# Installs the Debian packages that a target needs and the machine lacks: setup.sh build|demo|test|reference
 set -eu
 
-build="gcc cmake make libpthreadpool-dev libopenblas-dev libjansson-dev zlib1g-dev libjs-chart.js"
+build="gcc cmake make libpthreadpool-dev libjansson-dev zlib1g-dev libjs-chart.js"
 case "${1:-build}" in
     build) wanted="$build" ;;
     demo) wanted="$build dataset-fashion-mnist" ;;
     test) wanted="$build libcmocka-dev liblapacke-dev g++ python3 python3-numpy" ;;
-    *) echo "setup.sh: \"$1\" is not build, demo or test" >&2; exit 2 ;;
+    reference) wanted="doxygen python3" ;;
+    *) echo "setup.sh: \"$1\" is not build, demo, test or reference" >&2; exit 2 ;;
 esac
 
 command -v dpkg-query > /dev/null || exit 0 # not Debian: CMake names what it misses

@@ -1,8 +1,8 @@
-/* Encoders: none, one linear layer, or a multi-layer perceptron with ReLU, float32, forward and backward over CBLAS.
+/* Encoders: none, one linear layer, or a multi-layer perceptron with ReLU, float32, forward and backward.
  *
  * Layer l maps a_l (N, in) to a_{l+1} = relu(a_l W_l^T + b_l), W_l (out, in), the last layer without the ReLU (Eq. 20).
- * A batch is cut into chunks of LGT_ENCODER_CHUNK rows; each chunk passes the whole net by itself and gradients of
- * chunks are summed in a fixed tree, so that the bits depend neither on threads nor on who holds which chunk. */
+ * Threads share the outputs of a layer, and every sum runs over its terms in rising order, so that the bits depend
+ * neither on threads nor on how large a pass is. */
 #ifndef LOGITUDE_ENCODER_H
 #define LOGITUDE_ENCODER_H
 
@@ -13,18 +13,8 @@
 extern "C" {
 #endif
 
-#define LGT_ENCODER_CHUNK 64
-
 typedef struct lgt_encoder lgt_encoder;
 typedef struct lgt_encoder_pass lgt_encoder_pass;
-
-/* CBLAS libraries keep one thread setting for the whole process. Encoders call BLAS from the context's threads and want
- * it single-threaded: a program that owns its process calls this once (it does nothing for libraries it does not know);
- * a guest in another program leaves it, and loses speed and bit-equality between machines, not correctness. */
-LGT_API void lgt_blas_single_threaded(void);
-
-/* The CBLAS in use, for example "OpenBLAS 0.3.21 ... SkylakeX". */
-LGT_API const char *lgt_blas_name(void);
 
 /* spec: "none" (out_dim must equal in_dim, or be 0), "linear", or "mlp:WIDTH[,WIDTH...]" (hidden widths). Weights are
  * drawn by He initialisation, N(0, 2/in) behind a ReLU and N(0, 1/in) in the first layer, from (seed, layer) alone;

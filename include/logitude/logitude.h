@@ -26,6 +26,7 @@
 #include "bench.h"
 #include "context.h"
 #include "curvature.h"
+#include "custom_loss.h"
 #include "encoder.h"
 #include "eval.h"
 #include "explain.h"

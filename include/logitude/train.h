@@ -131,9 +131,9 @@ LGT_API lgt_status lgt_sample_classes(lgt_context *context, uint64_t seed, int64
 LGT_API int64_t lgt_sample_classes_most(int64_t n_classes, int64_t n_labels, double rate);
 
 /* Sets a training up on a dataset, which must stay as it is and outlive the trainer. Memory: the head's parameters
- * times 3 (ADAMW) or 2 (SGD), since its gradient never exists as a whole, the encoder's times 4 or 3, one gradient a
- * chunk of LGT_ENCODER_CHUNK rows, activations of one batch. Errors: USAGE (options), UNSUPPORTED (label smoothing and
- * class sampling), DATA (no labels, fewer than two classes), MEMORY. */
+ * times 3 (ADAMW) or 2 (SGD), since its gradient never exists as a whole, the encoder's times 4 or 3, two batches of
+ * features and activations of one. Errors: USAGE (options), UNSUPPORTED (label smoothing and class sampling), DATA (no
+ * labels, fewer than two classes), MEMORY. */
 LGT_API lgt_status lgt_trainer_create(lgt_context *context, const lgt_train_options *options,
                                       const lgt_dataset *dataset, lgt_trainer **out, lgt_error *err);
 LGT_API void lgt_trainer_free(lgt_trainer *trainer);

@@ -32,8 +32,8 @@ def load() -> ctypes.CDLL:
             try:
                 return ctypes.CDLL(str(path))
             except OSError as error:
-                raise ImportError(f'{path} does not load: {error}. It needs libpthreadpool, libjansson, zlib and a CBLAS '
-                                  '(Debian: apt-get install libpthreadpool0 libjansson4 zlib1g libopenblas0)') from error
+                raise ImportError(f'{path} does not load: {error}. It needs libpthreadpool, libjansson and zlib '
+                                  '(Debian: apt-get install libpthreadpool0 libjansson4 zlib1g)') from error
         if str(path) == os.environ.get('LOGITUDE_LIBRARY'):
             raise ImportError(f'LOGITUDE_LIBRARY names {path}, which is not there')
         tried.append(str(path))

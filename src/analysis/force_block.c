@@ -12,7 +12,8 @@
 
 int lgt_force_block_size(int64_t ld, int64_t *n_numbers) {
     const int64_t per_dim = 1 + 2 * LGT_FORCE_TILE + 4 * LGT_FORCE_ROWS;
-    if (!lgt_count_mul(ld, per_dim, n_numbers) || *n_numbers > INT64_MAX - 3 * LGT_FORCE_ROWS * LGT_FORCE_TILE) return 0;
+    if (!lgt_count_mul(ld, per_dim, n_numbers) || *n_numbers > INT64_MAX - 3 * LGT_FORCE_ROWS * LGT_FORCE_TILE)
+        return 0;
     *n_numbers += 3 * LGT_FORCE_ROWS * LGT_FORCE_TILE;
     return 1;
 }
@@ -87,8 +88,8 @@ static void load_tile(lgt_force_block *block, int64_t first) {
         block->norms[r] = w.norm;
     }
     turn(block->w, block->n_tile, f->ld, p->dim, block->w_turned);
-    f->kernels->product(block->n_rows, LGT_FORCE_TILE, p->dim, block->x, f->ld, 1, block->w_turned, LGT_FORCE_TILE, block->cosines,
-                        LGT_FORCE_TILE, 0);
+    f->kernels->product(block->n_rows, LGT_FORCE_TILE, p->dim, block->x, f->ld, 1, block->w_turned, LGT_FORCE_TILE,
+                        block->cosines, LGT_FORCE_TILE, 0);
 }
 
 /* One class before a row. */
@@ -179,7 +180,8 @@ static void insert_pusher(lgt_pusher *list, int64_t n, lgt_pusher one) {
 static void weigh_classes(lgt_force_block *block, int64_t k) {
     const lgt_problem *p = block->field->problem;
     lgt_force_sums *row = &block->rows[k];
-    double *repulsion = block->to_repulsion + k * LGT_FORCE_TILE, *attraction = block->to_attraction + k * LGT_FORCE_TILE;
+    double *repulsion = block->to_repulsion + k * LGT_FORCE_TILE,
+           *attraction = block->to_attraction + k * LGT_FORCE_TILE;
     int feels = !(p->unit_w && row->x.norm == 0); /* a feature of no length feels nothing (Eq. 14) */
     memset(repulsion, 0, LGT_FORCE_TILE * sizeof *repulsion);
     memset(attraction, 0, LGT_FORCE_TILE * sizeof *attraction);
@@ -206,8 +208,8 @@ static void add_forces(lgt_force_block *block) {
     f->kernels->product(block->n_rows, f->ld, block->n_tile, block->to_repulsion, LGT_FORCE_TILE, 1, block->w, f->ld,
                         block->repulsion, f->ld, 1);
     if (f->batch->soft.data)
-        f->kernels->product(block->n_rows, f->ld, block->n_tile, block->to_attraction, LGT_FORCE_TILE, 1, block->w, f->ld,
-                            block->attraction, f->ld, 1);
+        f->kernels->product(block->n_rows, f->ld, block->n_tile, block->to_attraction, LGT_FORCE_TILE, 1, block->w,
+                            f->ld, block->attraction, f->ld, 1);
 }
 
 /* What a sum of directions does to x where only the direction of x counts: its part across x, by 1 / |x|. */

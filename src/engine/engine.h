@@ -50,7 +50,8 @@ typedef struct lgt_engine_vtable {
     const char *name;
     /* OK, or UNSUPPORTED with the reason: never a silent fallback. */
     lgt_status (*supports)(const lgt_problem *problem, lgt_error *err);
-    /* Allocates all that runs need into *state (to be released by `release` also after an error), and adds it to *bytes. */
+    /* Allocates all that runs need into *state (to be released by `release` also after an error), and adds it to
+     * *bytes. */
     lgt_status (*plan)(const lgt_problem *problem, void **state, int64_t *bytes, lgt_error *err);
     lgt_status (*run)(const lgt_problem *problem, void *state, lgt_batch *batch, lgt_error *err);
     void (*release)(const lgt_problem *problem, void *state);

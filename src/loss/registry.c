@@ -29,6 +29,12 @@ const lgt_loss_definition *lgt_loss_definition_of(const lgt_loss *loss) {
     return (const lgt_loss_definition *)(const void *)loss->info; /* info is its first member */
 }
 
+int lgt_loss_is_listed(const lgt_loss *loss) {
+    for (int i = 0; i < lgt_loss_count(); i++)
+        if (loss->info == lgt_loss_at(i)) return 1;
+    return 0;
+}
+
 double lgt_loss_value(const lgt_loss *loss, const char *key) {
     for (int i = 0; i < loss->info->n_params; i++)
         if (strcmp(loss->info->params[i].key, key) == 0) return loss->values[i];

@@ -220,20 +220,34 @@ static lgt_status read_pairs(lgt_loss *loss, span pairs, lgt_error *err) {
     return status;
 }
 
-lgt_status lgt_loss_read(const char *spec, const char *settings, lgt_loss *out, lgt_error *err) {
-    span rest, name = span_split((span){spec, strlen(spec)}, ':', &rest);
-    lgt_loss loss = {0};
-    for (int i = 0; i < lgt_loss_count(); i++)
-        if (span_is(name, lgt_loss_at(i)->name)) loss.info = lgt_loss_at(i);
-    if (!loss.info) return unknown_loss(name, err);
+static span span_of(const char *text) {
+    return text ? (span){text, strlen(text)} : (span){NULL, 0};
+}
+
+static lgt_status settle(const lgt_loss_definition *definition, span settings, span pairs, lgt_loss *out,
+                         lgt_error *err) {
+    lgt_loss loss = {.info = &definition->info};
     lgt_status status = set_defaults(&loss, err);
-    if (!status && settings) status = read_pairs(&loss, (span){settings, strlen(settings)}, err);
-    if (!status) status = read_pairs(&loss, rest, err);
-    const lgt_loss_definition *definition = lgt_loss_definition_of(&loss);
+    if (!status) status = read_pairs(&loss, settings, err);
+    if (!status) status = read_pairs(&loss, pairs, err);
     if (!status && definition->check) status = definition->check(loss.values, err);
     if (status) return status;
     *out = loss;
     return lgt_succeed(err);
+}
+
+lgt_status lgt_loss_settle(const lgt_loss_definition *definition, const char *settings, const char *pairs,
+                           lgt_loss *out, lgt_error *err) {
+    return settle(definition, span_of(settings), span_of(pairs), out, err);
+}
+
+lgt_status lgt_loss_read(const char *spec, const char *settings, lgt_loss *out, lgt_error *err) {
+    span pairs, name = span_split(span_of(spec), ':', &pairs);
+    lgt_loss loss = {0};
+    for (int i = 0; i < lgt_loss_count(); i++)
+        if (span_is(name, lgt_loss_at(i)->name)) loss.info = lgt_loss_at(i);
+    if (!loss.info) return unknown_loss(name, err);
+    return settle(lgt_loss_definition_of(&loss), span_of(settings), pairs, out, err);
 }
 
 lgt_status lgt_loss_parse(const char *spec, lgt_loss *out, lgt_error *err) {

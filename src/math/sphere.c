@@ -38,7 +38,7 @@ double lgt_unit(const double *v, int64_t n, double *unit) {
     double largest = largest_of(v, n);
     if (largest == 0) {
         for (int64_t k = 0; k < n; k++) unit[k] = 0;
-        return 0;
+        return square; /* 0, or NaN where one is among zeros */
     }
     int exponent;
     frexp(largest, &exponent);

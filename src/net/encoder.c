@@ -20,7 +20,7 @@ static const uint64_t layer_streams = (uint64_t)0x454E43u << 32;
 
 static const char mlp_prefix[] = "mlp:";
 
-/* CBLAS counts in int. */
+/* A layer has at most so many inputs, and outputs. */
 static const int64_t max_dim = INT_MAX;
 
 /* Layers that the specification has; -1 when it is none of ours. */

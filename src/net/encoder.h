@@ -2,6 +2,7 @@
 #ifndef LGT_NET_ENCODER_H
 #define LGT_NET_ENCODER_H
 
+#include "base/parallel.h"
 #include "logitude/encoder.h"
 
 typedef struct lgt_layer {
@@ -34,8 +35,21 @@ typedef struct lgt_layer_sink {
     void *user;
 } lgt_layer_sink;
 
-/* lgt_encoder_backward_through with a sink in the place of dparams. */
+/* Tasks that have nothing to do with the pass, and fill its last loop. */
+typedef struct lgt_more_tasks {
+    lgt_task task;
+    void *argument;
+    int64_t count;
+} lgt_more_tasks;
+
+/* lgt_encoder_backward_through with a sink in the place of dparams. more: or NULL. */
 lgt_status lgt_encoder_backward_into(lgt_encoder_pass *pass, lgt_view dy, const lgt_view *dhidden, lgt_layer_sink sink,
-                                     lgt_mut dx, lgt_error *err);
+                                     lgt_mut dx, const lgt_more_tasks *more, lgt_error *err);
+
+/* Forward in two halves, so that a batch can be made ready while the one before is under way: parts of it, of
+ * LGT_LOAD_ROWS rows, by tasks of the caller's into one of two slots, then the layers. */
+enum { LGT_LOAD_ROWS = 32 };
+void lgt_encoder_load(lgt_encoder_pass *pass, int slot, lgt_view x, int64_t part);
+lgt_status lgt_encoder_forward_loaded(lgt_encoder_pass *pass, int slot, lgt_view x, lgt_mut y, lgt_error *err);
 
 #endif

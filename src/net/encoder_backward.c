@@ -17,8 +17,9 @@ typedef struct backward_call {
     const lgt_view *dhidden; /* by layer, or NULL */
     lgt_mut dx;
     lgt_layer_sink sink;
-    /* One loop's tasks, in this order: dy turned; deltas below `through`, or dx; gradients of two layers. */
-    int64_t n_turns, n_downs, n_gradients[2];
+    const lgt_more_tasks *more; /* or NULL */
+    /* One loop's tasks, in this order: dy turned; deltas below `through`, or dx; gradients of two layers; more. */
+    int64_t n_turns, n_downs, n_gradients[2], n_more;
     int through, gradients[2];
 } backward_call;
 
@@ -46,7 +47,10 @@ static void finish_deltas(const backward_call *call, int l, int64_t row, int64_t
         const float *restrict activation = a.data + (row + i) * a.ld + first;
         const float *extra = more ? (const float *)more->data + (row + i) * more->ld + first : NULL;
         for (int64_t k = 0; k < count && extra; k++) sum[k] += extra[k];
-        for (int64_t k = 0; k < count; k++) out[k] = activation[k] > 0.0f ? sum[k] : 0.0f;
+        for (int64_t k = 0; k < count; k++) {
+            float value = sum[k]; /* read in any case: no branch */
+            out[k] = activation[k] > 0.0f ? value : 0.0f;
+        }
     }
     lgt_net_turn(down.data, down.ld, rows, count, lgt_pass_delta(p, l) + first * p->ld + row, p->ld);
 }
@@ -102,7 +106,8 @@ static void gradient_task(const backward_call *call, int l, int64_t index, int w
     if (l == 0) {
         lgt_net_product(p, m, whole, p->n_rows, delta, p->ld, p->x.data, p->x.ld, tile, wide);
         if (whole < layer->in)
-            lgt_net_product(p, m, LGT_LANES, p->n_rows, delta, p->ld, p->x_rest, LGT_LANES, tile + whole, wide);
+            lgt_net_product(p, m, LGT_LANES, p->n_rows, delta, p->ld, p->x_rest[p->slot], LGT_LANES, tile + whole,
+                            wide);
     } else {
         lgt_block a = lgt_pass_hidden(p, l - 1);
         lgt_net_product(p, m, whole, p->n_rows, delta, p->ld, a.data, a.ld, tile, wide);
@@ -122,8 +127,14 @@ static void backward_task(void *argument, int64_t index, int worker) {
         return;
     }
     index -= call->n_downs;
-    int which = index >= call->n_gradients[0];
-    gradient_task(call, call->gradients[which], which ? index - call->n_gradients[0] : index, worker);
+    for (int i = 0; i < 2; i++) {
+        if (index < call->n_gradients[i]) {
+            gradient_task(call, call->gradients[i], index, worker);
+            return;
+        }
+        index -= call->n_gradients[i];
+    }
+    call->more->task(call->more->argument, index, worker);
 }
 
 /* The layers whose gradients this loop makes; -1: none. */
@@ -137,7 +148,8 @@ static void run_loop(backward_call *call, int through, int first, int second) {
         call->gradients[i] = layers[i];
         call->n_gradients[i] = layers[i] >= 0 ? lgt_ceil_div(e->layers[layers[i]].out, LGT_NET_ROWS) : 0;
     }
-    lgt_parallel_for(e->context, call->n_turns + call->n_downs + call->n_gradients[0] + call->n_gradients[1],
+    lgt_parallel_for(e->context,
+                     call->n_turns + call->n_downs + call->n_gradients[0] + call->n_gradients[1] + call->n_more,
                      backward_task, call);
     call->n_turns = 0;
 }
@@ -147,6 +159,7 @@ static void run_layers(backward_call *call) {
     call->n_turns = lgt_ceil_div(call->pass->n_rows, LGT_LANES);
     for (int l = top; l > 0; l--) run_loop(call, l, l < top ? l + 1 : -1, -1);
     if (top == 0) run_loop(call, -1, -1, -1);
+    call->n_more = call->more ? call->more->count : 0;
     run_loop(call, 0, top > 0 ? 1 : -1, 0);
 }
 
@@ -171,14 +184,16 @@ static void copy_dy(const backward_call *call) {
 }
 
 lgt_status lgt_encoder_backward_into(lgt_encoder_pass *pass, lgt_view dy, const lgt_view *dhidden, lgt_layer_sink sink,
-                                     lgt_mut dx, lgt_error *err) {
-    backward_call call = {.pass = pass, .dy = dy, .dhidden = dhidden, .dx = dx, .sink = sink};
+                                     lgt_mut dx, const lgt_more_tasks *more, lgt_error *err) {
+    backward_call call = {.pass = pass, .dy = dy, .dhidden = dhidden, .dx = dx, .sink = sink, .more = more};
     lgt_status status = check_backward(pass, dy, dhidden, dx, err);
     if (status) return status;
-    if (pass->encoder->n_layers == 0)
-        copy_dy(&call);
-    else
+    if (pass->encoder->n_layers > 0)
         run_layers(&call);
+    else
+        copy_dy(&call);
+    if (pass->encoder->n_layers == 0 && more)
+        lgt_parallel_for(pass->encoder->context, more->count, more->task, more->argument);
     return lgt_succeed(err);
 }
 
@@ -191,7 +206,7 @@ static void store(void *user, const lgt_layer *layer, int64_t row, const float *
 lgt_status lgt_encoder_backward_through(lgt_encoder_pass *pass, lgt_view dy, const lgt_view *dhidden, float *dparams,
                                         lgt_mut dx, lgt_error *err) {
     if (!dparams && pass->encoder->n_params > 0) return lgt_fail(err, LGT_ERR_USAGE, "dparams is not given");
-    return lgt_encoder_backward_into(pass, dy, dhidden, (lgt_layer_sink){store, dparams}, dx, err);
+    return lgt_encoder_backward_into(pass, dy, dhidden, (lgt_layer_sink){store, dparams}, dx, NULL, err);
 }
 
 lgt_status lgt_encoder_backward(lgt_encoder_pass *pass, lgt_view dy, float *dparams, lgt_mut dx, lgt_error *err) {

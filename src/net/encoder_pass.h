@@ -21,10 +21,11 @@ struct lgt_encoder_pass {
     int64_t ld;               /* of turned matrices: max_rows and a skew, so that rows do not share cache sets */
     int training;
     lgt_view x;
-    float *x_turned;    /* (in_dim, ld) */
+    int slot;           /* of the last forward */
+    float *x_turned[2]; /* (in_dim, ld) of each slot */
     float *up[2];       /* (width, ld) outputs of layers, turned, by turns */
     float *activations; /* training: outputs of hidden layers, (max_rows, wide), layer after layer */
-    float *x_rest;      /* training: (max_rows, LGT_LANES) the last columns of x, where they are no whole panel */
+    float *x_rest[2];   /* training: (max_rows, LGT_LANES) the last columns of x, where they are no whole panel */
     float *down[2];     /* training: (max_rows, wide) deltas of hidden layers, by turns */
     float *deltas;      /* training: (out, ld) of all layers, turned, layer after layer */
     float *tiles;       /* training: one a worker */

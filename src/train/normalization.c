@@ -120,23 +120,27 @@ static void by_feature(const float *restrict x, const float *restrict mean, cons
     for (int64_t k = 0; k < dim; k++) out[k] = (x[k] - mean[k]) * scale[k];
 }
 
-static void normalize_some(void *argument, int64_t index, int worker) {
-    const rows_call *call = argument;
-    const lgt_normalization *n = call->normalization;
-    int64_t begin = index * ROWS, end = lgt_min64(begin + ROWS, call->n_rows), dim = call->x.cols;
-    (void)worker;
+void lgt_normalize_some(const lgt_normalization *normalization, lgt_view x, const int64_t *rows, int64_t begin,
+                        int64_t end, float *out) {
+    const lgt_normalization *n = normalization;
     for (int64_t i = begin; i < end; i++) {
-        const float *x = (const float *)call->x.data + (call->rows ? call->rows[i] : i) * call->x.ld;
-        float *out = call->out + i * dim;
+        const float *row = (const float *)x.data + (rows ? rows[i] : i) * x.ld;
         if (n->count == 1)
-            by_one(x, n->mean[0], n->scale[0], dim, out);
+            by_one(row, n->mean[0], n->scale[0], x.cols, out + i * x.cols);
         else
-            by_feature(x, n->mean, n->scale, dim, out);
+            by_feature(row, n->mean, n->scale, x.cols, out + i * x.cols);
     }
+}
+
+static void normalize_task(void *argument, int64_t index, int worker) {
+    const rows_call *call = argument;
+    int64_t begin = index * ROWS, end = lgt_min64(begin + ROWS, call->n_rows);
+    (void)worker;
+    lgt_normalize_some(call->normalization, call->x, call->rows, begin, end, call->out);
 }
 
 void lgt_normalize_rows(lgt_context *context, const lgt_normalization *normalization, lgt_view x, const int64_t *rows,
                         int64_t n_rows, float *out) {
     rows_call call = {normalization, x, rows, n_rows, out};
-    lgt_parallel_for(context, lgt_ceil_div(n_rows, ROWS), normalize_some, &call);
+    lgt_parallel_for(context, lgt_ceil_div(n_rows, ROWS), normalize_task, &call);
 }

@@ -18,4 +18,8 @@ void lgt_normalization_free(lgt_context *context, lgt_normalization *normalizati
 void lgt_normalize_rows(lgt_context *context, const lgt_normalization *normalization, lgt_view x, const int64_t *rows,
                         int64_t n_rows, float *out);
 
+/* The same for rows [begin, end) alone, by the caller's thread. */
+void lgt_normalize_some(const lgt_normalization *normalization, lgt_view x, const int64_t *rows, int64_t begin,
+                        int64_t end, float *out);
+
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "loss/definition.h"
 
 void lgt_train_options_init(lgt_train_options *options) {
     memset(options, 0, sizeof *options);
@@ -78,6 +79,10 @@ lgt_status lgt_train_options_check(const lgt_train_options *o, lgt_error *err) {
         return lgt_fail(err, LGT_ERR_USAGE, "lgt_train_options has struct_size %zu, expected %zu: call its _init",
                         o->struct_size, sizeof *o);
     if (!o->loss.info) return lgt_fail(err, LGT_ERR_USAGE, "loss is not set");
+    if (!lgt_loss_is_listed(&o->loss))
+        return lgt_fail(err, LGT_ERR_UNSUPPORTED,
+                        "%s is a loss of the caller's: a model file could not name it; run a plan of it instead",
+                        o->loss.info->name);
     if (!o->encoder) return lgt_fail(err, LGT_ERR_USAGE, "encoder is not set");
     const bound bounds[] = {
         {"epochs", (double)o->epochs, 1, 1e9},

@@ -70,13 +70,39 @@ static double *state_of(lgt_trainer *t) {
     return first < 0 ? NULL : t->model.loss.values + first;
 }
 
-static int64_t gather(lgt_trainer *t, const int64_t **rows) {
-    const lgt_dataset *d = t->dataset;
-    int64_t at = t->model.step % t->steps_per_epoch * t->batch, n = lgt_min64(t->batch, d->n_rows - at);
+/* The rows of the dataset that a step of the present epoch has. */
+static int64_t batch_of(const lgt_trainer *t, int64_t step, const int64_t **rows) {
+    int64_t at = step % t->steps_per_epoch * t->batch;
     *rows = t->order + at;
-    for (int64_t i = 0; i < n; i++) t->labels[i] = d->labels[(*rows)[i]];
-    lgt_normalize_rows(t->context, &t->model.normalization, lgt_view_of(d->x, d->n_rows, d->dim, LGT_F32), *rows, n,
-                       t->x);
+    return lgt_min64(t->batch, t->dataset->n_rows - at);
+}
+
+typedef struct load_call {
+    lgt_trainer *trainer;
+    int64_t step;
+} load_call;
+
+/* Gathers, normalises and loads a part of a batch. */
+static void load_part(void *argument, int64_t index, int worker) {
+    const load_call *call = argument;
+    lgt_trainer *t = call->trainer;
+    const lgt_dataset *d = t->dataset;
+    const int64_t *rows;
+    int64_t n = batch_of(t, call->step, &rows), begin = index * LGT_LOAD_ROWS;
+    int slot = (int)(call->step % 2);
+    (void)worker;
+    lgt_normalize_some(&t->model.normalization, lgt_view_of(d->x, d->n_rows, d->dim, LGT_F32), rows, begin,
+                       lgt_min64(n, begin + LGT_LOAD_ROWS), t->x[slot]);
+    lgt_encoder_load(t->pass, slot, lgt_view_of(t->x[slot], n, d->dim, LGT_F32), index);
+}
+
+/* The last step has loaded this one's batch, unless it was of another epoch or went wrong. */
+static int64_t gather(lgt_trainer *t, const int64_t **rows) {
+    load_call call = {t, t->model.step};
+    int64_t n = batch_of(t, t->model.step, rows);
+    for (int64_t i = 0; i < n; i++) t->labels[i] = t->dataset->labels[(*rows)[i]];
+    if (t->ready != call.step) lgt_parallel_for(t->context, lgt_ceil_div(n, LGT_LOAD_ROWS), load_part, &call);
+    t->ready = call.step;
     return n;
 }
 
@@ -137,11 +163,23 @@ static void finish_encoder(lgt_trainer *t) {
     t->moved[LGT_GROUP_ENCODER] = sum;
 }
 
-static lgt_status backward(lgt_trainer *t, int at_once, const int64_t *rows, int64_t n, lgt_error *err) {
+/* Gradients of the encoder become steps; meanwhile the next batch of the epoch is loaded. */
+static lgt_status backward_at_once(lgt_trainer *t, lgt_view dy, lgt_error *err) {
+    load_call next = {t, t->model.step + 1};
+    lgt_more_tasks load = {load_part, &next, 0};
     lgt_mut no_dx = {0};
-    lgt_view dy = lgt_view_of(t->dy, n, lgt_model_dim(&t->model), LGT_F32);
-    if (at_once) return lgt_encoder_backward_into(t->pass, dy, NULL, (lgt_layer_sink){step_row, t}, no_dx, err);
-    lgt_status status = t->model.align.n_terms > 0 ? align(t, rows, n, err) : LGT_OK;
+    const int64_t *rows;
+    int same_epoch = next.step % t->steps_per_epoch != 0;
+    if (same_epoch) load.count = lgt_ceil_div(batch_of(t, next.step, &rows), LGT_LOAD_ROWS);
+    lgt_status status = lgt_encoder_backward_into(t->pass, dy, NULL, (lgt_layer_sink){step_row, t}, no_dx, &load, err);
+    if (!status && same_epoch) t->ready = next.step;
+    if (!status) finish_encoder(t);
+    return status;
+}
+
+static lgt_status backward(lgt_trainer *t, const int64_t *rows, lgt_view dy, lgt_error *err) {
+    lgt_mut no_dx = {0};
+    lgt_status status = t->model.align.n_terms > 0 ? align(t, rows, dy.rows, err) : LGT_OK;
     return status ? status
                   : lgt_encoder_backward_through(t->pass, dy, t->alignment.dhidden,
                                                  t->groups[LGT_GROUP_ENCODER].gradient, no_dx, err);
@@ -156,17 +194,16 @@ static lgt_status check_gradients(lgt_trainer *t, const lgt_head_outputs *out, l
 }
 
 static lgt_status forward(lgt_trainer *t, int64_t n, lgt_error *err) {
-    lgt_view x = lgt_view_of(t->x, n, lgt_model_in_dim(&t->model), LGT_F32);
-    return lgt_encoder_forward(t->pass, x, lgt_mut_of(t->y, n, lgt_model_dim(&t->model), LGT_F32), err);
+    int slot = (int)(t->model.step % 2);
+    lgt_view x = lgt_view_of(t->x[slot], n, lgt_model_in_dim(&t->model), LGT_F32);
+    return lgt_encoder_forward_loaded(t->pass, slot, x, lgt_mut_of(t->y, n, lgt_model_dim(&t->model), LGT_F32), err);
 }
 
 /* Gradients become steps where they are made, when a bound says beforehand that nothing can fail. */
 static lgt_status step_at_once(lgt_trainer *t, const lgt_head_inputs *in, lgt_head_outputs *out, lgt_error *err) {
     out->sink = lgt_head_step_sink(&t->head_step);
     lgt_status status = lgt_plan_run(t->plan, in, out, err);
-    if (!status) status = backward(t, 1, NULL, in->x.rows, err);
-    if (!status) finish_encoder(t);
-    return status;
+    return status ? status : backward_at_once(t, lgt_view_of(t->dy, in->x.rows, in->x.cols, LGT_F32), err);
 }
 
 /* Else all of them are made and looked at first; those of W, which are not kept, are made twice. */
@@ -175,7 +212,7 @@ static lgt_status step_with_care(lgt_trainer *t, const lgt_head_inputs *in, cons
     lgt_head_outputs second = {.sink = lgt_head_step_sink(&t->head_step)};
     out->sink = lgt_head_step_check(&t->head_step);
     lgt_status status = lgt_plan_run(t->plan, in, out, err);
-    if (!status) status = backward(t, 0, rows, in->x.rows, err);
+    if (!status) status = backward(t, rows, lgt_view_of(t->dy, in->x.rows, in->x.cols, LGT_F32), err);
     if (!status) status = check_gradients(t, out, err);
     if (!status) status = lgt_plan_run(t->plan, in, &second, err);
     if (!status)

@@ -33,9 +33,10 @@ struct lgt_trainer {
     double data_norm;                /* no normalised row of the dataset is longer */
 
     int64_t batch, steps_per_epoch, n_steps;
-    int64_t *order;    /* (n_rows) the epoch's permutation */
-    float *x, *y, *dy; /* (batch, in_dim), (batch, dim), (batch, dim) */
-    int64_t *labels;   /* (batch) */
+    int64_t *order;       /* (n_rows) the epoch's permutation */
+    float *x[2], *y, *dy; /* (batch, in_dim) of two batches, (batch, dim), (batch, dim) */
+    int64_t ready;        /* the step whose batch lies in x[step % 2], loaded by the pass; -1: none */
+    int64_t *labels;      /* (batch) */
 
     double epoch_loss, epoch_align_loss; /* sums over the epoch's rows so far */
     lgt_conflict conflict;
@@ -43,8 +44,7 @@ struct lgt_trainer {
     double seconds;
 };
 
-/* Whether no gradient of the step, of n rows with features t->y, can leave the range of float (docs/maths.md has no
- * need of it: only the order of a step's parts depends on it). */
+/* Whether no gradient of the step, of n rows with features t->y, can leave the range of float. */
 int lgt_trainer_is_bounded(const lgt_trainer *trainer, int64_t n);
 
 /* |values|^2 of a group. */

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/parallel.h"
 #include "base/philox.h"
 #include "base/sizes.h"
 #include "net/encoder.h"
@@ -35,19 +36,36 @@ static lgt_status check_dataset(const lgt_dataset *d, lgt_error *err) {
  * shorter ones are thrown far out by the first steps of SGD, whose gradients grow as 1/|w|. */
 static const double head_length = 0.2;
 
+/* Every weight is drawn by its own number, so that threads change nothing. */
+typedef struct head_draw {
+    lgt_rng rng;
+    double deviation;
+    int64_t count;
+    float *out;
+} head_draw;
+
+enum { DRAWN_AT_ONCE = 1 << 16 };
+
+static void draw_weights(void *argument, int64_t index, int worker) {
+    const head_draw *d = argument;
+    int64_t begin = index * DRAWN_AT_ONCE, end = lgt_min64(d->count, begin + DRAWN_AT_ONCE);
+    (void)worker;
+    for (int64_t i = begin; i < end; i++) d->out[i] = (float)(d->deviation * lgt_rng_normal(&d->rng, (uint64_t)i));
+}
+
 static lgt_status create_head(lgt_trainer *t, lgt_error *err) {
     lgt_model *m = &t->model;
     int64_t dim = lgt_model_dim(m), n_weights = 0;
-    lgt_rng rng = {t->options.seed, head_stream};
-    double deviation = head_length / sqrt((double)dim);
+    head_draw draw = {.rng = {t->options.seed, head_stream}, .deviation = head_length / sqrt((double)dim)};
     if (!lgt_count_mul(m->n_classes, lgt_loss_centres(&m->loss), &n_weights) ||
         !lgt_count_mul(n_weights, dim, &n_weights))
         return lgt_fail(err, LGT_ERR_MEMORY, "a head of %lld classes and dim %lld overflows", (long long)m->n_classes,
                         (long long)dim);
     lgt_status status = LGT_NEW(t->context, &m->w, n_weights, err);
     if (lgt_is_solved(&t->options) && m->loss.info->space == LGT_SPACE_DOT && m->loss.info->has_bias)
-        deviation = 0; /* a convex problem needs no start, and at 0 its preconditioner is exact */
-    for (int64_t i = 0; i < n_weights && !status; i++) m->w[i] = (float)(deviation * lgt_rng_normal(&rng, (uint64_t)i));
+        draw.deviation = 0; /* a convex problem needs no start, and at 0 its preconditioner is exact */
+    draw.count = n_weights, draw.out = m->w;
+    if (!status) lgt_parallel_for(t->context, lgt_ceil_div(n_weights, DRAWN_AT_ONCE), draw_weights, &draw);
     if (!status && t->options.bias && m->loss.info->has_bias)
         status = LGT_NEW_ZERO(t->context, &m->b, m->n_classes, err);
     return status;
@@ -102,7 +120,7 @@ static lgt_status create_work(lgt_trainer *t, lgt_error *err) {
     if (!status) status = lgt_encoder_pass_create(m->encoder, t->batch, 1, &t->pass, err);
     if (!status) status = LGT_NEW(t->context, &t->order, t->dataset->n_rows, err);
     if (!status) status = LGT_NEW(t->context, &t->labels, t->batch, err);
-    if (!status) status = LGT_NEW(t->context, &t->x, n_x, err);
+    for (int i = 0; i < 2 && !status; i++) status = LGT_NEW(t->context, &t->x[i], n_x, err);
     if (!status) status = LGT_NEW(t->context, &t->y, n_y, err);
     if (!status) status = LGT_NEW(t->context, &t->dy, n_y, err);
     if (!status) status = lgt_alignment_create(t->context, &m->align, m->encoder, t->batch, &t->alignment, err);
@@ -181,6 +199,7 @@ lgt_status lgt_trainer_create(lgt_context *context, const lgt_train_options *opt
     t->context = t->head_step.context = context;
     t->options = *options;
     t->dataset = dataset;
+    t->ready = -1;
     t->model.context = context;
     status = count_steps(t, err);
     if (!status) status = create_model(t, err);
@@ -208,7 +227,8 @@ void lgt_trainer_free(lgt_trainer *trainer) {
     lgt_release(context, trainer->gradients);
     lgt_release(context, trainer->dy);
     lgt_release(context, trainer->y);
-    lgt_release(context, trainer->x);
+    lgt_release(context, trainer->x[1]);
+    lgt_release(context, trainer->x[0]);
     lgt_release(context, trainer->labels);
     lgt_release(context, trainer->order);
     lgt_encoder_pass_free(trainer->pass);

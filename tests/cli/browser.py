@@ -169,7 +169,7 @@ def metrics(seed, steps=60):
 
 
 def run_json(loss="arcface:s=16"):
-    return {"schema": "logitude.run/1", "version": "0.1.0", "loss": loss, "isa": "avx2", "threads": 2, "blas": "OpenBLAS",
+    return {"schema": "logitude.run/1", "version": "0.1.0", "loss": loss, "isa": "avx2", "threads": 2,
             "config": {"encoder": "mlp:8", "dim": 4, "epochs": 3, "batch": 10, "optimizer": "adamw", "lr": 1e-3, "seed": 0},
             "data": {"train": {"rows": 100, "dim": 6, "classes": 4, "fingerprint": "0"}},
             "results": {"status": "finished", "train_loss": .2, "train_accuracy": .95, "test_accuracy": .9, "test_nll": .3, "steps": 60,
@@ -359,7 +359,7 @@ class Tests:
         n = len(HOSTILE)
         run, analysis = run_json(HOSTILE[0]), full_analysis(5)
         run["config"] = {"encoder": HOSTILE[1], "optimizer": HOSTILE[2], "dim": 3}
-        run["version"], run["isa"], run["blas"], run["results"]["failure"] = HOSTILE[3:7]
+        run["version"], run["isa"], run["results"]["failure"] = HOSTILE[3:6]
         analysis["map"]["classes"] = HOSTILE
         analysis["confusion"] = {"classes": HOSTILE, "counts": [[i + j for i in range(n)] for j in range(n)],
                                  "worst": [{"label": text, "predicted": HOSTILE[-1], "rows": 2} for text in HOSTILE]}

@@ -1,27 +1,65 @@
 #!/bin/sh
-# Installs the build into a fresh prefix and uses it from there: find_package, and the compiler alone with pkg-config's flags.
-#   run.sh BUILD_DIR SOURCE_DIR
+# Installs the build into a fresh prefix and uses it from there, as C and as C++17, shared and static: find_package,
+# pkg-config, the compiler alone. Then the source tree below another project. The prefix is moved first: nothing in it may
+# know where it was installed.
+#   run.sh installed|subdirectory BUILD_DIR SOURCE_DIR
 set -eu
 
-build="$1" source="$2"
+mode="$1" build="$2" source="$3"
+example="$source/examples/00_loss_and_gradients.c" cxx="$source/tests/install/main.cpp"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cmake --install "$build" --prefix "$work/prefix" > "$work/install.log"
 
-cmake -S "$source/tests/install" -B "$work/consumer" -DCMAKE_PREFIX_PATH="$work/prefix" \
-    -DEXAMPLE="$source/examples/00_loss_and_gradients.c" > "$work/cmake.log"
-cmake --build "$work/consumer" > "$work/build.log"
-"$work/consumer/with_shared"
-"$work/consumer/with_static"
+# Shows the log of what fails.
+quietly() {
+    "$@" > "$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
+}
 
-lib=$(dirname "$(find "$work/prefix" -name liblogitude.so | head -n 1)")
-flags="-I$work/prefix/include -L$lib -llogitude"
-if command -v pkg-config > /dev/null; then
-    flags=$(PKG_CONFIG_PATH="$lib/pkgconfig" pkg-config --cflags --libs logitude)
+if [ "$mode" = subdirectory ]; then
+    quietly cmake -S "$source/tests/install/subdirectory" -B "$work/consumer" -DCMAKE_BUILD_TYPE=Debug \
+        -DLOGITUDE_SOURCE="$source" -DEXAMPLE="$example"
+    quietly cmake --build "$work/consumer" --target consumer
+    "$work/consumer/consumer"
+    exit
 fi
-# shellcheck disable=SC2086 # a list of flags
-cc -std=c11 "$source/examples/00_loss_and_gradients.c" $flags -Wl,-rpath,"$lib" -o "$work/plain"
-"$work/plain"
+
+quietly cmake --install "$build" --prefix "$work/installed"
+mv "$work/installed" "$work/prefix"
+lib=$(dirname "$(find "$work/prefix" -name liblogitude.so | head -n 1)")
+
+echo "find_package"
+quietly cmake -S "$source/tests/install" -B "$work/consumer" -DCMAKE_PREFIX_PATH="$work/prefix" -DEXAMPLE="$example"
+quietly cmake --build "$work/consumer"
+for program in c_logitude c_logitude_static cxx_logitude cxx_logitude_static; do "$work/consumer/$program"; done
+
+# compile NAME FLAGS...: the C and the C++ program with these flags, and runs both
+compile() {
+    name=$1
+    shift
+    quietly cc -std=c11 "$example" "$@" -o "$work/$name-c"
+    quietly c++ -std=c++17 "$cxx" "$@" -o "$work/$name-cxx"
+    "$work/$name-c"
+    "$work/$name-cxx"
+}
+
+echo "the compiler alone"
+compile plain -I"$work/prefix/include" -L"$lib" -llogitude -Wl,-rpath,"$lib"
+
+if command -v pkg-config > /dev/null; then
+    export PKG_CONFIG_PATH="$lib/pkgconfig"
+    echo "pkg-config, version $(pkg-config --modversion logitude)"
+    # shellcheck disable=SC2046 # lists of flags
+    compile shared $(pkg-config --cflags --libs logitude) -Wl,-rpath,"$lib"
+    rm "$lib"/liblogitude.so* # the linker would prefer it
+    # shellcheck disable=SC2046
+    compile static $(pkg-config --cflags --static --libs logitude)
+else
+    echo "skipped: no pkg-config here"
+fi
 
 version=$("$work/prefix/bin/logitude" --version)
 echo "$version" | grep -q "^logitude [0-9]" || { echo "--version says: $version" >&2; exit 1; }
+for file in man/man1/logitude-train.1 bash-completion/completions/logitude zsh/site-functions/_logitude \
+    fish/vendor_completions.d/logitude.fish; do
+    [ -s "$work/prefix/share/$file" ] || { echo "share/$file was not installed" >&2; exit 1; }
+done

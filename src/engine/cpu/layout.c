@@ -16,7 +16,8 @@ static void choose_cut(const lgt_shape *shape, lgt_extent *e) {
     int64_t block = (numbers - 2 * tile * shape->dim) / (3 * shape->dim + tile) / LGT_LANES * LGT_LANES;
     e->tile = tile;
     e->block = lgt_max64(128, lgt_min64(512, block));
-    if (shape->precision != LGT_PRECISION_FULL) e->tile = 256, e->block = 128;
+    if (shape->precision != LGT_PRECISION_FULL)
+        e->tile = shape->precision == LGT_PRECISION_BF16 ? 256 : 128, e->block = 128;
 }
 
 static void cut_panels(lgt_layout *l, int64_t element) {
@@ -39,7 +40,9 @@ lgt_layout lgt_layout_of(const lgt_shape *shape) {
     lgt_extent *e = &l.extent;
     choose_cut(shape, e);
     e->tile = lgt_min64(e->tile, lgt_round_up(shape->n_classes, LGT_LANES));
-    e->block = lgt_min64(e->block, lgt_round_up(rows, LGT_LANES));
+    /* Blocks of one size, up to half as large again: a small last one would be packed and kept like the others. */
+    int64_t blocks = lgt_max64(1, (rows + e->block / 2) / e->block);
+    e->block = lgt_round_up(lgt_ceil_div(rows, blocks), LGT_LANES);
     int64_t tiles = lgt_ceil_div(shape->n_classes, e->tile);
     while (e->block >= 2 * LEAST && tiles < 4 * TASKS && tiles * lgt_ceil_div(rows, e->block) < 4 * TASKS)
         e->block = lgt_round_up(e->block / 2, LGT_LANES);

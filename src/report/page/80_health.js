@@ -28,7 +28,7 @@ function factsPanel(run) {
     ['rows without a direction, in training', num(dig(results, 'zero_rows'))], ['rows without a direction, measured', num(dig(health, 'zero_rows'))],
     ['classes without a direction', num(dig(health, 'zero_classes'))],
     ['numbers that were not finite', dig(run, 'failure', 'status') === 'nonfinite' ? 'ended the training' : isObject(run.run) ? 'none' : undefined],
-    ['instruction set', dig(run, 'run', 'isa')], ['threads', dig(run, 'run', 'threads')], ['BLAS', dig(run, 'run', 'blas')],
+    ['instruction set', dig(run, 'run', 'isa')], ['threads', dig(run, 'run', 'threads')],
     ['Logitude', dig(run, 'run', 'version')], ['data', dig(run, 'run', 'data', 'train', 'fingerprint')],
   ].filter(([, value]) => value !== undefined && value !== null).map(([name, value]) => [name, String(value)]);
   if (!facts.length) return null;
