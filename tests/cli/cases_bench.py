@@ -1,6 +1,6 @@
 """bench: what it reports, on tiny heads; no test here depends on speed."""
 
-from tools import Case
+from tools import PROGRAM, Case
 
 KEYS = ["schema", "spec", "rows", "dim", "classes", "dtype", "threads", "isa", "repeat", "want", "seconds", "seconds_min",
         "gflops", "roof_gflops", "roof_gflops_max", "roof_share", "extra_bytes", "loss"]
@@ -83,4 +83,7 @@ class Bench(Case):
             (["head", "--loss", "arcfcae"], "there is no loss \"arcfcae\"; the nearest is \"arcface\""),
         ):
             self.fails(2, message, "bench", *args)
-        self.fails(6, ["memory"], "bench", "head", "--classes", 10 ** 12, "--dim", 10 ** 9)
+        with open(PROGRAM, "rb") as file:
+            sanitized = b"__asan_init" in file.read()  # which ends the program on sizes that it cannot serve
+        if not sanitized:
+            self.fails(6, ["memory"], "bench", "head", "--classes", 10 ** 12, "--dim", 10 ** 9)
