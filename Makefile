@@ -6,12 +6,13 @@
 #   make mutants  whether the tests notice errors in the formulas: each of tools/mutants.txt must make one fail
 #   make reference  the C interface as HTML in build/reference/html, by Doxygen
 #   make install PREFIX=/usr/local
+#   make wheel    the Python package with the library inside, build/logitude-*.whl
 
 PREFIX ?= /usr/local
 JOBS   ?= $(shell nproc)
 TESTS  := OFF
 
-.PHONY: all setup build demo bench test check-long sanitize mutants reference install format clean
+.PHONY: all setup build demo bench test check-long sanitize mutants reference install wheel format clean
 
 all: build
 
@@ -58,6 +59,9 @@ reference:
 
 install: build
 	@cmake --install build --prefix $(PREFIX)
+
+wheel: build
+	@python3 tools/make_wheel.py
 
 format:
 	@git ls-files '*.c' '*.h' | xargs clang-format -i

@@ -6,7 +6,7 @@ build="gcc cmake make libpthreadpool-dev libjansson-dev zlib1g-dev libjs-chart.j
 case "${1:-build}" in
     build) wanted="$build" ;;
     demo) wanted="$build dataset-fashion-mnist" ;;
-    test) wanted="$build libcmocka-dev liblapacke-dev g++ python3" ;;
+    test) wanted="$build libcmocka-dev liblapacke-dev g++ python3 python3-numpy" ;;
     reference) wanted="doxygen python3" ;;
     *) echo "setup.sh: \"$1\" is not build, demo, test or reference" >&2; exit 2 ;;
 esac

@@ -1,0 +1,61 @@
+"""Exceptions: one for each status of the library, each also the exception of Python's own that fits it best."""
+from __future__ import annotations
+
+from typing import NoReturn
+
+
+class Error(Exception):
+    """Every error of Logitude. str() is the library's message, which carries the values at fault; `status` its number."""
+    status = 1
+
+
+class InternalError(Error, RuntimeError):
+    """A defect of the library."""
+
+
+class UsageError(Error, ValueError):
+    """An argument, option or specification is wrong."""
+    status = 2
+
+
+class DataError(Error, ValueError):
+    """Input data are malformed, mismatched or not finite."""
+    status = 3
+
+
+class NonFiniteError(Error, FloatingPointError):
+    """A computation left the range of its type."""
+    status = 4
+
+
+class FileError(Error, OSError):
+    """The operating system refused to read or write."""
+    status = 5
+
+
+class MemoryLimitError(Error, MemoryError):
+    """An allocation failed or a limit was reached."""
+    status = 6
+
+
+class CheckError(Error):
+    """A check ran and found a defect."""
+    status = 7
+
+
+class UnsupportedError(Error, NotImplementedError):
+    """A valid request that this engine or build does not serve."""
+    status = 8
+
+
+class InterruptedByCaller(Error):
+    """A callback asked to stop."""
+    status = 9
+
+
+KINDS = {kind.status: kind for kind in (InternalError, UsageError, DataError, NonFiniteError, FileError, MemoryLimitError,
+                                        CheckError, UnsupportedError, InterruptedByCaller)}
+
+
+def raise_error(status: int, message: str) -> NoReturn:
+    raise KINDS.get(status, InternalError)(message or f'status {status}')
