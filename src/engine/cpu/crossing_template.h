@@ -1,6 +1,5 @@
 /* Where a tile of classes meets a block of rows: products, crowd sums on the way forward, force weights on the way
- * back.
- */
+ * back. */
 
 /* The block of rows [first, first + n) of the panel. */
 typedef struct FN(rows) {

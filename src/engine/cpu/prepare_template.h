@@ -106,9 +106,9 @@ static int64_t FN(group_of)(const FN(stream) * s, int64_t block) {
 /* Whether no product, nor any partial sum of one, can leave the range of T: by Cauchy's inequality, since infinities
  * and NaN would drop out of the exponential sums unseen. */
 static int FN(products_fit)(const FN(stream) * s, int64_t i) {
-    int64_t block = i / s->layout.extent.block, group = FN(group_of)(s, block);
-    double most = s->problem->unit_w ? 1 : 0;
     if (s->problem->unit_x) return 1;
+    int64_t group = FN(group_of)(s, i / s->layout.extent.block);
+    double most = s->problem->unit_w ? 1 : 0;
     for (int64_t stripe = 0; stripe < s->layout.n_stripes && !s->problem->unit_w; stripe++)
         most = fmax(most, s->found[stripe * s->n_groups + group].longest);
     /* Rounding to bfloat16 can carry a number, though no product, to infinity. */
