@@ -10,7 +10,7 @@ typedef struct FN(arrays) {
 static FN(arrays) FN(arrays_of)(const lgt_extent *e) {
     int64_t width = (e->dim + LGT_LANES - 1) / LGT_LANES * LGT_LANES;
     int64_t counts[] = {e->block * e->dim, e->tile * e->dim, e->tile * e->ld,
-                        e->block * width,  e->tile * width,  3 * (e->tile + e->block)};
+                        e->block * width,  e->tile * width,  4 * (e->tile + e->block)};
     T *arrays[6];
     for (int a = 0; a < 6; a++) {
         arrays[a] = room(counts[a] * (int64_t)sizeof(T));
@@ -44,12 +44,13 @@ static void FN(bench)(const char *name, const lgt_extent *e, const KERNELS *set,
         t.seconds[ROOF][r] = ceiling();
         at[0] = now();
         set->pack_classes(e, w, ones, e->tile, pw);
+        set->turn_classes(e, e->tile, pw);
         at[1] = now();
         set->logits(e, pw, e->tile, px, e->block, a.u);
         at[2] = now();
         set->exp_sum(e, a.u, e->tile, e->block, (T)0.1, a.v, a.v + most, a.v + 2 * most, a.v + 3 * most);
         set->exp_weights(e, a.u, e->tile, e->block, (T)0.1, a.v, a.v + most, a.v, a.v, a.v);
-        set->pack_weights(e, a.u, e->tile, e->block, pu);
+        set->pack_weights(e, a.u, e->tile, e->block, pw, px, pu);
         at[3] = now();
         set->gather_w(e, weights, e->tile, e->block, px, a.dw, a.width, 0);
         at[4] = now();

@@ -46,7 +46,7 @@ class Bench:
     def ours(self, case):
         words = [self.a.program, "bench", "head", "--loss", case["loss"], "--rows", case["rows"], "--dim", DIM, "--classes",
                  case["classes"], "--dtype", case["dtype"], "--threads", case["threads"], "--repeat", self.steps(case), "--json",
-                 "--workspace", case.get("workspace", 0)]
+                 "--workspace", case.get("workspace", 0), "--max-isa", case.get("isa", "best")]
         return json.loads(subprocess.run([str(word) for word in words], stdout=subprocess.PIPE, check=True).stdout)
 
     def peer(self, case):
@@ -98,8 +98,10 @@ def measure(a):
     bench = Bench(a)
     for classes in (1000, 10000, 100000):
         ours = [head("logitude", classes, dtype) for dtype in TYPES]
-        kept = [head("logitude", classes, workspace=ROWS * classes * 4 + (64 << 20))] if classes == 100000 else []
-        bench.group("classes", [head("torch", classes), *ours, *kept])
+        more = [head("logitude", classes, isa="avx512")]  # the same by multiply-adds where there are tiles
+        if classes == 100000:
+            more.append(head("logitude", classes, workspace=ROWS * classes * 4 + (64 << 20)))
+        bench.group("classes", [head("torch", classes), *ours, *more])
     if a.quick:
         return bench.cases
     for dtype in TYPES:  # what a class costs, in alternation

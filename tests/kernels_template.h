@@ -370,15 +370,21 @@ static void FN(unpacked_products_agree_with_long_double)(void **state) {
 }
 
 static void FN(widening_adds_in_double)(void **state) {
-    T v[37];
+    enum { PARTS = 3, STRIDE = 41 };
+    T v[PARTS * STRIDE];
     double out[38];
     (void)state;
-    FN(fill)(v, 37, 9);
+    FN(fill)(v, PARTS * STRIDE, 9);
     for (lgt_isa isa = LGT_ISA_GENERIC; isa <= FN(best)(); isa++)
-        for (int64_t n = 0; n <= 37; n++) {
+        for (int64_t at = 0; at < 38 * (PARTS + 1); at++) {
+            int64_t n = at / (PARTS + 1), parts = at % (PARTS + 1);
             for (int k = 0; k < 38; k++) out[k] = 1e10 + k;
-            SET(isa)->widen(v, n, out);
-            for (int k = 0; k < 38; k++) assert_true(out[k] == 1e10 + k + (k < n ? (double)v[k] : 0.0));
+            SET(isa)->widen(v, parts, STRIDE, n, out);
+            for (int k = 0; k < 38; k++) {
+                double sum = 0;
+                for (int64_t p = 0; p < parts && k < n; p++) sum += (double)v[p * STRIDE + k];
+                assert_true(out[k] == (k < n ? sum : 1e10 + k));
+            }
         }
 }
 

@@ -124,6 +124,7 @@ static void FN(pack)(FN(run) * r) {
     r->copy = FN(packed_room)(r->set->weights_size(&r->e));
     r->set->pack_features(&r->e, x, FN(x_factor), r->n_rows, r->features);
     r->set->pack_classes(&r->e, w, FN(w_factor), r->n_classes, r->classes);
+    r->set->turn_classes(&r->e, r->n_classes, r->classes);
 }
 
 /* What is no weight is NaN: it must not be read into a result. */
@@ -134,7 +135,7 @@ static void FN(set_weights)(FN(run) * r) {
         if (i < r->u.width) r->u.at[at] = counts ? FN(p)[j * FN(BLOCK) + i] : (T)NAN;
     }
     r->weights = r->set->weights_size(&r->e) ? (const void *)r->copy : r->u.at;
-    r->set->pack_weights(&r->e, r->u.at, r->n_classes, r->n_rows, r->copy);
+    r->set->pack_weights(&r->e, r->u.at, r->n_classes, r->n_rows, r->classes, r->features, r->copy);
 }
 
 static void FN(set_results)(FN(run) * r, int accumulate) {
@@ -217,7 +218,7 @@ static void FN(packing_rounds_once)(void **state) {
         for (int64_t at = 0; at < FN(TILE) * r.e.ld; at++)
             if (at % r.e.ld >= r.u.width) r.u.at[at] = 777;
         r.weights = SET(isa)->weights_size(&r.e) ? (const void *)r.copy : r.u.at;
-        SET(isa)->pack_weights(&r.e, r.u.at, FN(TILE), FN(TILE), r.copy);
+        SET(isa)->pack_weights(&r.e, r.u.at, FN(TILE), FN(TILE), r.classes, r.features, r.copy);
         SET(isa)->gather_x(&r.e, r.weights, FN(TILE), FN(TILE), r.classes, r.dx.at, r.dx.ld, 0);
         SET(isa)->gather_w(&r.e, r.weights, FN(TILE), FN(TILE), r.features, r.dw.at, r.dw.ld, 0);
         for (int64_t i = 0; i < FN(TILE); i++) {
@@ -245,6 +246,7 @@ static void FN(a_cut_of_the_classes_keeps_the_bits)(void **state) {
             char *rest = FN(packed_room)(SET(isa)->classes_size(&r.e));
             for (int64_t j = 0; j < n; j++) w[j] = FN(w) + (cuts[c] + j) * FN(MOST);
             SET(isa)->pack_classes(&r.e, w, FN(w_factor) + cuts[c], n, rest);
+            SET(isa)->turn_classes(&r.e, n, rest);
             const T *weights = r.weights;
             SET(isa)->gather_x(&r.e, weights, cuts[c], FN(BLOCK), r.classes, parts.at, parts.ld, 0);
             weights += cuts[c] * r.e.ld; /* weights of these sets lie as u does */

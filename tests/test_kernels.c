@@ -101,11 +101,8 @@ static void every_instruction_set_has_its_own_kernels(void **state) {
             assert_ptr_not_equal(lgt_kernels_f64_of(isa), lgt_kernels_f64_of(lower));
         }
     }
-    if (best_of_vectors() == LGT_ISA_AVX512) { /* what has no set of its own has the one below */
+    if (best_of_vectors() == LGT_ISA_AVX512) /* what has no set of its own has the one below */
         assert_ptr_equal(lgt_kernels_f64_of(LGT_ISA_BEST), lgt_kernels_f64_of(LGT_ISA_AVX512));
-        assert_ptr_equal(lgt_kernels_f32_of(LGT_ISA_AMX, LGT_PRECISION_FULL),
-                         lgt_kernels_f32_of(LGT_ISA_AVX512, LGT_PRECISION_FULL));
-    }
 }
 
 #define PRODUCT_TESTS_OF(suffix)                                                                                       \

@@ -1,5 +1,5 @@
 /* Packing and products of the AMX sets, against double: exactly where numbers are small integers, else within bounds
- * that follow from the formats. bfloat16 has 8 significant bits. */
+ * that follow from the formats. bfloat16 has 8 significant bits; float32's slices have 24 of a vector's largest. */
 #include "support.h"
 
 #include <float.h>
@@ -21,12 +21,17 @@ static const struct {
     double term;     /* a product of two is off by at most this times itself */
     int roundings;   /* of the sum, a term: one for each product */
     double of_entry; /* what is promised of normal numbers, relative to the largest entry */
+    int sliced;      /* errors are relative to the largest number of a vector, and of a sum to its largest vectors */
 } modes[] = {
     /* half a unit of 8 bits; (1 + 2^-8)^2 - 1; and each time what rounding the factors adds */
-    {LGT_PRECISION_BF16, "bf16", 0x1.001p-8, 0x1.01p-7, 1, 2e-2},
+    {LGT_PRECISION_BF16, "bf16", 0x1.001p-8, 0x1.01p-7, 1, 2e-2, 0},
     /* the low part is at most 2^-8 of the number, so half a unit of it 2^-17; two of those and the product of the low
      * parts, 2^-16, that is left out */
-    {LGT_PRECISION_BF16X3, "bf16x3", 0x1.04p-17, 0x1.04p-15, 3, 5e-5},
+    {LGT_PRECISION_BF16X3, "bf16x3", 0x1.04p-17, 0x1.04p-15, 3, 5e-5, 0},
+    /* half a unit of 24 bits, of which the largest number fills all but the sign and 1.01 more; two of those, and of
+     * the slices' products, 2^-14 of (2.02)^2 each, two times 2^-24 2^14 and 2^-32 2^14 that are left out; three levels
+     * are rounded */
+    {LGT_PRECISION_FULL, "f32", 0x1.04p-23, 0x1.04p-22 + 0x1.06p-21, 3, 5e-6, 1},
 };
 enum { N_MODES = sizeof modes / sizeof *modes };
 
@@ -103,7 +108,8 @@ static void run(const lgt_kernels_f32 *k, int accumulate, float before) {
     for (int64_t i = 0; i < TILE * LD; i++) c.u[i] = NAN;
     k->pack_features(&c.e, c.x_rows, c.x_factor, c.n_rows, c.features);
     k->pack_classes(&c.e, c.w_rows, c.w_factor, c.n_classes, c.classes);
-    k->pack_weights(&c.e, c.p, c.n_classes, c.n_rows, c.weights);
+    k->turn_classes(&c.e, c.n_classes, c.classes);
+    k->pack_weights(&c.e, c.p, c.n_classes, c.n_rows, c.classes, c.features, c.weights);
     k->logits(&c.e, c.classes, c.n_classes, c.features, c.n_rows, c.u);
     k->gather_x(&c.e, c.weights, c.n_classes, c.n_rows, c.classes, c.dx, ld, accumulate);
     k->gather_w(&c.e, c.weights, c.n_classes, c.n_rows, c.features, c.dw, ld, accumulate);
@@ -131,31 +137,50 @@ static void judge(verdict *v, double found, double exact, double size, int64_t n
     if (!(fabs(exact) <= v->largest)) v->largest = fabs(exact);
 }
 
-static void judge_all(verdict v[3], double before, double term, int roundings) {
+/* The largest of n numbers. */
+static double largest(const float *v, int64_t n, double factor) {
+    double most = 0;
+    for (int64_t k = 0; k < n; k++) most = fmax(most, fabs(factor * (double)v[k]));
+    return most;
+}
+
+/* The size of a sum of n terms: that of the terms, or n times what their largest could be. */
+static double size_of(int sliced, double terms, double most, int64_t n) {
+    return sliced ? (double)n * most : terms;
+}
+
+static void judge_all(verdict v[3], double before, int m) {
     int64_t dim = c.e.dim, ld = (dim + 31) / 32 * 32;
+    double term = modes[m].term, w_most[TILE], x_most[BLOCK];
+    int roundings = modes[m].roundings, sliced = modes[m].sliced;
+    for (int64_t j = 0; j < c.n_classes; j++) w_most[j] = largest(c.w_rows[j], dim, c.w_factor[j]);
+    for (int64_t i = 0; i < c.n_rows; i++) x_most[i] = largest(c.x_rows[i], dim, c.x_factor[i]);
     memset(v, 0, 3 * sizeof *v);
     for (int64_t j = 0; j < c.n_classes; j++)
         for (int64_t i = 0; i < c.n_rows; i++) {
             double sum = 0, size = 0;
             for (int64_t k = 0; k < dim; k++) sum += w_at(j, k) * x_at(i, k), size += fabs(w_at(j, k) * x_at(i, k));
+            size = size_of(sliced, size, w_most[j] * x_most[i], dim);
             judge(&v[0], (double)c.u[j * LD + i], sum, size, dim, term, roundings);
         }
     for (int64_t i = 0; i < c.n_rows; i++)
         for (int64_t k = 0; k < dim; k++) {
-            double sum = before, size = fabs(before);
+            double sum = before, size = 0, most = 0;
             for (int64_t j = 0; j < c.n_classes; j++) {
-                double t = (double)c.p[j * LD + i] * w_at(j, k);
-                sum += t, size += fabs(t);
+                double p = (double)c.p[j * LD + i], t = p * w_at(j, k);
+                sum += t, size += fabs(t), most = fmax(most, fabs(p) * w_most[j]);
             }
+            size = fabs(before) + size_of(sliced, size, most, c.n_classes);
             judge(&v[1], (double)c.dx[i * ld + k], sum, size, c.n_classes, term, roundings);
         }
     for (int64_t j = 0; j < c.n_classes; j++)
         for (int64_t k = 0; k < dim; k++) {
-            double sum = before, size = fabs(before);
+            double sum = before, size = 0, most = 0;
             for (int64_t i = 0; i < c.n_rows; i++) {
-                double t = (double)c.p[j * LD + i] * x_at(i, k);
-                sum += t, size += fabs(t);
+                double p = (double)c.p[j * LD + i], t = p * x_at(i, k);
+                sum += t, size += fabs(t), most = fmax(most, fabs(p) * x_most[i]);
             }
+            size = fabs(before) + size_of(sliced, size, most, c.n_rows);
             judge(&v[2], (double)c.dw[j * ld + k], sum, size, c.n_rows, term, roundings);
         }
 }
@@ -196,7 +221,7 @@ static void products_of_small_integers_are_exact(void **state) {
                     start(set_of(m), dims[d], counts[a], counts[b]);
                     fill(s[0], s[1], s[2]);
                     run(set_of(m), accumulate, accumulate ? 3 : 7);
-                    judge_all(v, accumulate ? 3 : 0, 0, 0);
+                    judge_all(v, accumulate ? 3 : 0, m);
                     for (int i = 0; i < 3; i++)
                         if (!(v[i].difference == 0)) assert_within(v, modes[m].name, "integers"), fail();
                     assert_nothing_beyond_written(accumulate ? 3 : 7);
@@ -215,9 +240,9 @@ static void products_of_normal_numbers_are_within_the_bound_of_their_terms(void 
                 start(set_of(m), dims[d], counts[a], n_rows);
                 fill((source){4, 0}, (source){5, 0}, (source){6, 0});
                 for (int64_t j = 0; j < counts[a]; j++) c.w_factor[j] = 1 / (3 + (double)j);
-                for (int64_t i = 0; i < n_rows; i++) c.x_factor[i] = -exp((double)i / 8);
+                for (int64_t i = 0; i < n_rows; i++) c.x_factor[i] = -exp(0.7 * (double)i);
                 run(set_of(m), a % 2, 0.5f);
-                judge_all(v, a % 2 ? 0.5 : 0, modes[m].term, modes[m].roundings);
+                judge_all(v, a % 2 ? 0.5 : 0, m);
                 assert_within(v, modes[m].name, "normal numbers");
                 for (int i = 0; i < 3; i++) worst = fmax(worst, v[i].worst);
                 finish();
@@ -234,7 +259,7 @@ static void entries_are_as_exact_as_promised(void **state) {
             start(set_of(m), dim, TILE, BLOCK);
             fill((source){7, 0}, (source){8, 0}, (source){9, 0});
             run(set_of(m), 0, 0);
-            judge_all(v, 0, modes[m].term, modes[m].roundings);
+            judge_all(v, 0, m);
             for (int i = 0; i < 3; i++) {
                 print_message("%s %s dim %d: %.2e of the largest entry\n", modes[m].name, products[i], (int)dim,
                               v[i].difference / v[i].largest);
@@ -262,7 +287,8 @@ static void packed_numbers_are_rounded_once(void **state) {
             run(k, 0, 0);
             for (int64_t i = 0; i < 60; i++)
                 for (int64_t l = 0; l < 60; l++) {
-                    double limit = modes[m].unit * fabs(x_at(i, l));
+                    double most = largest(c.x_rows[i], 60, c.x_factor[i]);
+                    double limit = modes[m].unit * (modes[m].sliced ? most : fabs(x_at(i, l)));
                     assert_at_most(fabs((double)c.u[l * LD + i] - x_at(i, l)), limit, "a feature's error in u");
                     assert_at_most(fabs((double)c.dw[i * 64 + l] - x_at(i, l)), limit, "a feature's error in dw");
                     assert_true(c.dx[i * 64 + l] == (i == l));
@@ -281,9 +307,13 @@ static void weights_are_rounded_once(void **state) {
         run(set_of(m), 0, 0);
         for (int64_t j = 0; j < 60; j++)
             for (int64_t i = 0; i < 60; i++) {
-                double p = (double)c.p[j * LD + i], limit = modes[m].unit * fabs(p);
-                assert_at_most(fabs((double)c.dx[i * 64 + j] - p), limit, "a weight's error in dx");
-                assert_at_most(fabs((double)c.dw[j * 64 + i] - p), limit, "a weight's error in dw");
+                double p = (double)c.p[j * LD + i], of_row = fabs(p), of_class = fabs(p);
+                for (int64_t k = 0; k < 60 && modes[m].sliced; k++) {
+                    of_row = fmax(of_row, fabs((double)c.p[k * LD + i]));
+                    of_class = fmax(of_class, fabs((double)c.p[j * LD + k]));
+                }
+                assert_at_most(fabs((double)c.dx[i * 64 + j] - p), modes[m].unit * of_row, "a weight's error in dx");
+                assert_at_most(fabs((double)c.dw[j * 64 + i] - p), modes[m].unit * of_class, "a weight's error in dw");
             }
         finish();
     }
@@ -304,7 +334,7 @@ static void subnormal_numbers_are_lost_and_nothing_else(void **state) {
                     c.p[i * LD + l] = ldexpf(c.p[i * LD + l] + 2, exponent);
                 }
             run(set_of(m), 0, 0);
-            judge_all(v, 0, modes[m].term, modes[m].roundings);
+            judge_all(v, 0, m);
             assert_within(v, modes[m].name, "subnormal");
             finish();
         }
@@ -332,13 +362,15 @@ static void the_same_call_gives_the_same_bits(void **state) {
 /* Each argument is another array or number, so that none can take another's place. */
 static void elementwise_kernels_are_those_of_avx512(void **state) {
     enum { N = 37, ROOM = 64 };
-    const lgt_kernels_f32 *sets[3] = {set_of(0), set_of(1), lgt_kernels_f32_of(LGT_ISA_AVX512, LGT_PRECISION_FULL)};
-    static float numbers[5][TILE], u[3][TILE * LD], out[3][5][ROOM];
-    static double sums[3][TILE], wide[3][ROOM], squares[3];
+    enum { SETS = N_MODES + 1 };
+    const lgt_kernels_f32 *sets[SETS] = {lgt_kernels_f32_of(LGT_ISA_AVX512, LGT_PRECISION_FULL)};
+    static float numbers[5][TILE], u[SETS][TILE * LD], out[SETS][5][ROOM];
+    static double sums[SETS][TILE], wide[SETS][ROOM], squares[SETS];
     const lgt_extent e = {100, TILE, BLOCK, LD};
     (void)state;
     for (int64_t i = 0; i < 5 * TILE; i++) numbers[i / TILE][i % TILE] = number(&(source){22, 0}, i);
-    for (int s = 0; s < 3; s++) {
+    for (int m = 0; m < N_MODES; m++) sets[m + 1] = set_of(m);
+    for (int s = 0; s < SETS; s++) {
         for (int64_t i = 0; i < TILE * LD; i++) u[s][i] = number(&(source){23, 0}, i);
         sets[s]->exp_sum(&e, u[s], TILE, N, 1.5f, numbers[0], out[s][0], out[s][1], out[s][3]);
         sets[s]->exp_weights(&e, u[s], TILE, N, 1.5f, numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]);
@@ -347,7 +379,7 @@ static void elementwise_kernels_are_those_of_avx512(void **state) {
         for (int64_t i = 0; i < N; i++) out[s][2][i] = numbers[4][i];
         sets[s]->project(numbers[0], numbers[1], N, 0.7, out[s][2]);
         sets[s]->product(2, LGT_LANES, 5, numbers[0], 1, 3, numbers[1], LGT_LANES + 1, out[s][4], LGT_LANES, 0);
-        sets[s]->widen(numbers[3], N, wide[s]);
+        sets[s]->widen(numbers[0], 3, TILE, N, wide[s]);
         assert_memory_equal(wide[s], wide[0], sizeof wide[s]);
         assert_true(squares[s] == squares[0]);
         for (int64_t j = 0; j < TILE; j++) assert_memory_equal(u[s] + j * LD, u[0] + j * LD, N * sizeof **u);

@@ -17,7 +17,7 @@ typedef enum lgt_isa {
     LGT_ISA_GENERIC = 0,
     LGT_ISA_AVX2 = 1,   /* with FMA */
     LGT_ISA_AVX512 = 2, /* F, DQ, BW and VL */
-    LGT_ISA_AMX = 3,    /* tiles of bfloat16, where the system grants them; with AVX512_BF16 */
+    LGT_ISA_AMX = 3,    /* tiles of bfloat16 and bytes, where the system grants them; with AVX512_BF16 and _VBMI */
     LGT_ISA_BEST = 1000
 } lgt_isa;
 

@@ -21,7 +21,7 @@ typedef struct row_state {
 static void pull_by(row_state *s, const lgt_problem *p, double *pull) {
     const lgt_ray *x = &s->sums->x;
     lgt_target target = lgt_target_measure(p, s->field->batch, s->sums->i, x, &s->w);
-    lgt_target_add_dx(p, &target, x, &s->w, 1, pull, s->spare);
+    lgt_target_pulls(p, &target, x, &s->w, pull, NULL);
 }
 
 /* The attraction by the row's own class. */

@@ -156,24 +156,15 @@ lgt_target lgt_target_measure(const lgt_problem *problem, const lgt_batch *batch
     return target;
 }
 
-/* out += g (plain from + tangent t + radial at^), t the unit tangent at `at` towards `to`. */
-static void add_gradient(const lgt_problem *problem, side s, const lgt_ray *at, const lgt_ray *to, const double *from,
-                         double g, double *out, double *scratch) {
-    if (s.plain != 0)
-        for (int64_t k = 0; k < problem->dim; k++) out[k] += g * s.plain * from[k];
-    if (at->norm == 0 || (s.tangent == 0 && s.radial == 0)) return;
-    lgt_angle_between(at->unit, to->unit, problem->dim, scratch, NULL);
-    for (int64_t k = 0; k < problem->dim; k++) out[k] += g * (s.tangent * scratch[k] + s.radial * at->unit[k]);
+/* pull = plain from + tangent pull + radial at^. Where `at` has no direction its pull holds none to be taken. */
+static void compose(side s, const double *from, const lgt_ray *at, int64_t n, double *pull) {
+    if (at->norm == 0) s.tangent = s.radial = 0;
+    for (int64_t k = 0; k < n; k++) pull[k] = s.plain * from[k] + s.tangent * pull[k] + s.radial * at->unit[k];
 }
 
-void lgt_target_add_dx(const lgt_problem *problem, const lgt_target *target, const lgt_ray *x, const lgt_ray *w,
-                       double g, double *out, double *scratch) {
-    side s = {target->x_plain, target->x_tangent, target->x_radial};
-    add_gradient(problem, s, x, w, product_side(w, problem->unit_w), g, out, scratch);
-}
-
-void lgt_target_add_dw(const lgt_problem *problem, const lgt_target *target, const lgt_ray *x, const lgt_ray *w,
-                       double g, double *out, double *scratch) {
-    side s = {target->w_plain, target->w_tangent, target->w_radial};
-    add_gradient(problem, s, w, x, product_side(x, problem->unit_x), g, out, scratch);
+void lgt_target_pulls(const lgt_problem *p, const lgt_target *t, const lgt_ray *x, const lgt_ray *w, double *to_x,
+                      double *to_w) {
+    lgt_angle_between(x->unit, w->unit, p->dim, to_x, to_w);
+    if (to_x) compose((side){t->x_plain, t->x_tangent, t->x_radial}, product_side(w, p->unit_w), x, p->dim, to_x);
+    if (to_w) compose((side){t->w_plain, t->w_tangent, t->w_radial}, product_side(x, p->unit_x), w, p->dim, to_w);
 }

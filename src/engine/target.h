@@ -49,10 +49,8 @@ lgt_bend lgt_target_bend(const lgt_problem *problem, const lgt_batch *batch, int
 lgt_target lgt_target_measure(const lgt_problem *problem, const lgt_batch *batch, int64_t i, const lgt_ray *x,
                               const lgt_ray *w);
 
-/* out += g dz_y/dx, out += g dz_y/dw_y, both (dim). scratch (dim). */
-void lgt_target_add_dx(const lgt_problem *problem, const lgt_target *target, const lgt_ray *x, const lgt_ray *w,
-                       double g, double *out, double *scratch);
-void lgt_target_add_dw(const lgt_problem *problem, const lgt_target *target, const lgt_ray *x, const lgt_ray *w,
-                       double g, double *out, double *scratch);
+/* dz_y/dx and dz_y/dw_y, both (dim); one of them may be NULL. */
+void lgt_target_pulls(const lgt_problem *problem, const lgt_target *target, const lgt_ray *x, const lgt_ray *w,
+                      double *to_x, double *to_w);
 
 #endif

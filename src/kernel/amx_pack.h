@@ -149,20 +149,25 @@ LGT_INLINE void amx_pack_panel(const float *const *x, const double *factor, int6
     }
 }
 
-/* n vectors of dim as an operand of sums over the numbers (`rows`, or with `turned` rows') and one of sums over the
- * vectors (`pairs`). */
+/* n vectors of dim as the operand of sums over the numbers, `rows`. */
 LGT_INLINE void amx_pack_vectors(const float *const *x, const double *factor, int64_t n, int64_t dim, int parts,
-                                 int turned, amx_operand by_number, amx_operand by_vector) {
-    for (int64_t i = 0; i < amx_squares(n); i++) {
+                                 amx_operand by_number) {
+    for (int64_t i = 0; i < amx_squares(n); i++)
         amx_pack_panel(x + i * AMX_SIDE, factor + i * AMX_SIDE, n - i * AMX_SIDE, dim, parts,
                        amx_square(&by_number, i, 0));
+}
+
+/* The operand of sums over n vectors, `pairs`, of that of sums over their numbers; with `turned` the latter becomes
+ * rows'. */
+LGT_INLINE void amx_pair_vectors(int64_t n, int64_t dim, int parts, int turned, amx_operand by_number,
+                                 amx_operand by_vector) {
+    for (int64_t i = 0; i < amx_squares(n); i++)
         for (int64_t s = 0; s < amx_squares(dim); s++)
             for (int p = 0; p < parts; p++) {
                 char *rows = amx_square(&by_number, i, s) + p * AMX_SQUARE;
                 amx_pair(rows, amx_square(&by_vector, s, i) + p * AMX_SQUARE);
                 if (turned) amx_transpose(rows);
             }
-    }
 }
 
 /* The weights u (n_classes, n_rows; ld) as an operand of sums over rows (`rows`) and one of sums over classes

@@ -13,7 +13,9 @@ static int64_t weights_size_bf16(const lgt_extent *e) {
     return e->tile * e->ld * (int64_t)sizeof(float);
 }
 
-static void pack_weights_bf16(const lgt_extent *e, const float *u, int64_t n_classes, int64_t n_rows, void *out) {
+static void pack_weights_bf16(const lgt_extent *e, const float *u, int64_t n_classes, int64_t n_rows,
+                              const void *classes, const void *features, void *out) {
+    (void)classes, (void)features;
     float *rounded = out;
     for (int64_t j = 0; j < n_classes; j++)
         for (int64_t i = 0; i < n_rows; i++) rounded[j * e->ld + i] = nearest_bf16(u[j * e->ld + i]);

@@ -2,12 +2,13 @@
  *
  * exp(x) = 2^n e^r, n = round(x / ln 2), r = x - n ln 2 in two parts (Cody and Waite, 1980), e^r by its Taylor
  * polynomial: on |r| <= ln(2)/2 degree 7 leaves 6e-9 in float and degree 13 leaves 5e-18 in double, below half an ULP
- * of either. 2^n is applied as two factors, so that results fade out through the subnormals and end at 0.
+ * of either. n + LIFT is added to the exponent field of e^r, which stays a normal number, and a multiplication by
+ * 2^-LIFT lets results fade out through the subnormals and end at 0.
  *
  * The including file defines T, V, I (a vector of integers as wide as T), FN(name) and the constants of T:
- * MAGIC 1.5 * 2^(digits - 1): adding it rounds to an integer and leaves that integer in the low bits; LN2_HIGH with
- * trailing zeros, so that n LN2_HIGH is exact, LN2_LOW the rest; EXP_LEAST below which exp is 0; BITS and BIAS of the
- * exponent field; TERMS of the polynomial. */
+ * MAGIC 1.5 * 2^(digits - 1) + LIFT: adding it rounds to an integer and leaves that integer, and LIFT, in the low bits;
+ * LN2_HIGH with trailing zeros, so that n LN2_HIGH is exact, LN2_LOW the rest; EXP_LEAST below which exp is 0; UNLIFT
+ * 2^-LIFT; BITS below the exponent field; TERMS of the polynomial. */
 
 LGT_INLINE V FN(splat)(T value) {
     return (V){0} + value;
@@ -15,10 +16,6 @@ LGT_INLINE V FN(splat)(T value) {
 
 LGT_INLINE V FN(select)(I where, V yes, V no) {
     return (V)(((I)yes & where) | ((I)no & ~where));
-}
-
-LGT_INLINE V FN(power_of_two)(I n) {
-    return (V)((n + BIAS) << BITS);
 }
 
 /* Of min(x, 0): every argument here is a logit less its row's lse or maximum, and above 0 only by rounding, which with
@@ -30,12 +27,10 @@ LGT_INLINE V FN(exp)(V x) {
     x = FN(select)(x < 0, x, FN(splat)(0));
     V shifted = x * (T)1.44269504088896340736 + MAGIC;
     V n = shifted - MAGIC;
-    I exponent = (I)shifted - (I)FN(splat)(MAGIC);
     V r = (x - n * LN2_HIGH) - n * LN2_LOW;
     V p = FN(splat)((T)(1 / factorial[TERMS]));
     for (int i = TERMS - 1; i >= 0; i--) p = p * r + (T)(1 / factorial[i]);
-    I half = exponent >> 1;
-    return p * FN(power_of_two)(half) * FN(power_of_two)(exponent - half);
+    return (V)((I)p + ((I)shifted << BITS)) * (T)UNLIFT;
 }
 
 /* Strips of columns as wide as four vectors: a cache line or more of each class, and four independent sums. */

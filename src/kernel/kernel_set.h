@@ -26,12 +26,12 @@ LGT_INLINE float nearest_bf16(float value) {
 #define V         vector_f32
 #define I         vector_i32
 #define FN(name)  name##_f32
-#define MAGIC     12582912.0f
+#define MAGIC     (12582912.0f + 64)
+#define UNLIFT    0x1p-64f
 #define LN2_HIGH  0.693359375f
 #define LN2_LOW   (-2.12194440e-4f)
 #define EXP_LEAST (-104.0f)
 #define BITS      23
-#define BIAS      127
 #define TERMS     7
 #define LOWER     nearest_bf16
 #include "kernel/pack_template.h"
@@ -50,7 +50,7 @@ LGT_INLINE float nearest_bf16(float value) {
 #undef LN2_LOW
 #undef EXP_LEAST
 #undef BITS
-#undef BIAS
+#undef UNLIFT
 #undef TERMS
 #undef LOWER
 
@@ -62,12 +62,12 @@ LGT_INLINE float nearest_bf16(float value) {
 #define V         vector_f64
 #define I         vector_i64
 #define FN(name)  name##_f64
-#define MAGIC     6755399441055744.0
+#define MAGIC     (6755399441055744.0 + 512)
+#define UNLIFT    0x1p-512
 #define LN2_HIGH  6.93145751953125e-1
 #define LN2_LOW   1.42860682030941723212e-6
 #define EXP_LEAST (-746.0)
 #define BITS      52
-#define BIAS      1023
 #define TERMS     13
 #define LOWER(v)  v
 #include "kernel/pack_template.h"
@@ -85,8 +85,8 @@ LGT_INLINE float nearest_bf16(float value) {
 /* Everything in the type itself. */
 #define FULL_MEMBERS(suffix)                                                                                           \
     features_size_##suffix, classes_size_##suffix, no_weights_size_##suffix, pack_features_##suffix,                   \
-        pack_classes_##suffix, pack_no_weights_##suffix, logits_##suffix, gather_x_##suffix, gather_w_##suffix,        \
-        LANE_MEMBERS(suffix)
+        pack_classes_##suffix, turn_no_classes_##suffix, pack_no_weights_##suffix, logits_##suffix, gather_x_##suffix, \
+        gather_w_##suffix, LANE_MEMBERS(suffix)
 
 /* bf16 is float's set with its own packing: weights are a rounded copy of u. */
 #define PUBLISH(isa)                                                                                                   \
@@ -96,9 +96,10 @@ LGT_INLINE float nearest_bf16(float value) {
     extern const lgt_kernels_f64 lgt_kernels_f64_##isa;                                                                \
     const lgt_kernels_f32 lgt_kernels_f32_##isa = {FULL_MEMBERS(f32)};                                                 \
     const lgt_kernels_f64 lgt_kernels_f64_##isa = {FULL_MEMBERS(f64)};                                                 \
-    const lgt_kernels_f32 lgt_kernels_bf16_##isa = {                                                                   \
-        features_size_f32, classes_size_f32, weights_size_bf16, pack_features_bf16, pack_classes_bf16,                 \
-        pack_weights_bf16, logits_f32,       gather_x_f32,      gather_w_f32,       LANE_MEMBERS(f32)}
+    const lgt_kernels_f32 lgt_kernels_bf16_##isa = {features_size_f32,  classes_size_f32,  weights_size_bf16,          \
+                                                    pack_features_bf16, pack_classes_bf16, turn_no_classes_f32,        \
+                                                    pack_weights_bf16,  logits_f32,        gather_x_f32,               \
+                                                    gather_w_f32,       LANE_MEMBERS(f32)}
 #define PUBLISH_AS(isa) PUBLISH(isa)
 
 PUBLISH_AS(ISA);

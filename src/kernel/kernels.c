@@ -9,7 +9,7 @@
 LGT_KERNEL_SETS(generic);
 LGT_KERNEL_SETS(avx2);
 LGT_KERNEL_SETS(avx512);
-extern const lgt_kernels_f32 lgt_kernels_bf16_amx, lgt_kernels_bf16x3_amx;
+extern const lgt_kernels_f32 lgt_kernels_f32_amx, lgt_kernels_bf16_amx, lgt_kernels_bf16x3_amx;
 
 /* Two bfloat16 a number are for machines that multiply those faster: float itself is more exact. */
 #define LGT_SETS_OF(isa)                                                                                               \
@@ -29,7 +29,7 @@ static const lgt_kernel_sets sets[LGT_ISA_AMX + 1] = {
 #if defined(__x86_64__)
     [LGT_ISA_AVX2] = LGT_SETS_OF(avx2),
     [LGT_ISA_AVX512] = LGT_SETS_OF(avx512),
-    [LGT_ISA_AMX] = {{&lgt_kernels_f32_avx512, &lgt_kernels_bf16x3_amx, &lgt_kernels_bf16_amx},
+    [LGT_ISA_AMX] = {{&lgt_kernels_f32_amx, &lgt_kernels_bf16x3_amx, &lgt_kernels_bf16_amx},
                      &lgt_kernels_f64_avx512,
                      &lgt_update_kernels_avx512},
 #endif

@@ -39,7 +39,10 @@ typedef struct lgt_extent {
         /* n vectors of dim elements, the i-th times factor[i] and rounded once to T. */                               \
         void (*pack_features)(const lgt_extent *e, const T *const *x, const double *factor, int64_t n, void *out);     \
         void (*pack_classes)(const lgt_extent *e, const T *const *w, const double *factor, int64_t n, void *out);      \
-        void (*pack_weights)(const lgt_extent *e, const T *u, int64_t n_classes, int64_t n_rows, void *out);           \
+        /* What pack_classes made of n vectors, for gather_x as well. */                                               \
+        void (*turn_classes)(const lgt_extent *e, int64_t n, void *classes);                                           \
+        void (*pack_weights)(const lgt_extent *e, const T *u, int64_t n_classes, int64_t n_rows, const void *classes,  \
+                             const void *features, void *out);                                                         \
         void (*logits)(const lgt_extent *e, const void *classes, int64_t n_classes, const void *features,              \
                        int64_t n_rows, T *u);                                                                          \
         /* dx (n_rows; ld) and dw (n_classes; ld), whose first dim columns, rounded up to LGT_LANES, are set, or       \
@@ -67,8 +70,8 @@ typedef struct lgt_extent {
         double (*square_sum)(const T *v, int64_t n);                                                                   \
         /* sum a_k b_k in double. */                                                                                   \
         double (*dot)(const T *a, const T *b, int64_t n);                                                              \
-        /* out_k += v_k in double. */                                                                                  \
-        void (*widen)(const T *v, int64_t n, double *out);                                                             \
+        /* out_k = sum over parts p of v_(p stride + k) in double, in rising order. */                                 \
+        void (*widen)(const T *v, int64_t parts, int64_t stride, int64_t n, double *out);                              \
         /* out_k = (g_k - <g, v^> v^_k) / |v|, v^ = v / |v|, in double and rounded once; `over` is 1 / |v|. out may be \
          * g. */                                                                                                       \
         void (*project)(const T *g, const T *v, int64_t n, double over, T *out);                                       \

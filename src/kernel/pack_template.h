@@ -98,7 +98,14 @@ static void FN(pack_classes)(const lgt_extent *e, const T *const *w, const doubl
     FN(pack_vectors)(e->dim, w, factor, n, FN(class_panel)(e), out, 0);
 }
 
+/* One operand serves both. */
+static void FN(turn_no_classes)(const lgt_extent *e, int64_t n, void *classes) {
+    (void)e, (void)n, (void)classes;
+}
+
 /* The left operand of both gathers is u as it is. */
-static void FN(pack_no_weights)(const lgt_extent *e, const T *u, int64_t n_classes, int64_t n_rows, void *out) {
+static void FN(pack_no_weights)(const lgt_extent *e, const T *u, int64_t n_classes, int64_t n_rows, const void *classes,
+                                const void *features, void *out) {
+    (void)classes, (void)features;
     (void)e, (void)u, (void)n_classes, (void)n_rows, (void)out;
 }

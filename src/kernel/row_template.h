@@ -34,8 +34,18 @@ static double FN(square_sum)(const T *v, int64_t n) {
     return FN(dot)(v, v, n);
 }
 
-static void FN(widen)(const T *v, int64_t n, double *out) {
-    for (int64_t k = 0; k < n; k++) out[k] += (double)v[k];
+static void FN(widen)(const T *v, int64_t parts, int64_t stride, int64_t n, double *out) {
+    int64_t k = 0;
+    for (; k + FN(sum_lanes) <= n; k += FN(sum_lanes)) {
+        double lane[FN(sum_lanes)] = {0};
+        for (int64_t p = 0; p < parts; p++)
+            for (int l = 0; l < FN(sum_lanes); l++) lane[l] += (double)v[p * stride + k + l];
+        memcpy(out + k, lane, sizeof lane);
+    }
+    for (; k < n; k++) {
+        out[k] = 0;
+        for (int64_t p = 0; p < parts; p++) out[k] += (double)v[p * stride + k];
+    }
 }
 
 /* <g, v> / |v|: v is scaled term by term, so that neither huge nor tiny vectors overflow or vanish in between. */

@@ -5,13 +5,17 @@
 
 enum { LANES = 8 };
 
+static double total(const double *lane) {
+    return ((lane[0] + lane[4]) + (lane[1] + lane[5])) + ((lane[2] + lane[6]) + (lane[3] + lane[7]));
+}
+
 double lgt_dot(const double *a, const double *b, int64_t n) {
     double lane[LANES] = {0};
     int64_t k = 0;
     for (; k + LANES <= n; k += LANES)
         for (int l = 0; l < LANES; l++) lane[l] += a[k + l] * b[k + l];
     for (int l = 0; k < n; k++, l++) lane[l] += a[k] * b[k];
-    return ((lane[0] + lane[4]) + (lane[1] + lane[5])) + ((lane[2] + lane[6]) + (lane[3] + lane[7]));
+    return total(lane);
 }
 
 /* The largest modulus; NaN is passed over. Comparisons, since fmax is a call, and lanes that the compiler can pair. */
@@ -61,15 +65,24 @@ static double tangent(const double *at, const double *to, double c, int64_t n, d
     return sine;
 }
 
-/* |b - c a| without a place for the tangent. */
-static double sine_between(const double *a, const double *b, double c, int64_t n) {
-    double radial = 0, square = 0;
-    for (int64_t k = 0; k < n; k++) radial += (b[k] - c * a[k]) * a[k];
-    for (int64_t k = 0; k < n; k++) {
+/* sum t_k a_k or, squared, sum t_k^2, t = b - c a - radial a: what `tangent` sums, without a place for t. */
+static double sum_of_rest(const double *a, const double *b, double c, double radial, int64_t n, int squared) {
+    double lane[LANES] = {0};
+    int64_t k = 0;
+    for (; k + LANES <= n; k += LANES)
+        for (int l = 0; l < LANES; l++) {
+            double t = b[k + l] - c * a[k + l] - radial * a[k + l];
+            lane[l] += t * (squared ? t : a[k + l]);
+        }
+    for (int l = 0; k < n; k++, l++) {
         double t = b[k] - c * a[k] - radial * a[k];
-        square += t * t;
+        lane[l] += t * (squared ? t : a[k]);
     }
-    return sqrt(square);
+    return total(lane);
+}
+
+static double sine_between(const double *a, const double *b, double c, int64_t n) {
+    return sqrt(sum_of_rest(a, b, c, sum_of_rest(a, b, c, 0, n, 0), n, 1));
 }
 
 lgt_angle lgt_angle_between(const double *a, const double *b, int64_t n, double *t_a, double *t_b) {

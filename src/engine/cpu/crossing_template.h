@@ -139,7 +139,7 @@ static void FN(gather)(const FN(stream) * s, FN(worker) * w, const FN(rows) * r,
     const KERNELS *kernels = s->tiling.kernels;
     const void *weights = u;
     if (w->weights) {
-        kernels->pack_weights(e, u, w->tile.n, r->n, w->weights);
+        kernels->pack_weights(e, u, w->tile.n, r->n, to->dx ? classes : NULL, to->dw ? features : NULL, w->weights);
         weights = w->weights;
     }
     if (to->dx) kernels->gather_x(e, weights, w->tile.n, r->n, classes, to->dx, s->layout.width, !to->first_x);

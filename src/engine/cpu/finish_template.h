@@ -35,8 +35,7 @@ static void FN(finish_target)(FN(stream) * s, FN(worker) * w, int64_t tile, int6
     int64_t n = s->problem->dim;
     const KERNELS *kernels = s->tiling.kernels;
     double *g = w->gradient;
-    memset(g, 0, (size_t)n * sizeof *g);
-    kernels->widen(w->dw + place * s->layout.width, n, g);
+    kernels->widen(w->dw + place * s->layout.width, 1, 0, n, g);
     if (s->batch->along) {
         FN(finish_moving_class)(s, w, tile, place, to->row, g);
     } else {
@@ -104,9 +103,8 @@ static void FN(finish_dx_row)(FN(stream) * s, FN(worker) * w, int64_t i) {
     const lgt_batch *b = s->batch;
     double *g = w->gradient;
     int directed = !p->unit_w || s->x_norms[i] > 0;
-    memset(g, 0, (size_t)p->dim * sizeof *g);
-    for (int64_t stripe = 0; stripe < s->layout.n_stripes && directed; stripe++)
-        s->tiling.kernels->widen(s->dx + (stripe * s->layout.panel_rows + i) * s->layout.width, p->dim, g);
+    s->tiling.kernels->widen(s->dx + i * s->layout.width, directed ? s->layout.n_stripes : 0,
+                             s->layout.panel_rows * s->layout.width, p->dim, g);
     if (b->along)
         FN(finish_moving_row)(s, w, i, g);
     else if (!s->plain)

@@ -25,6 +25,13 @@ static int64_t FN(load)(FN(stream) * s, FN(worker) * w, int64_t index, int measu
     return bad;
 }
 
+/* The way back needs more of a tile than the way forward. */
+static void FN(turn_tile)(const FN(tiling) * g, FN(tile) * tile) {
+    for (int64_t k = 0; k < g->problem->centres && !tile->turned; k++)
+        g->kernels->turn_classes(&g->extent, tile->n, tile->packed + k * g->classes_size);
+    tile->turned = 1;
+}
+
 static void FN(inspect)(const FN(stream) * s, const FN(worker) * w, int64_t bad, FN(findings) * f) {
     if (f->bad < 0) f->bad = bad;
     for (int64_t k = 0; k < s->problem->centres; k++)
@@ -141,6 +148,8 @@ static void FN(backward_task)(void *argument, int64_t index, int worker) {
         int64_t place = c.group * s->layout.n_tiles + tile;
         T *dw = s->n_groups > 1 ? s->dw + place * places * s->layout.width : w->dw;
         FN(load)(s, w, tile, 1);
+        FN(turn_tile)(&s->tiling, &w->tile);
+        if (s->batch->along) FN(turn_tile)(&s->tiling, &w->moves);
         memset(s->db + place * size, 0, (size_t)size * sizeof(double));
         if (s->batch->along) memset(s->class_turns + place * places, 0, (size_t)places * sizeof *s->class_turns);
         if (c.block_begin == c.block_end) memset(dw, 0, (size_t)(places * s->layout.width) * sizeof(T));

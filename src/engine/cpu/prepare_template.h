@@ -1,15 +1,5 @@
 /* Rows before and between the passes over the classes: directions and targets, then losses and force weights. */
 
-/* dz_y/dx and dz_y/dw_y of a measured target, so that later stages need neither vector: a sink may change w. */
-static void FN(keep_pulls)(FN(stream) * s, FN(worker) * w, int64_t i) {
-    int64_t n = s->problem->dim;
-    double *x = s->pulls_x + i * n, *to_w = s->pulls_w + i * n;
-    memset(x, 0, (size_t)n * sizeof *x);
-    memset(to_w, 0, (size_t)n * sizeof *to_w);
-    lgt_target_add_dx(s->problem, &s->targets[i], &w->x, &w->w, 1, x, w->scratch);
-    lgt_target_add_dw(s->problem, &s->targets[i], &w->x, &w->w, 1, to_w, w->scratch);
-}
-
 /* A row before its target, in double. Returns whether the row is finite. */
 static int FN(prepare_angular)(FN(stream) * s, FN(worker) * w, int64_t i) {
     const lgt_problem *p = s->problem;
@@ -21,7 +11,9 @@ static int FN(prepare_angular)(FN(stream) * s, FN(worker) * w, int64_t i) {
         int64_t row = lgt_target_load(p, b, &w->x, y, &w->w);
         if (row >= 0) s->targets[i] = lgt_target_measure(p, b, at, &w->x, &w->w);
         s->targets[i].row = row; /* a bad class is found by the forward pass */
-        if (row >= 0 && s->pulls_x && !b->along) FN(keep_pulls)(s, w, i);
+        /* Kept, so that later stages need neither vector: a sink may change w. */
+        if (row >= 0 && s->pulls_x && !b->along)
+            lgt_target_pulls(p, &s->targets[i], &w->x, &w->w, s->pulls_x + i * p->dim, s->pulls_w + i * p->dim);
     }
     return finite && b->along ? FN(prepare_motion)(s, w, i) : finite;
 }

@@ -12,6 +12,7 @@ typedef struct FN(tile) {
     T *factor;        /* (tile) scale of the class over that of the problem */
     int64_t first, n; /* classes [first, first + n) of the run */
     int64_t loaded;   /* the run that loaded it */
+    int turned;       /* whether gather_x may read it */
     lgt_ray ray;
 } FN(tile);
 
@@ -29,8 +30,16 @@ typedef struct FN(tiling) {
     double *known;          /* (tiles, centres, tile) norms, once they are, or NULL */
 } FN(tiling);
 
+/* Few classes fill no matrix tiles: float32 has its multiply-adds for them. */
+static const KERNELS *FN(kernels_for)(const lgt_problem *problem, const lgt_extent *extent) {
+    lgt_isa isa = lgt_context_isa(problem->context);
+    lgt_precision precision = problem->options.precision;
+    int few = extent->tile < 64 && precision == LGT_PRECISION_FULL;
+    return KERNELS_OF(few && isa == LGT_ISA_AMX ? LGT_ISA_AVX512 : isa, precision);
+}
+
 static FN(tiling) FN(tiling_of)(const lgt_problem *problem, const lgt_extent *extent) {
-    const KERNELS *kernels = KERNELS_OF(lgt_context_isa(problem->context), problem->options.precision);
+    const KERNELS *kernels = FN(kernels_for)(problem, extent);
     return (FN(tiling)){.problem = problem,
                         .kernels = kernels,
                         .extent = *extent,
@@ -61,6 +70,7 @@ static void FN(pack_tile)(const FN(tiling) * g, FN(tile) * tile) {
         g->kernels->pack_classes(&g->extent, tile->rows + at, tile->factors + at, tile->n,
                                  tile->packed + k * g->classes_size);
     }
+    tile->turned = 0;
 }
 
 /* The class at a place among those of the run. */

@@ -183,8 +183,9 @@ static void add_gradients(const lgt_problem *p, reference *r, const lgt_batch *b
         load_class(p, r, batch, s->row);
         if (j == y) {
             r->db[j] += row->target;
-            lgt_target_add_dx(p, target, &r->x, &r->w, row->target, r->dx, r->scratch);
-            lgt_target_add_dw(p, target, &r->x, &r->w, row->target, dw, r->scratch);
+            lgt_target_pulls(p, target, &r->x, &r->w, r->scratch, r->scratch + n);
+            for (int64_t k = 0; k < n; k++) r->dx[k] += row->target * r->scratch[k];
+            for (int64_t k = 0; k < n; k++) dw[k] += row->target * r->scratch[n + k];
             continue;
         }
         /* z_j <= lse but for rounding, which at 1e30 would be an infinite probability. */
