@@ -256,8 +256,7 @@ class Plan:
         return made
 
     def run(self, x: Any, w: Any, labels: Any = None, b: Any = None, *, dx: Wanted = True, dw: Wanted = True,
-            db: Optional[Wanted] = None, accumulate: bool = False, _row_step: Any = None,
-            **more: Unpack[Inputs]) -> HeadResult:
+            db: Optional[Wanted] = None, accumulate: bool = False, **more: Unpack[Inputs]) -> HeadResult:
         """Loss and gradients: see loss_and_gradients. more: see Inputs."""
         given = self._inputs(x, w, labels, b, more)
         wanted = {'dx': dx, 'dw': dw, 'db': (b is not None) if db is None else db}
@@ -270,10 +269,7 @@ class Plan:
                 arrays.fill(target, array)
         loss_rows, lse, top1 = np.empty(n), np.empty(n), np.empty(n, np.int64)
         c.loss_rows, c.lse, c.top1 = map(arrays.address, (loss_rows, lse, top1))
-        if _row_step is None:
-            self._call(LIB.lgt_plan_run, ctypes.byref(given.c), ctypes.byref(c))
-        else:
-            self._call(LIB.lgt_plan_step, ctypes.byref(given.c), ctypes.byref(_row_step), ctypes.byref(c))
+        self._call(LIB.lgt_plan_run, ctypes.byref(given.c), ctypes.byref(c))
         n_state = self.head.loss.n_state
         return HeadResult(c.loss, *made, loss_rows, lse, top1, c.weight, c.n_used, c.n_correct, c.n_zero_rows,
                           c.n_zero_classes, np.array(c.state[:n_state]) if n_state else None)

@@ -9,10 +9,10 @@ from torch.autograd.function import once_differentiable
 
 from ._align import AlignBank, Alignment, align, align_layers
 from ._errors import UsageError
-from ._torch_function import as_array, as_tensor, computed, refuse
+from ._torch_function import as_array, computed, refuse
 
 if TYPE_CHECKING:
-    from .torch import HeadLossModule
+    from .torch import HeadLoss
 
 
 class GivenGradient(torch.autograd.Function):
@@ -20,7 +20,7 @@ class GivenGradient(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, value: float, gradients: Sequence[Any], *tensors: Tensor) -> Tensor:  # type: ignore[override]
-        ctx.gradients = [as_tensor(gradient) for gradient in gradients]
+        ctx.gradients = gradients
         return tensors[0].new_tensor(value)
 
     @staticmethod
@@ -55,19 +55,19 @@ class AlignLoss(nn.Module):
     def forward(self, embeddings: Tensor, labels: Tensor, ids: Optional[Tensor] = None,
                 below: Optional[Tensor] = None) -> Tensor:
         """embeddings (N, D), labels (N), ids (N) of samples with a bank, below (N, D) the layer below for targets=layer."""
-        x = self._features(embeddings, labels)
-        self._align(x, labels, ids, below)
-        return GivenGradient.apply(self.last.loss, [self.last.dx], x)  # type: ignore[union-attr]
-
-    def _features(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         refuse(embeddings, 'embeddings', 2)
         refuse(labels, 'labels', 1)
-        return computed(embeddings, 'embeddings')
+        x = computed(embeddings, 'embeddings')
+        self._align(x, labels, ids, below)
+        return GivenGradient.apply(self.last.loss, [self._pull()], x)  # type: ignore[union-attr]
 
     def _align(self, x: Tensor, labels: Tensor, ids: Optional[Tensor], below: Optional[Tensor] = None, **head: Any) -> None:
         below = None if below is None else computed(below, 'below', x.dtype)
         self.last = align(as_array(x), as_array(labels), self.term, ids=as_array(ids), bank=self.bank,
                           frozen=not self.training, below=as_array(below), **head)
+
+    def _pull(self) -> Tensor:
+        return torch.from_numpy(self.last.dx)  # type: ignore[union-attr]
 
     def extra_repr(self) -> str:
         return repr(self.term)
@@ -93,7 +93,7 @@ class AlignedLoss(AlignLoss):
     """A head's loss plus direction alignment, in one pass of either: the pull knows the head's gradient, so that conflicts
     are told (`last.conflict`) and, where the term says resolve=project or scale, resolved. No second derivatives."""
 
-    def __init__(self, head: 'HeadLossModule', term: str = 'pga', *, capacity: int = 0):
+    def __init__(self, head: 'HeadLoss', term: str = 'pga', *, capacity: int = 0):
         super().__init__(term, embedding_size=head.embedding_size, capacity=capacity)
         if head.reduction == 'none':
             raise UsageError('the head has reduction "none", expected "mean" or "sum"')
@@ -102,19 +102,15 @@ class AlignedLoss(AlignLoss):
     def forward(self, embeddings: Tensor, labels: Tensor, ids: Optional[Tensor] = None,  # type: ignore[override]
                 **inputs: Any) -> Tensor:
         """embeddings (N, D), labels (N), ids (N) of samples with a bank; inputs: those of the head's forward."""
-        head, x = self.head, head_features(self.head, self._features(embeddings, labels))
+        head, x = self.head, self.head._features(embeddings)
+        refuse(labels, 'labels', 1)
         w = computed(head.weight, 'weight', x.dtype)
         b = None if head.bias is None else computed(head.bias, 'bias', x.dtype)
-        call = head._call(embeddings, labels, inputs)
-        found = call.run(x, w, b, (True, w.requires_grad, b is not None and b.requires_grad))
+        call = head._call(embeddings, x, labels, inputs)
+        dx, dw, db = call.run(x, w, b, (True, w.requires_grad, b is not None and b.requires_grad))
         head._move(call)
-        self._align(x, labels, ids, head=found.dx)
-        return GivenGradient.apply(found.loss + self.last.loss, [found.dx + self.last.dx, found.dw, found.db],  # type: ignore
-                                   x, w, b)
-
-
-def head_features(head: 'HeadLossModule', x: Tensor) -> Tensor:
-    return x if head.factor == 1 else x * head.factor
+        self._align(x, labels, ids, head=as_array(dx))
+        return GivenGradient.apply(call.out.loss + self.last.loss, [dx + self._pull(), dw, db], x, w, b)  # type: ignore
 
 
 class LayersAlignLoss(nn.Module):
@@ -132,7 +128,7 @@ class LayersAlignLoss(nn.Module):
         refuse(labels, 'labels', 1)
         xs = [computed(layer, f'layers[{i}]') for i, layer in enumerate(layers)]
         found = align_layers([as_array(x) for x in xs], as_array(labels), self.term)
-        return GivenGradient.apply(found.loss, found.dx, *xs)
+        return GivenGradient.apply(found.loss, [torch.from_numpy(dx) for dx in found.dx], *xs)
 
     def extra_repr(self) -> str:
         return repr(self.term)

@@ -1,7 +1,9 @@
 """Autograd of a head: loss and gradients in one pass of the library, second derivatives by its exact Hessian."""
 from __future__ import annotations
 
-from typing import Any, Optional
+import ctypes
+from copy import copy
+from typing import Any, Optional, Sequence
 
 import numpy as np
 import torch
@@ -9,26 +11,32 @@ from torch.autograd.function import once_differentiable
 
 from ._context import Context, in_context
 from ._errors import UsageError
-from ._head import Head, HeadResult, Plan
+from ._head import Head, Plan
+from ._library import LIB, TYPES, VALUES
 from ._loss import Loss
 
 Tensor = torch.Tensor
 Parts = tuple[Optional[Tensor], Optional[Tensor], Optional[Tensor]]  # by x, w and b
 NUMPY = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}
-BY_ROW = ('sample_weights', 'soft_targets', 'qualities')
-INPUTS = (*BY_ROW, 'class_weights', 'class_margins', 'class_scales', 'state')
+INPUTS = {'labels': 'rows', 'sample_weights': 'rows', 'soft_targets': 'rows', 'qualities': 'rows', 'class_weights': 'classes',
+          'class_margins': 'classes', 'class_scales': 'classes', 'state': 'state'}
+CODES = {torch.float32: VALUES['LGT_F32'], torch.float64: VALUES['LGT_F64']}
+CInputs, COutputs = TYPES['lgt_head_inputs'], TYPES['lgt_head_outputs']
+CDirection, CProduct = TYPES['lgt_direction'], TYPES['lgt_hvp']
+SOMEWHERE = ctypes.c_double()
 
 
 def refuse(tensor: Any, name: str, axes: int) -> None:
     """Says what is wrong with a tensor that the library cannot take."""
+    if isinstance(tensor, Tensor) and tensor.is_cpu and tensor.layout == torch.strided and tensor.dim() == axes:
+        return
     if not isinstance(tensor, Tensor):
         raise UsageError(f'{name} is {type(tensor).__name__}, expected a tensor')
     if tensor.device.type != 'cpu':
         raise UsageError(f'{name} is on {tensor.device}, expected cpu; move it by {name}.cpu()')
     if tensor.layout != torch.strided:
         raise UsageError(f'{name} is {tensor.layout}, expected a dense tensor; convert it by {name}.to_dense()')
-    if tensor.dim() != axes:
-        raise UsageError(f'{name} has the shape {tuple(tensor.shape)}, expected {axes} {"axes" if axes > 1 else "axis"}')
+    raise UsageError(f'{name} has the shape {tuple(tensor.shape)}, expected {axes} {"axes" if axes > 1 else "axis"}')
 
 
 def computed(tensor: Tensor, name: str, dtype: Optional[torch.dtype] = None) -> Tensor:
@@ -39,18 +47,37 @@ def computed(tensor: Tensor, name: str, dtype: Optional[torch.dtype] = None) -> 
     return tensor if tensor.dtype == wanted else tensor.to(wanted)
 
 
+def sized(tensor: Tensor, name: str, length: int) -> Tensor:
+    """The tensor, contiguous, of so many rows."""
+    if tensor.shape[0] != length:
+        raise UsageError(f'{name} has the shape {tuple(tensor.shape)}, expected {length} in the first place')
+    return tensor.contiguous()
+
+
+def rowwise(tensor: Tensor) -> Tensor:
+    """The tensor itself where its rows are contiguous, else a copy."""
+    if tensor.is_contiguous() or (tensor.dim() == 2 and tensor.stride(1) == 1 and tensor.stride(0) >= tensor.shape[1]):
+        return tensor
+    return tensor.contiguous()
+
+
 def as_array(tensor: Optional[Tensor]) -> Optional[np.ndarray]:
-    """A view of the tensor's memory; a copy only where its rows are not contiguous."""
-    if tensor is None:
-        return None
-    tensor = tensor.detach()
-    if not tensor.is_contiguous() and (tensor.dim() != 2 or tensor.stride(1) != 1 or tensor.stride(0) < tensor.shape[1]):
-        tensor = tensor.contiguous()
-    return tensor.numpy()
+    """A view of the tensor's memory, or of a copy whose rows are contiguous."""
+    return None if tensor is None else rowwise(tensor.detach()).numpy()
 
 
-def as_tensor(array: Optional[np.ndarray]) -> Optional[Tensor]:
-    return None if array is None else torch.from_numpy(array)
+def address(tensor: Tensor) -> int:
+    """Never 0, which would say that nothing is given."""
+    return tensor.data_ptr() or ctypes.addressof(SOMEWHERE)
+
+
+def fill(target: Any, tensor: Optional[Tensor], kept: list[Tensor]) -> None:
+    """Writes where a matrix or vector lies into a lgt_view or lgt_mut."""
+    if tensor is not None:
+        tensor = rowwise(tensor)
+        kept.append(tensor)
+        rows, columns = tensor.shape if tensor.dim() == 2 else (1, tensor.shape[0])
+        target.__init__(address(tensor), rows, columns, tensor.stride(0) if rows > 1 else columns, CODES[tensor.dtype])
 
 
 class Plans:
@@ -80,100 +107,135 @@ class Plans:
 
 
 class Call:
-    """One call of a head: all that is fixed when its derivatives are taken."""
+    """One call of a head: all that is fixed when its derivatives are taken, and what the first run found (`out`)."""
 
-    def __init__(self, plans: Plans, labels: Optional[Tensor], precision: str, frozen: bool, step: int,
+    def __init__(self, plans: Plans, x: Tensor, labels: Optional[Tensor], precision: str, frozen: bool, step: int,
                  inputs: dict[str, Optional[Tensor]]):
-        self.plans, self.precision, self.more = plans, precision, {'frozen': frozen, 'step': step}
-        self.by_row = plans.options['reduction'] == 'none'
+        self.plans, self.precision, self.frozen, self.step = plans, precision, frozen, step
+        self.by_row, self.out, self.given = plans.options['reduction'] == 'none', None, {}
+        if labels is None and inputs.get('soft_targets') is None:
+            raise UsageError('neither labels nor soft_targets are given')
         if labels is not None:
             refuse(labels, 'labels', 1)
-        self.labels = as_array(labels)
+            if labels.dtype != torch.int64:
+                if labels.dtype.is_floating_point or labels.dtype == torch.bool:
+                    raise UsageError(f'labels are {labels.dtype}, expected torch.int64')
+                labels = labels.long()
+            self.given['labels'] = sized(labels, 'labels', x.shape[0])
         for name, value in inputs.items():
-            if value is None:
-                continue
             if name not in INPUTS:
                 raise UsageError(f'unknown argument "{name}", expected one of {", ".join(INPUTS)}')
-            refuse(value, name, 2 if name == 'soft_targets' else 1)
-            if value.requires_grad:
-                raise UsageError(f'{name} requires a gradient, which is not computed; pass {name}.detach()')
-            self.more[name] = as_array(value)
-        self.found: Optional[HeadResult] = None
+            if value is not None:
+                self._give(name, value, x)
 
-    def run(self, x: Tensor, w: Tensor, b: Optional[Tensor], wanted: Any, upstream: Optional[Tensor] = None) -> HeadResult:
-        """The loss, and gradients where `wanted` of x, w and b."""
-        plan = self.plans.get('gradients' if any(wanted) else 'loss', len(x), x.dtype, self.precision)
-        found = plan.run(as_array(x), as_array(w), self.labels, as_array(b), dx=wanted[0], dw=wanted[1], db=wanted[2],
-                         upstream=as_array(upstream), **self.more)
-        if self.found is None:
-            self.found = found
-            if found.state is not None:  # what the first run has moved it to is constant from here on
-                self.more.update(state=found.state, frozen=True)
-        return found
+    def _give(self, name: str, value: Tensor, x: Tensor) -> None:
+        targets = name == 'soft_targets'
+        refuse(value, name, 2 if targets else 1)
+        if value.requires_grad:
+            raise UsageError(f'{name} requires a gradient, which is not computed; pass {name}.detach()')
+        lengths = {'rows': x.shape[0], 'classes': self.plans.n_classes, 'state': self.plans.loss.n_state}
+        self.given[name] = sized(computed(value, name, x.dtype if targets else torch.float64), name, lengths[INPUTS[name]])
 
-    def gradients(self, x: Tensor, w: Tensor, b: Optional[Tensor], wanted: Any, upstream: Optional[Tensor] = None) -> Parts:
-        found = self.run(x, w, b, wanted, upstream)
-        return as_tensor(found.dx), as_tensor(found.dw), as_tensor(found.db)
+    def inputs(self, x: Tensor, w: Tensor, b: Optional[Tensor], upstream: Optional[Tensor], kept: list[Tensor]) -> Any:
+        """The C struct; `kept` holds what it points to."""
+        c = CInputs(step=self.step, frozen=self.frozen)
+        fill(c.x, x, kept)
+        fill(c.w, w, kept)
+        fill(c.b, b, kept)
+        for name, value in self.given.items():
+            if name == 'soft_targets':
+                fill(c.soft_targets, value, kept)
+            else:
+                setattr(c, name, address(value))
+        if upstream is not None:
+            kept.append(upstream)
+            c.upstream = address(upstream)
+        return c
 
-    def product(self, x: Tensor, w: Tensor, b: Optional[Tensor], along: Parts, wanted: Any,
+    def run(self, x: Tensor, w: Tensor, b: Optional[Tensor], wanted: Sequence[bool], upstream: Optional[Tensor] = None,
+            loss_rows: Optional[Tensor] = None) -> Parts:
+        """The loss, into `out`, and the gradients that are wanted of x, w and b."""
+        plan, kept, c = self.plans.get('gradients' if any(wanted) else 'loss', x.shape[0], x.dtype, self.precision), [], COutputs()
+        given = self.inputs(x, w, b, upstream, kept)  # type: ignore[arg-type]
+        made = [torch.empty(t.shape, dtype=t.dtype) if want else None for t, want in zip((x, w, b), wanted)]  # type: ignore
+        for target, tensor in zip((c.dx, c.dw, c.db), made):
+            fill(target, tensor, kept)  # type: ignore[arg-type]
+        if loss_rows is not None:
+            c.loss_rows = address(loss_rows)
+        plan._call(LIB.lgt_plan_run, ctypes.byref(given), ctypes.byref(c))
+        self.ran(c)
+        return tuple(made)  # type: ignore[return-value]
+
+    def ran(self, c: Any) -> None:
+        """What the first run has moved the state to is constant from here on."""
+        if self.out is None:
+            self.out = c
+            if self.plans.loss.n_state:
+                self.given['state'] = torch.tensor(c.state[:self.plans.loss.n_state], dtype=torch.float64)
+                self.frozen = True
+
+    def product(self, x: Tensor, w: Tensor, b: Optional[Tensor], along: Parts, wanted: Sequence[bool],
                 upstream: Optional[Tensor] = None) -> Parts:
         """The Hessian of J times `along`."""
-        plan = self.plans.get('products', len(x), x.dtype)
-        vx, vw, vb = map(as_array, along)
-        found = plan.hvp(as_array(x), as_array(w), self.labels, as_array(b), direction_x=vx, direction_w=vw,
-                         direction_b=vb, by_x=wanted[0], by_w=wanted[1], by_b=wanted[2], upstream=as_array(upstream),
-                         **self.more)
-        return as_tensor(found.x), as_tensor(found.w), as_tensor(found.b)
+        plan, kept = self.plans.get('products', x.shape[0], x.dtype), []  # type: ignore[var-annotated]
+        given, direction, c = self.inputs(x, w, b, upstream, kept), CDirection(), CProduct()
+        made = [torch.empty(t.shape, dtype=t.dtype) if want else None for t, want in zip((x, w, b), wanted)]  # type: ignore
+        for name, v, tensor in zip('xwb', along, made):
+            fill(getattr(direction, name), v, kept)
+            fill(getattr(c, name), tensor, kept)  # type: ignore[arg-type]
+        plan._call(LIB.lgt_plan_hvp, ctypes.byref(given), ctypes.byref(direction), ctypes.byref(c))
+        return tuple(made)  # type: ignore[return-value]
 
     def along_rows(self, x: Tensor, w: Tensor, b: Optional[Tensor], along: Parts) -> Tensor:
         """(N) the derivative of every row's weighted loss along a direction: a run a row, each of them a row's work."""
-        rows, one = torch.zeros(len(x), dtype=x.dtype), torch.ones(1, dtype=torch.float64)
-        wanted = [v is not None for v in along]
-        for i in range(len(x)):
-            call = Call.__new__(Call)
-            call.__dict__.update(self.__dict__, labels=None if self.labels is None else self.labels[i:i + 1],
-                                 more={k: v[i:i + 1] if k in BY_ROW else v for k, v in self.more.items()})
-            parts = call.gradients(x[i:i + 1], w, b, wanted, one)
+        rows, one = torch.zeros(x.shape[0], dtype=x.dtype), torch.ones(1, dtype=torch.float64)
+        wanted, call = [v is not None for v in along], copy(self)
+        for i in range(x.shape[0]):
+            call.given = {k: v[i:i + 1] if INPUTS[k] == 'rows' else v for k, v in self.given.items()}
+            parts = call.run(x[i:i + 1], w, b, wanted, one)
             rows[i] = inner(parts, (None if along[0] is None else along[0][i:i + 1], *along[1:]))
         return rows
 
-    def row_weights(self) -> Optional[np.ndarray]:
-        """(N) a_i, or None: all are 1."""
-        of_class, targets = self.more.get('class_weights'), self.more.get('soft_targets')
-        weights = self.more.get('sample_weights')
-        if of_class is not None:
-            used = of_class[self.labels.clip(0, len(of_class) - 1)] if targets is None else targets @ of_class
-            weights = used if weights is None else weights * used
-        return weights
+    def row_weights(self) -> Any:
+        """(N) a_i, or 1."""
+        weights, of_class = self.given.get('sample_weights', 1), self.given.get('class_weights')
+        if of_class is None:
+            return weights
+        targets = self.given.get('soft_targets')
+        if targets is not None:
+            return weights * (targets.double() @ of_class)
+        return weights * of_class[self.given['labels'].clamp(0, len(of_class) - 1)]
 
 
 def inner(parts: Parts, along: Parts) -> Any:
     return sum((part * v).sum() for part, v in zip(parts, along) if part is not None and v is not None)
 
 
-class HeadLoss(torch.autograd.Function):
+class LossFunction(torch.autograd.Function):
     """J, or with reduction 'none' all a_i L_i. The gradients are made with J and kept for backward; of single rows they
     are made in backward, because dw is a sum over rows."""
 
     @staticmethod
     def forward(ctx: Any, call: Call, x: Tensor, w: Tensor, b: Optional[Tensor]) -> Tensor:  # type: ignore[override]
-        wanted = (False, False, False) if call.by_row else ctx.needs_input_grad[1:]
-        found = call.run(x, w, b, wanted)
-        ctx.call, ctx.kept = call, (as_tensor(found.dx), as_tensor(found.dw), as_tensor(found.db)) if any(wanted) else None
+        ctx.call, ctx.kept = call, None
         ctx.save_for_backward(x, w, b)
-        if not call.by_row:
-            return x.new_tensor(found.loss)
-        weights = call.row_weights()
-        return torch.from_numpy(found.loss_rows if weights is None else weights * found.loss_rows).to(x.dtype)
+        if call.by_row:
+            rows = torch.empty(x.shape[0], dtype=torch.float64)
+            call.run(x, w, b, (False, False, False), loss_rows=rows)
+            return (rows * call.row_weights()).to(x.dtype)
+        parts = call.run(x, w, b, ctx.needs_input_grad[1:])
+        if any(ctx.needs_input_grad):
+            ctx.kept = parts
+        return x.new_tensor(call.out.loss)  # type: ignore[attr-defined]
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:  # type: ignore[override]
         # Handed out once, so that a parameter may take dw as its .grad without a copy; asked again, they are computed again.
         kept, ctx.kept = ctx.kept, None
-        return (None, *HeadGradient.apply(ctx.call, kept, ctx.needs_input_grad[1:], g, *ctx.saved_tensors))
+        return (None, *GradientFunction.apply(ctx.call, kept, ctx.needs_input_grad[1:], g, *ctx.saved_tensors))
 
 
-class HeadGradient(torch.autograd.Function):
+class GradientFunction(torch.autograd.Function):
     """g dJ, or with reduction 'none' the gradient of sum_i g_i a_i L_i, as a function of g, x, w and b."""
 
     @staticmethod
@@ -183,8 +245,8 @@ class HeadGradient(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(g, x, w, b)
         if call.by_row:
-            return call.gradients(x, w, b, wanted, g.double())
-        parts, factor = kept or call.gradients(x, w, b, wanted), g.item()
+            return call.run(x, w, b, wanted, g.double())
+        parts, factor = kept or call.run(x, w, b, wanted), g.item()
         return parts if factor == 1 else tuple(part if part is None else part.mul_(factor) for part in parts)
 
     @staticmethod
@@ -201,5 +263,5 @@ class HeadGradient(torch.autograd.Function):
                 parts = [part if part is None else part.mul_(g.item()) for part in parts]
         if ctx.needs_input_grad[3]:
             by_g = (call.along_rows(x, w, b, along) if call.by_row else
-                    inner(call.gradients(x, w, b, [v is not None for v in along]), along)).to(g.dtype)
+                    inner(call.run(x, w, b, [v is not None for v in along]), along)).to(g.dtype)
         return (None, None, None, by_g, *parts)

@@ -13,21 +13,21 @@ from . import _arrays as arrays
 from ._context import in_context
 from ._errors import UsageError
 from ._library import LIB, TYPES, VALUES, check
-from ._torch_function import Call, as_array, as_tensor
+from ._torch_function import Call, COutputs, address, fill
 
 if TYPE_CHECKING:
-    from .torch import HeadLossModule
+    from .torch import HeadLoss
 
 OPTIMIZERS = {'sgd': VALUES['LGT_OPTIMIZER_SGD'], 'adamw': VALUES['LGT_OPTIMIZER_ADAMW']}
 
 
-class StepLoss(torch.autograd.Function):
+class StepFunction(torch.autograd.Function):
     """J with the gradient by x, made with J in the run in which W has taken its step."""
 
     @staticmethod
     def forward(ctx: Any, stepped: 'SteppedHead', call: Call, x: Tensor) -> Tensor:  # type: ignore[override]
         ctx.dx = stepped._run(call, x, ctx.needs_input_grad[2])
-        return x.new_tensor(call.found.loss)  # type: ignore[union-attr]
+        return x.new_tensor(call.out.loss)  # type: ignore[attr-defined]
 
     @staticmethod
     @once_differentiable
@@ -35,7 +35,7 @@ class StepLoss(torch.autograd.Function):
         if g.item() != 1:
             raise UsageError(f'the loss counts {g.item()} times in what is differentiated, but W has stepped with 1; '
                              'call backward on the loss, or on a sum it is in')
-        return None, None, as_tensor(ctx.dx)
+        return None, None, ctx.dx
 
 
 class SteppedHead(nn.Module):
@@ -60,7 +60,7 @@ class SteppedHead(nn.Module):
     (torch.Size([4, 8]), True)
     """
 
-    def __init__(self, head: 'HeadLossModule', optimizer: str = 'sgd', *, lr: float, momentum: float = 0.9,
+    def __init__(self, head: 'HeadLoss', optimizer: str = 'sgd', *, lr: float, momentum: float = 0.9,
                  betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.0,
                  sample_rate: float = 1.0, correction: bool = True, seed: int = 0):
         super().__init__()
@@ -87,27 +87,31 @@ class SteppedHead(nn.Module):
         x = head._features(embeddings)
         if x.dtype != torch.float32:
             raise UsageError(f'embeddings are {embeddings.dtype}, expected float32 or less: W steps in float32')
-        call = head._call(embeddings, labels, inputs)
-        loss = StepLoss.apply(self, call, x)
+        call = head._call(embeddings, x, labels, inputs)
+        loss = StepFunction.apply(self, call, x)
         head._move(call)
         self.number += 1
         return loss
 
-    def _row_step(self, w: np.ndarray) -> Any:
-        second = None if self.second is None else arrays.address(as_array(self.second))
+    def _row_step(self) -> Any:
+        second = None if self.second is None else address(self.second)
         return TYPES['lgt_row_step'](OPTIMIZERS[self.optimizer], self.lr, self.weight_decay, self.momentum, *self.betas,
-                                     self.eps, int(self.number) + 1, arrays.address(w),
-                                     arrays.address(as_array(self.first)), second)
+                                     self.eps, int(self.number) + 1, address(self.head.weight), address(self.first), second)
 
-    def _run(self, call: Call, x: Tensor, wanted: bool) -> Optional[np.ndarray]:
-        w, more, n_listed = self.head.weight.detach().numpy(), call.more, 0
+    def _run(self, call: Call, x: Tensor, wanted: bool) -> Optional[Tensor]:
+        kept: list[Any] = []
+        given, c, n_listed = call.inputs(x, self.head.weight, None, None, kept), COutputs(), 0
         if self.sample_rate < 1:
-            classes, offsets = sample_classes(call.labels, self.head.num_classes, self.sample_rate, self.seed,
+            classes, offsets = sample_classes(call.given['labels'].numpy(), self.head.num_classes, self.sample_rate, self.seed,
                                               int(self.number), self.head.plans.context)
-            more, n_listed = {**more, 'classes': classes, 'offsets': offsets if self.correction else None}, len(classes)
-        plan = self.head.plans.get('steps', len(x), x.dtype, call.precision, n_listed)
-        call.found = plan.run(as_array(x), w, call.labels, dx=wanted, dw=False, _row_step=self._row_step(w), **more)
-        return call.found.dx
+            given.classes, given.n_listed = arrays.address(classes), len(classes)
+            given.offsets, n_listed = arrays.address(offsets) if self.correction else None, len(classes)
+        dx = torch.empty(x.shape, dtype=x.dtype) if wanted else None
+        fill(c.dx, dx, kept)
+        plan = self.head.plans.get('steps', x.shape[0], x.dtype, call.precision, n_listed)
+        plan._call(LIB.lgt_plan_step, ctypes.byref(given), ctypes.byref(self._row_step()), ctypes.byref(c))
+        call.ran(c)
+        return dx
 
 
 def sample_classes(labels: Any, n_classes: int, rate: float, seed: int, step: int,

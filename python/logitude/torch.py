@@ -32,10 +32,10 @@ from ._head import Predictions, predict
 from ._library import LIB, VALUES
 from ._loss import Loss
 from ._torch_align import AlignedLoss, AlignLoss, LayersAlignLoss
-from ._torch_function import Call, HeadLoss, Plans, as_array, computed, refuse
+from ._torch_function import Call, LossFunction, Plans, as_array, computed, refuse
 from ._torch_steps import SteppedHead
 
-__all__ = ['HeadLossModule', 'SoftmaxLoss', 'NormalizedSoftmaxLoss', 'CosFaceLoss', 'ArcFaceLoss', 'CombinedMarginLoss',
+__all__ = ['HeadLoss', 'SoftmaxLoss', 'NormalizedSoftmaxLoss', 'CosFaceLoss', 'ArcFaceLoss', 'CombinedMarginLoss',
            'LargeMarginSoftmaxLoss', 'SphereFaceLoss', 'SphereFaceRLoss', 'AdaFaceLoss', 'MagFaceLoss', 'CurricularFaceLoss',
            'SubCenterArcFaceLoss', 'AlignLoss', 'AlignedLoss', 'LayersAlignLoss', 'SteppedHead']
 
@@ -46,7 +46,7 @@ def _spec(loss: str, settings: dict[str, Any]) -> str:
     return loss + (',' if ':' in loss else ':') + ','.join(f'{key.rstrip("_")}={value}' for key, value in settings.items())
 
 
-class HeadLossModule(nn.Module):
+class HeadLoss(nn.Module):
     """Any loss of the library as a module with the weights of its classes:
 
         J = sum_i a_i L_i / sum_i a_i,   L_i = log sum_j exp(z_ij) - z_iy  (+ smoothing, z-loss, the loss's penalty)
@@ -61,9 +61,9 @@ class HeadLossModule(nn.Module):
     AdaFace and CurricularFace) and `step` (schedules). Both move in training mode alone. A state_dict of
     pytorch-metric-learning, whose W is (D, C), is read as it is.
 
-    >>> head = HeadLossModule(3, 2, 'cosface', m=0.2, s=8)
+    >>> head = HeadLoss(3, 2, 'cosface', m=0.2, s=8)
     >>> head
-    HeadLossModule(3, 2, 'cosface:s=8,m=0.2,warmup=none,gradient=exact')
+    HeadLoss(3, 2, 'cosface:s=8,m=0.2,warmup=none,gradient=exact')
     """
 
     def __init__(self, num_classes: int, embedding_size: int, loss: Union[str, Loss] = 'softmax', *,
@@ -82,6 +82,7 @@ class HeadLossModule(nn.Module):
             'reduction': reduction, 'ignore_label': ignore_index, 'label_smoothing': label_smoothing, 'z_loss': z_loss,
             'workspace': workspace})
         self.plans.get('loss', 1, torch.float32)  # errors belong here
+        self.plans.kept.clear()
         self.weight = nn.Parameter(torch.empty(self.num_classes * self.loss.centres, self.embedding_size))
         self.bias = nn.Parameter(torch.empty(self.num_classes)) if bias else None
         self.register_buffer('class_weights', class_weights, persistent=False)
@@ -113,30 +114,22 @@ class HeadLossModule(nn.Module):
     def extra_repr(self) -> str:
         return f'{self.num_classes}, {self.embedding_size}, {self.loss.spec!r}'
 
-    def _call(self, embeddings: Tensor, labels: Optional[Tensor], inputs: dict[str, Any]) -> Call:
+    def _call(self, embeddings: Tensor, x: Tensor, labels: Optional[Tensor], inputs: dict[str, Any]) -> Call:
+        """x: the embeddings in the type that is computed in."""
         step = inputs.pop('step', None)
         if step is None:
             step = 0 if self.step is None else int(self.step)
-        inputs.setdefault('class_weights', self.class_weights)
-        if self.state is not None:
-            inputs.setdefault('state', self.state)
-        for name in INPUT_TYPES:
-            if inputs.get(name) is not None:
-                inputs[name] = computed(inputs[name], name, torch.float64)
-        if inputs.get('soft_targets') is not None:
-            inputs['soft_targets'] = computed(inputs['soft_targets'], 'soft_targets', self.computed_in(embeddings))
+        for name in ('class_weights', 'state'):
+            if self._buffers[name] is not None:
+                inputs.setdefault(name, self._buffers[name])
         low = embeddings.dtype == torch.bfloat16
-        return Call(self.plans, labels, self.precision or ('bf16' if low else 'full'), not self.training, step, inputs)
-
-    @staticmethod
-    def computed_in(embeddings: Tensor) -> torch.dtype:
-        return torch.float64 if embeddings.dtype == torch.float64 else torch.float32
+        return Call(self.plans, x, labels, self.precision or ('bf16' if low else 'full'), not self.training, step, inputs)
 
     def _move(self, call: Call) -> None:
         """What is carried to the next step."""
-        if self.training and call.found is not None:
+        if self.training:
             if self.state is not None:
-                self.state.copy_(torch.from_numpy(call.found.state))
+                self.state.copy_(call.given['state'])
             if self.step is not None:
                 self.step += 1
 
@@ -158,8 +151,8 @@ class HeadLossModule(nn.Module):
         """forward with weights of the caller's: (C, D), bias (C) or None."""
         x = self._features(embeddings)
         refuse(weight, 'weight', 2)
-        call = self._call(embeddings, labels, inputs)
-        loss = HeadLoss.apply(call, x, computed(weight, 'weight', x.dtype),
+        call = self._call(embeddings, x, labels, inputs)
+        loss = LossFunction.apply(call, x, computed(weight, 'weight', x.dtype),
                               None if bias is None else computed(bias, 'bias', x.dtype))
         self._move(call)
         return loss
@@ -181,31 +174,28 @@ class HeadLossModule(nn.Module):
         return predict(as_array(x), as_array(w), loss=self.loss, b=as_array(b), k=k, context=self.plans.context)
 
 
-INPUT_TYPES = ('sample_weights', 'class_weights', 'class_margins', 'class_scales', 'qualities', 'state')
-
-
-class SoftmaxLoss(HeadLossModule):
+class SoftmaxLoss(HeadLoss):
     """z_y = <w_y, x> + b_y: nn.Linear and nn.CrossEntropyLoss in one. bias (C) as of nn.Linear."""
 
     def __init__(self, num_classes: int, embedding_size: int, bias: bool = True, **options: Any):
         super().__init__(num_classes, embedding_size, 'softmax', bias=bias, **options)
 
 
-class NormalizedSoftmaxLoss(HeadLossModule):
+class NormalizedSoftmaxLoss(HeadLoss):
     """z_y = cos(theta) / temperature."""
 
     def __init__(self, num_classes: int, embedding_size: int, temperature: float = 0.05, **options: Any):
         super().__init__(num_classes, embedding_size, 'normalized', like='pml', s=1 / temperature, **options)
 
 
-class CosFaceLoss(HeadLossModule):
+class CosFaceLoss(HeadLoss):
     """z_y = scale (cos(theta) - margin)."""
 
     def __init__(self, num_classes: int, embedding_size: int, margin: float = 0.35, scale: float = 64, **options: Any):
         super().__init__(num_classes, embedding_size, 'cosface', like='pml', m=margin, s=scale, **options)
 
 
-class ArcFaceLoss(HeadLossModule):
+class ArcFaceLoss(HeadLoss):
     """z_y = scale cos(theta + margin), margin in degrees; past 180 the cosine less m sin m, as pytorch-metric-learning has
     it. tail='continuous' has no jump there."""
 
@@ -213,7 +203,7 @@ class ArcFaceLoss(HeadLossModule):
         super().__init__(num_classes, embedding_size, 'arcface', like='pml', m=f'{margin}deg', s=scale, **options)
 
 
-class SubCenterArcFaceLoss(HeadLossModule):
+class SubCenterArcFaceLoss(HeadLoss):
     """ArcFace to the nearest of sub_centers centres of a class; margin in degrees. weight (C sub_centers, D)."""
 
     def __init__(self, num_classes: int, embedding_size: int, margin: float = 28.6, scale: float = 64, sub_centers: int = 3,
@@ -222,21 +212,21 @@ class SubCenterArcFaceLoss(HeadLossModule):
                          **options)
 
 
-class LargeMarginSoftmaxLoss(HeadLossModule):
+class LargeMarginSoftmaxLoss(HeadLoss):
     """z_y = scale |w||x| Psi_m(theta), m = margin: 1, 2, 3, ... `lambda` (a schedule) mixes the plain logit in."""
 
     def __init__(self, num_classes: int, embedding_size: int, margin: int = 4, scale: float = 1, **options: Any):
         super().__init__(num_classes, embedding_size, 'lsoftmax', like='pml', m=margin, factor=scale, **options)
 
 
-class SphereFaceLoss(HeadLossModule):
+class SphereFaceLoss(HeadLoss):
     """z_y = scale |x| Psi_m(theta), m = margin: 1, 2, 3, ... `lambda` (a schedule) mixes the plain logit in."""
 
     def __init__(self, num_classes: int, embedding_size: int, margin: int = 4, scale: float = 1, **options: Any):
         super().__init__(num_classes, embedding_size, 'sphereface', like='pml', m=margin, factor=scale, **options)
 
 
-class CombinedMarginLoss(HeadLossModule):
+class CombinedMarginLoss(HeadLoss):
     """z_y = s (cos(m1 theta + m2) - m3), m2 in radians: insightface's values, with the exact gradient. gradient='detached'
     is theirs; tail='fold' keeps the logit falling past pi."""
 
@@ -246,14 +236,14 @@ class CombinedMarginLoss(HeadLossModule):
                          **{'tail': 'none', **options})
 
 
-class SphereFaceRLoss(HeadLossModule):
+class SphereFaceRLoss(HeadLoss):
     """z_y = s F(m theta), F(phi) = (-1)^k cos(phi) - 2k, k = floor(phi/pi)."""
 
     def __init__(self, num_classes: int, embedding_size: int, s: float = 30, m: float = 1.7, **options: Any):
         super().__init__(num_classes, embedding_size, 'sphereface-r', s=s, m=m, **options)
 
 
-class AdaFaceLoss(HeadLossModule):
+class AdaFaceLoss(HeadLoss):
     """ArcFace and CosFace weighed by a quality, |x_i| unless `qualities` are given; m in radians. Keeps moving averages."""
 
     def __init__(self, num_classes: int, embedding_size: int, m: float = 0.4, h: float = 0.333, s: float = 64,
@@ -261,7 +251,7 @@ class AdaFaceLoss(HeadLossModule):
         super().__init__(num_classes, embedding_size, 'adaface', m=m, h=h, s=s, **options)
 
 
-class MagFaceLoss(HeadLossModule):
+class MagFaceLoss(HeadLoss):
     """z_y = s cos(theta + m(|x|)), m rising from l_m to u_m (radians) for |x| from l_a to u_a, and a penalty on |x|."""
 
     def __init__(self, num_classes: int, embedding_size: int, s: float = 64, l_a: float = 10, u_a: float = 110,
@@ -270,7 +260,7 @@ class MagFaceLoss(HeadLossModule):
                          lambda_g=lambda_g, **options)
 
 
-class CurricularFaceLoss(HeadLossModule):
+class CurricularFaceLoss(HeadLoss):
     """ArcFace that weighs hard negatives by a moving average of the cosine; m in radians. Keeps that average."""
 
     def __init__(self, num_classes: int, embedding_size: int, m: float = 0.5, s: float = 64, **options: Any):
