@@ -113,6 +113,7 @@ class Call:
                  inputs: dict[str, Optional[Tensor]]):
         self.plans, self.precision, self.frozen, self.step = plans, precision, frozen, step
         self.by_row, self.out, self.given = plans.options['reduction'] == 'none', None, {}
+        self.recorded = torch.is_grad_enabled()  # inside of a Function it is always off
         if labels is None and inputs.get('soft_targets') is None:
             raise UsageError('neither labels nor soft_targets are given')
         if labels is not None:
@@ -223,8 +224,8 @@ class LossFunction(torch.autograd.Function):
             rows = torch.empty(x.shape[0], dtype=torch.float64)
             call.run(x, w, b, (False, False, False), loss_rows=rows)
             return (rows * call.row_weights()).to(x.dtype)
-        parts = call.run(x, w, b, ctx.needs_input_grad[1:])
-        if any(ctx.needs_input_grad):
+        parts = call.run(x, w, b, ctx.needs_input_grad[1:] if call.recorded else (False, False, False))
+        if call.recorded:
             ctx.kept = parts
         return x.new_tensor(call.out.loss)  # type: ignore[attr-defined]
 

@@ -26,7 +26,7 @@ class StepFunction(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, stepped: 'SteppedHead', call: Call, x: Tensor) -> Tensor:  # type: ignore[override]
-        ctx.dx = stepped._run(call, x, ctx.needs_input_grad[2])
+        ctx.dx = stepped._run(call, x, ctx.needs_input_grad[2] and call.recorded)
         return x.new_tensor(call.out.loss)  # type: ignore[attr-defined]
 
     @staticmethod
