@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from copy import copy
 from typing import Any, Optional, Sequence
 
@@ -24,6 +25,7 @@ CODES = {torch.float32: VALUES['LGT_F32'], torch.float64: VALUES['LGT_F64']}
 CInputs, COutputs = TYPES['lgt_head_inputs'], TYPES['lgt_head_outputs']
 CDirection, CProduct = TYPES['lgt_direction'], TYPES['lgt_hvp']
 SOMEWHERE = ctypes.c_double()
+LARGE = 1 << 20  # numbers
 
 
 def refuse(tensor: Any, name: str, axes: int) -> None:
@@ -86,24 +88,38 @@ class Plans:
     def __init__(self, loss: Loss, dim: int, n_classes: int, context: Optional[Context], options: dict[str, Any]):
         self.loss, self.dim, self.n_classes, self.options = loss, dim, n_classes, options
         self.context, self.head, self.kept = context, None, {}  # type: ignore[var-annotated]
+        self.spare: Optional[np.ndarray] = None
 
     def __reduce__(self) -> Any:
         """Copies and pickles make their own, in the default context."""
         return Plans, (self.loss, self.dim, self.n_classes, None, self.options)
 
-    def get(self, kind: str, rows: int, dtype: torch.dtype, precision: str = 'full', n_listed: int = 0) -> Plan:
+    def get(self, kind: str, rows: int, dtype: torch.dtype, precision: str = 'full', max_classes: int = 0) -> Plan:
         """kind: 'loss', 'gradients', 'products' of the Hessian or 'steps' of w."""
         key, rows = (kind, dtype, precision), max(rows, 1)
         plan = self.kept.get(key)
-        if plan is None or plan.max_rows < rows or plan.max_classes < n_listed:
+        if plan is None or plan.max_rows < rows or plan.max_classes < max_classes or plan.max_classes and not max_classes:
             if self.head is None:
                 self.head = Head(self.loss, self.dim, self.n_classes, in_context(self.context))
             self.kept.pop(key, None)
             plan = Plan(self.head, rows, NUMPY[dtype], loss_only=kind == 'loss', second_order=kind == 'products',
-                        sinks=kind == 'steps', precision=precision, max_classes=n_listed, **self.options)
-            plan.max_classes = n_listed  # type: ignore[attr-defined]
+                        sinks=kind == 'steps', precision=precision, max_classes=max_classes, **self.options)
+            plan.max_classes = max_classes  # type: ignore[attr-defined]
             self.kept[key] = plan
         return plan
+
+
+    def room(self, like: Tensor) -> Tensor:
+        """Memory of a gradient; if it is large that of the last one, unless somebody still has it: new pages cost as much
+        as the numbers that are written to them. NumPy asks for huge ones, PyTorch does not."""
+        if like.numel() < LARGE:
+            return torch.empty(like.shape, dtype=like.dtype)
+        array, self.spare = self.spare, None
+        if array is None or sys.getrefcount(array) > 2 or array.shape != like.shape or array.dtype != NUMPY[like.dtype]:
+            array = np.empty(like.shape, NUMPY[like.dtype])
+        made = torch.from_numpy(array)  # has a reference to it until its memory is free
+        self.spare = array
+        return made
 
 
 class Call:
@@ -158,7 +174,7 @@ class Call:
         """The loss, into `out`, and the gradients that are wanted of x, w and b."""
         plan, kept, c = self.plans.get('gradients' if any(wanted) else 'loss', x.shape[0], x.dtype, self.precision), [], COutputs()
         given = self.inputs(x, w, b, upstream, kept)  # type: ignore[arg-type]
-        made = [torch.empty(t.shape, dtype=t.dtype) if want else None for t, want in zip((x, w, b), wanted)]  # type: ignore
+        made = [self.plans.room(t) if want else None for t, want in zip((x, w, b), wanted)]  # type: ignore[arg-type]
         for target, tensor in zip((c.dx, c.dw, c.db), made):
             fill(target, tensor, kept)  # type: ignore[arg-type]
         if loss_rows is not None:
@@ -180,7 +196,7 @@ class Call:
         """The Hessian of J times `along`."""
         plan, kept = self.plans.get('products', x.shape[0], x.dtype), []  # type: ignore[var-annotated]
         given, direction, c = self.inputs(x, w, b, upstream, kept), CDirection(), CProduct()
-        made = [torch.empty(t.shape, dtype=t.dtype) if want else None for t, want in zip((x, w, b), wanted)]  # type: ignore
+        made = [self.plans.room(t) if want else None for t, want in zip((x, w, b), wanted)]  # type: ignore[arg-type]
         for name, v, tensor in zip('xwb', along, made):
             fill(getattr(direction, name), v, kept)
             fill(getattr(c, name), tensor, kept)  # type: ignore[arg-type]

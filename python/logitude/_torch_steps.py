@@ -100,15 +100,16 @@ class SteppedHead(nn.Module):
 
     def _run(self, call: Call, x: Tensor, wanted: bool) -> Optional[Tensor]:
         kept: list[Any] = []
-        given, c, n_listed = call.inputs(x, self.head.weight, None, None, kept), COutputs(), 0
+        given, c, most = call.inputs(x, self.head.weight, None, None, kept), COutputs(), 0
         if self.sample_rate < 1:
             classes, offsets = sample_classes(call.given['labels'].numpy(), self.head.num_classes, self.sample_rate, self.seed,
                                               int(self.number), self.head.plans.context)
             given.classes, given.n_listed = arrays.address(classes), len(classes)
-            given.offsets, n_listed = arrays.address(offsets) if self.correction else None, len(classes)
+            given.offsets = arrays.address(offsets) if self.correction else None
+            most = LIB.lgt_sample_classes_most(self.head.num_classes, x.shape[0], self.sample_rate)
         dx = torch.empty(x.shape, dtype=x.dtype) if wanted else None
         fill(c.dx, dx, kept)
-        plan = self.head.plans.get('steps', x.shape[0], x.dtype, call.precision, n_listed)
+        plan = self.head.plans.get('steps', x.shape[0], x.dtype, call.precision, most)
         plan._call(LIB.lgt_plan_step, ctypes.byref(given), ctypes.byref(self._row_step()), ctypes.byref(c))
         call.ran(c)
         return dx

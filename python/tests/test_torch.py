@@ -192,6 +192,18 @@ class Semantics(unittest.TestCase):
         loss.backward()
         self.assertEqual([x.grad.data_ptr(), head.weight.grad.data_ptr()], made)
 
+    def test_memory_of_a_large_gradient_comes_again_when_nobody_has_it(self):
+        head, x = heads.ArcFaceLoss(1 << 14, 64), torch.randn(2, 64, requires_grad=True)
+        seen = []
+        for keep in (True, False, False):
+            head.weight.grad = None
+            head(x, Y[:2]).backward()
+            seen.append(head.weight.grad if keep else head.weight.grad.data_ptr())
+        expected = seen[0].clone()
+        self.assertNotEqual(seen[0].data_ptr(), seen[1])
+        self.assertEqual(seen[1], seen[2])
+        self.assertTrue(torch.equal(seen[0], expected) and torch.equal(head.weight.grad, expected))
+
     def test_backward_twice_and_scaled(self):
         head, x = problem(LOSSES['adaface'])
         head.train()

@@ -1,6 +1,11 @@
 """logitude.torch beside the losses: heads that step their own weights, and alignment."""
 import copy
+import doctest
+import os
+import re
+import tempfile
 import unittest
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -53,6 +58,9 @@ class Steps(unittest.TestCase):
         self.assertEqual(int(moved.sum()), present + round(0.25 * (C - present)))
         ours(x, y)
         self.assertGreater(int((ours.head.weight != before).any(1).sum()), int(moved.sum()))  # others are drawn
+        ours.sample_rate = 1.0
+        ours(x, y)
+        self.assertTrue((ours.head.weight != before).any(1).all())
 
     def test_evaluation_takes_no_step(self):
         ours, (x, y) = stepped('sgd', sample_rate=0.25).eval(), batches(1)[0]
@@ -147,6 +155,28 @@ class Alignment(unittest.TestCase):
         self.assertEqual(len(other.bank), 20)
         with self.assertRaises(logitude.UsageError):
             heads.AlignLoss(term, capacity=100)
+
+
+class Examples(unittest.TestCase):
+    def test_docstrings_and_the_page(self):
+        page = Path(__file__).resolve().parents[2] / 'docs' / 'torch.md'
+        text = page.read_text(encoding='utf-8')
+        tests = [test for module in (heads, logitude._torch_steps, logitude._torch_align)
+                 for test in doctest.DocTestFinder().find(module)]
+        tests.append(doctest.DocTestParser().get_doctest(re.sub(r'^```.*$', '', text, flags=re.M), {}, page.name, str(page), 0))
+        runner, before = doctest.DocTestRunner(), os.getcwd()
+        with tempfile.TemporaryDirectory() as folder:  # the page writes a file
+            os.chdir(folder)
+            try:
+                for test in tests:
+                    runner.run(test)
+            finally:
+                os.chdir(before)
+        self.assertEqual(runner.failures, 0)
+        self.assertGreater(runner.tries, 25)
+        for name in heads.__all__:
+            self.assertTrue((getattr(heads, name).__doc__ or '').strip(), name)
+            self.assertIn(f'`{name}`', text)
 
 
 if __name__ == '__main__':
