@@ -88,7 +88,7 @@ class Plans:
     def __init__(self, loss: Loss, dim: int, n_classes: int, context: Optional[Context], options: dict[str, Any]):
         self.loss, self.dim, self.n_classes, self.options = loss, dim, n_classes, options
         self.context, self.head, self.kept = context, None, {}  # type: ignore[var-annotated]
-        self.spare: Optional[np.ndarray] = None
+        self.spare: dict[Any, np.ndarray] = {}
 
     def __reduce__(self) -> Any:
         """Copies and pickles make their own, in the default context."""
@@ -108,17 +108,16 @@ class Plans:
             self.kept[key] = plan
         return plan
 
-
     def room(self, like: Tensor) -> Tensor:
         """Memory of a gradient; if it is large that of the last one, unless somebody still has it: new pages cost as much
         as the numbers that are written to them. NumPy asks for huge ones, PyTorch does not."""
         if like.numel() < LARGE:
             return torch.empty(like.shape, dtype=like.dtype)
-        array, self.spare = self.spare, None
-        if array is None or sys.getrefcount(array) > 2 or array.shape != like.shape or array.dtype != NUMPY[like.dtype]:
+        array = self.spare.pop((like.shape, like.dtype), None)
+        if array is None or sys.getrefcount(array) > 2:
             array = np.empty(like.shape, NUMPY[like.dtype])
         made = torch.from_numpy(array)  # has a reference to it until its memory is free
-        self.spare = array
+        self.spare[like.shape, like.dtype] = array
         return made
 
 
@@ -172,11 +171,12 @@ class Call:
     def run(self, x: Tensor, w: Tensor, b: Optional[Tensor], wanted: Sequence[bool], upstream: Optional[Tensor] = None,
             loss_rows: Optional[Tensor] = None) -> Parts:
         """The loss, into `out`, and the gradients that are wanted of x, w and b."""
-        plan, kept, c = self.plans.get('gradients' if any(wanted) else 'loss', x.shape[0], x.dtype, self.precision), [], COutputs()
-        given = self.inputs(x, w, b, upstream, kept)  # type: ignore[arg-type]
+        plan = self.plans.get('gradients' if any(wanted) else 'loss', x.shape[0], x.dtype, self.precision)
+        kept: list[Tensor] = []
+        given, c = self.inputs(x, w, b, upstream, kept), COutputs()
         made = [self.plans.room(t) if want else None for t, want in zip((x, w, b), wanted)]  # type: ignore[arg-type]
         for target, tensor in zip((c.dx, c.dw, c.db), made):
-            fill(target, tensor, kept)  # type: ignore[arg-type]
+            fill(target, tensor, kept)
         if loss_rows is not None:
             c.loss_rows = address(loss_rows)
         plan._call(LIB.lgt_plan_run, ctypes.byref(given), ctypes.byref(c))

@@ -52,10 +52,11 @@ class HeadLoss(nn.Module):
         J = sum_i a_i L_i / sum_i a_i,   L_i = log sum_j exp(z_ij) - z_iy  (+ smoothing, z-loss, the loss's penalty)
 
     loss: a specification ('arcface:m=0.4', docs/losses.md); angles are radians, or degrees with the suffix deg. settings:
-    further keys of it, a Python keyword with an underscore behind it (lambda_='0'). like: another system's settings in place of the defaults. reduction: 'mean' (weighted), 'sum' or
-    'none'. ignore_index: rows with this label count for nothing. class_weights (C) >= 0. label_smoothing in [0, 1), z_loss
-    >= 0. precision of products: 'full', 'bf16x3' or 'bf16'; None: 'bf16' for bfloat16 embeddings, else 'full'. bias: (C),
-    softmax only. factor: multiplies the embeddings first. workspace: most bytes a plan may hold; 0: 64 MiB.
+    further keys of it, a Python keyword with an underscore behind it (lambda_='0'). like: another system's settings in
+    place of the defaults. reduction: 'mean' (weighted), 'sum' or 'none'. ignore_index: rows with this label count for
+    nothing. class_weights (C) >= 0. label_smoothing in [0, 1), z_loss >= 0. precision of products: 'full', 'bf16x3' or
+    'bf16'; None: 'bf16' for bfloat16 embeddings, else 'full'. bias: (C), softmax only. factor: multiplies the embeddings
+    first. workspace: most bytes a plan may hold; 0: 64 MiB.
 
     state_dict has `weight`, `bias`, and of losses that carry something from step to step `state` (the moving averages of
     AdaFace and CurricularFace) and `step` (schedules). Both move in training mode alone. A state_dict of

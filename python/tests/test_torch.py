@@ -253,6 +253,20 @@ class Semantics(unittest.TestCase):
             with self.assertRaisesRegex(logitude.Error, text):
                 call()
 
+    def test_detached_margins_are_insightfaces(self):
+        head, x = problem(lambda **o: heads.CombinedMarginLoss(C, D, gradient='detached', **o))
+        cosine = cosines(head, x)
+        logits = cosine.clone()
+        with torch.no_grad():  # as arcface_torch/losses.py has it
+            target = cosine[torch.arange(4), Y]
+            logits.arccos_()
+            logits[torch.arange(4), Y] = target.arccos() + 0.5
+            logits.cos_()
+        expected, loss = functional.cross_entropy(64 * logits, Y), head(x, Y)
+        torch.testing.assert_close(loss, expected, rtol=1e-12, atol=0)
+        for found, wanted in zip(torch.autograd.grad(loss, [x, head.weight]), torch.autograd.grad(expected, [x, head.weight])):
+            torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-11)
+
     def test_what_has_no_hessian_says_so(self):
         head, x = problem(LOSSES['arcface'], gradient='detached')
         gradient, = torch.autograd.grad(head(x, Y), x, create_graph=True)
