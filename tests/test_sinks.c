@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "heads.h"
+#include "logitude/train.h"
 
 enum { N = 70, D = 24, C = 333, EVERY = 3, LISTED = C / EVERY };
 
@@ -264,6 +265,7 @@ static void what_makes_no_sense_is_refused(void **state) {
     refused(&f, &o, &listed, &out, LGT_ERR_USAGE, "111 classes are listed, the plan allows 1 to 0");
     refused(&f, &o, &in, &sunk, LGT_ERR_USAGE, "a sink needs a plan made with `sinks`, and neither dw nor accumulate");
     o.max_classes = LISTED;
+    refused(&f, &o, &in, &out, LGT_ERR_USAGE, "no classes are listed, but the plan has room for 111 of 333 only");
     f.classes[4] = f.classes[3];
     refused(&f, &o, &listed, &out, LGT_ERR_DATA, "classes: entry 4 is 9, expected rising classes from 0 to 332");
     f.classes[4] = 5;
@@ -282,6 +284,7 @@ static void what_makes_no_sense_is_refused(void **state) {
     f.offsets[1] = NAN;
     listed.offsets = f.offsets;
     refused(&f, &o, &listed, &out, LGT_ERR_DATA, "offsets holds nan at 1; expected finite numbers");
+    o.max_classes = C;
     in.offsets = f.offsets;
     refused(&f, &o, &in, &out, LGT_ERR_USAGE, "offsets are given, but no classes");
     o.engine = LGT_ENGINE_REFERENCE;
@@ -293,6 +296,68 @@ static void what_makes_no_sense_is_refused(void **state) {
     test_head_free(&f.head);
 }
 
+/* lgt_plan_step is a run and then the optimizer on dw, which PyTorch's formulas give in double. */
+static void a_step_of_a_plan_moves_w_as_its_optimizer_says(void **state) {
+    static fixture f;
+    static float w[C * 3 * D], dw[C * 3 * D], first[C * 3 * D], second[C * 3 * D], dx[N * D], plain_dx[N * D];
+    lgt_error err;
+    (void)state;
+    for (int k = 0; k < 4; k++) {
+        int adamw = k % 2, n_listed = k / 2 ? LISTED : 0;
+        lgt_context *context = test_context(2);
+        lgt_head *head = NULL;
+        lgt_plan *plan = NULL;
+        fill(&f, "subcenter:s=16,k=3");
+        lgt_plan_options o = plain_options();
+        o.sinks = 1, o.max_classes = n_listed;
+        assert_ok(lgt_head_create(context, &f.head.loss, D, C, &head, &err), err);
+        assert_ok(lgt_plan_create(head, &o, &plan, &err), err);
+        lgt_head_inputs in = inputs_of(&f);
+        if (n_listed) in.classes = f.classes, in.n_listed = n_listed;
+        lgt_head_outputs out = {.dx = lgt_mut_of(plain_dx, N, D, LGT_F32)};
+        out.dw = lgt_mut_of(dw, n_listed ? 3 * n_listed : 3 * C, D, LGT_F32);
+        assert_ok(lgt_plan_run(plan, &in, &out, &err), err);
+        memcpy(w, f.w, sizeof w), memset(first, 0, sizeof first), memset(second, 0, sizeof second);
+        lgt_row_step step = {.optimizer = adamw ? LGT_OPTIMIZER_ADAMW : LGT_OPTIMIZER_SGD, .lr = 0.1, .number = 1};
+        step.weight_decay = 0.01, step.momentum = 0.9, step.beta1 = 0.9, step.beta2 = 0.999, step.eps = 1e-8;
+        step.w = w, step.first = first, step.second = adamw ? second : NULL;
+        in.w.data = w;
+        lgt_head_outputs stepped = {.dx = lgt_mut_of(dx, N, D, LGT_F32)};
+        assert_ok(lgt_plan_step(plan, &in, &step, &stepped, &err), err);
+        assert_true(stepped.loss == out.loss);
+        assert_memory_equal(dx, plain_dx, sizeof dx);
+        for (int64_t row = 0; row < 3 * C; row++) {
+            int moves = !n_listed || row / 3 % EVERY == 0;
+            const float *g = dw + (n_listed ? row / 3 / EVERY * 3 + row % 3 : row) * D;
+            for (int64_t d = 0; d < D; d++) {
+                double p = f.w[row * D + d];
+                if (moves && adamw) p = p * (1 - 0.1 * 0.01) - 0.1 * g[d] / (fabs(g[d]) + 1e-8);
+                if (moves && !adamw) p -= 0.1 * (g[d] + 0.01 * p);
+                assert_true(fabs(w[row * D + d] - p) <= 1e-5 * (1 + fabs(p))); /* float32 */
+            }
+        }
+        step.number = 0;
+        assert_fails(lgt_plan_step(plan, &in, &step, &stepped, &err), LGT_ERR_USAGE, err,
+                     "the step has the number 0, expected 1 or more");
+        step.number = 1, step.first = NULL;
+        assert_fails(lgt_plan_step(plan, &in, &step, &stepped, &err), LGT_ERR_USAGE, err,
+                     "the optimizer's memory is NULL, expected room for as many numbers as w");
+        step.first = first, step.w = f.w;
+        assert_fails(lgt_plan_step(plan, &in, &step, &stepped, &err), LGT_ERR_USAGE, err,
+                     "the w to step is not the contiguous w that the run reads");
+        step.w = w, step.optimizer = LGT_OPTIMIZER_LBFGS;
+        assert_fails(lgt_plan_step(plan, &in, &step, &stepped, &err), LGT_ERR_USAGE, err,
+                     "the optimizer has the number 2, expected SGD or ADAMW");
+        step.optimizer = LGT_OPTIMIZER_SGD, stepped.dw = out.dw;
+        assert_fails(lgt_plan_step(plan, &in, &step, &stepped, &err), LGT_ERR_USAGE, err,
+                     "dw or a sink is given, but the rows of dw go into steps");
+        lgt_plan_free(plan);
+        lgt_head_free(head);
+        lgt_context_free(context);
+        test_head_free(&f.head);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_over_a_list_is_one_over_those_rows_alone),
@@ -300,6 +365,7 @@ int main(void) {
         cmocka_unit_test(offsets_count_in_predictions_of_either_way),
         cmocka_unit_test(a_sink_gets_what_dw_would_hold_and_may_change_w),
         cmocka_unit_test(a_sink_of_a_list_gets_the_rows_of_its_classes),
+        cmocka_unit_test(a_step_of_a_plan_moves_w_as_its_optimizer_says),
         cmocka_unit_test(what_makes_no_sense_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

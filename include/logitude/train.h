@@ -130,6 +130,25 @@ LGT_API lgt_status lgt_sample_classes(lgt_context *context, uint64_t seed, int64
 /* The most classes that n_labels labels can bring about. */
 LGT_API int64_t lgt_sample_classes_most(int64_t n_classes, int64_t n_labels, double rate);
 
+/* A step of SGD or ADAMW that rows of w take where their gradient is made: dw never exists. Memory of the caller's;
+ * what the other optimizer needs is not read. */
+typedef struct lgt_row_step {
+    lgt_optimizer optimizer;
+    double lr, weight_decay;  /* as lgt_train_options has them */
+    double momentum;          /* SGD */
+    double beta1, beta2, eps; /* ADAMW */
+    int64_t number;           /* of this step, from 1 */
+    float *w;                 /* (rows of w, D), contiguous: what the run reads as in->w, and what is stepped */
+    float *first, *second;    /* of that size, zero before the first step: the buffer of SGD or the moments of ADAMW,
+                                 where `second` is needed too */
+} lgt_row_step;
+
+/* lgt_plan_run whose rows of dw step w; with listed classes theirs alone, and the others' moments rest. dw and sink
+ * must be empty; the plan is float32 and made with `sinks`. Errors: those of lgt_plan_run, before any row is stepped;
+ * USAGE; NONFINITE: entries of dw are beyond 2^63, and the rows that have them took no step. */
+LGT_API lgt_status lgt_plan_step(lgt_plan *plan, const lgt_head_inputs *in, const lgt_row_step *step,
+                                 lgt_head_outputs *out, lgt_error *err);
+
 /* Sets a training up on a dataset, which must stay as it is and outlive the trainer. Memory: the head's parameters
  * times 3 (ADAMW) or 2 (SGD), since its gradient never exists as a whole, the encoder's times 4 or 3, two batches of
  * features and activations of one. Errors: USAGE (options), UNSUPPORTED (label smoothing and class sampling), DATA (no

@@ -98,6 +98,8 @@ lgt_train_options: size_t struct_size; lgt_loss loss; const char *encoder; int64
 lgt_train_record: int64_t step; int64_t n_steps; int64_t epoch; int end_of_epoch; double loss; double align_loss,
     epoch_align_loss; lgt_conflict conflict; double epoch_loss, epoch_accuracy; double lr; double schedule; double
     seconds; int64_t samples; int64_t zero_rows
+lgt_row_step: lgt_optimizer optimizer; double lr, weight_decay; double momentum; double beta1, beta2, eps; int64_t
+    number; float *w; float *first, *second
 lgt_solve_record: int64_t iterations, max_iterations; int64_t evaluations; int64_t products; double objective; double
     gradient_norm, gradient_max; double goal; double seconds; int converged, stopped; double model_objective,
     model_train_loss, model_gradient_norm; int64_t n_correct; double certified_gap; int64_t certificate_evaluations
@@ -260,6 +262,11 @@ lgt_view lgt_model_weights(const lgt_model *model)
 lgt_view lgt_model_bias(const lgt_model *model)
 lgt_status lgt_model_embed(lgt_model *model, lgt_view x, lgt_mut out, lgt_error *err)
 void lgt_train_options_init(lgt_train_options *options)
+lgt_status lgt_plan_step(lgt_plan *plan, const lgt_head_inputs *in, const lgt_row_step *step, lgt_head_outputs *out,
+    lgt_error *err)
+lgt_status lgt_sample_classes(lgt_context *context, uint64_t seed, int64_t step, int64_t n_classes, const int64_t
+    *labels, int64_t n_labels, double rate, int64_t *classes, double *offsets, int64_t *n_listed, lgt_error *err)
+int64_t lgt_sample_classes_most(int64_t n_classes, int64_t n_labels, double rate)
 lgt_status lgt_trainer_create(lgt_context *context, const lgt_train_options *options, const lgt_dataset *dataset,
     lgt_trainer **out, lgt_error *err)
 void lgt_trainer_free(lgt_trainer *trainer)

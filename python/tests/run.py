@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""Runs test modules of this folder: run.py NAME...  Exits 77 (skipped) without NumPy. The package is taken from the folder
+"""Runs test modules of this folder: run.py NAME...  Exits 77 (skipped) without NumPy, and those of torch without PyTorch. The package is taken from the folder
 above, the library from LOGITUDE_LIBRARY or where the package finds it."""
 import importlib.util
 import sys
 import unittest
 from pathlib import Path
 
-if importlib.util.find_spec('numpy') is None:
-    print('skipped: there is no NumPy')
+needed = ['numpy'] + ['torch'] * any(name.startswith('torch') for name in sys.argv[1:])
+missing = [name for name in needed if importlib.util.find_spec(name) is None]
+if missing:
+    print(f'skipped: there is no {missing[0]}')
     sys.exit(77)
 here = Path(__file__).resolve().parent
 sys.dont_write_bytecode = True

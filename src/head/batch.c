@@ -79,6 +79,9 @@ static lgt_status check_list(const lgt_problem *p, const lgt_head_inputs *in, lg
     int64_t n = in->n_listed;
     if (!in->classes) {
         if (in->offsets) return lgt_fail(err, LGT_ERR_USAGE, "offsets are given, but no classes");
+        if (p->options.max_classes > 0 && p->options.max_classes < p->n_classes)
+            return lgt_fail(err, LGT_ERR_USAGE, "no classes are listed, but the plan has room for %lld of %lld only",
+                            (long long)p->options.max_classes, (long long)p->n_classes);
         return LGT_OK;
     }
     if (n < 1 || n > p->options.max_classes)

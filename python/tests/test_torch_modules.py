@@ -1,0 +1,183 @@
+"""logitude.torch beside the losses: heads that step their own weights, and alignment."""
+import copy
+import doctest
+import os
+import re
+import tempfile
+import unittest
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import logitude
+import logitude.torch as heads
+
+C, D, N = 40, 8, 12
+
+
+def stepped(optimizer, seed=0, **options):
+    torch.manual_seed(seed)
+    return heads.SteppedHead(heads.ArcFaceLoss(C, D, scale=16), optimizer, lr=0.1, weight_decay=0.01, **options)
+
+
+def batches(count):
+    rng = torch.Generator().manual_seed(5)
+    return [(torch.randn(N, D, generator=rng), torch.randint(C, (N,), generator=rng)) for _ in range(count)]
+
+
+class Steps(unittest.TestCase):
+    def test_steps_are_those_of_pytorch(self):
+        for name, optimizer in (('sgd', lambda p: torch.optim.SGD(p, 0.1, momentum=0.9, weight_decay=0.01)),
+                                ('adamw', lambda p: torch.optim.AdamW(p, 0.1, weight_decay=0.01))):
+            with self.subTest(name):
+                ours = stepped(name)
+                plain = heads.ArcFaceLoss(C, D, scale=16)
+                plain.weight.data.copy_(ours.head.weight)
+                theirs = optimizer(plain.parameters())
+                for x, y in batches(6):
+                    mine, other = x.clone().requires_grad_(), x.clone().requires_grad_()
+                    loss, expected = ours(mine, y), plain(other, y)
+                    self.assertAlmostEqual(loss.item(), expected.item(), delta=1e-4)
+                    loss.backward()
+                    theirs.zero_grad()
+                    expected.backward()
+                    theirs.step()
+                    torch.testing.assert_close(mine.grad, other.grad, rtol=1e-3, atol=1e-5)
+                    torch.testing.assert_close(ours.head.weight, plain.weight, rtol=1e-4, atol=1e-5)
+                self.assertIsNone(ours.head.weight.grad)
+                self.assertFalse(list(p for p in ours.parameters() if p.requires_grad))
+
+    def test_a_sampled_step_leaves_the_other_rows_alone(self):
+        ours, (x, y) = stepped('sgd', sample_rate=0.25), batches(1)[0]
+        before = ours.head.weight.clone()
+        ours(x, y)
+        moved = (ours.head.weight != before).any(1)
+        present = len(y.unique())
+        self.assertTrue(moved[y].all())
+        self.assertEqual(int(moved.sum()), present + round(0.25 * (C - present)))
+        ours(x, y)
+        self.assertGreater(int((ours.head.weight != before).any(1).sum()), int(moved.sum()))  # others are drawn
+        ours.sample_rate = 1.0
+        ours(x, y)
+        self.assertTrue((ours.head.weight != before).any(1).all())
+
+    def test_evaluation_takes_no_step(self):
+        ours, (x, y) = stepped('sgd', sample_rate=0.25).eval(), batches(1)[0]
+        before = copy.deepcopy(ours.state_dict())
+        self.assertEqual(ours(x, y).item(), ours.head(x, y).item())
+        self.assertTrue(all(torch.equal(before[k], v) for k, v in ours.state_dict().items()))
+
+    def test_a_resumed_training_goes_on_with_the_same_bits(self):
+        for options in ({}, {'sample_rate': 0.25}):
+            for optimizer in ('sgd', 'adamw'):
+                whole, first = stepped(optimizer, **options), stepped(optimizer, **options)
+                data = batches(6)
+                for x, y in data[:3]:
+                    first(x, y)
+                second = stepped(optimizer, seed=9, **options)
+                second.load_state_dict(first.state_dict())
+                for x, y in data[3:]:
+                    second(x, y)
+                for x, y in data:
+                    whole(x, y)
+                self.assertTrue(torch.equal(second.head.weight, whole.head.weight))
+
+    def test_what_it_cannot_do_is_refused(self):
+        ours, (x, y) = stepped('sgd'), batches(1)[0]
+        with self.assertRaisesRegex(logitude.UsageError, 'the loss counts 2.0 times'):
+            (2 * ours(x.requires_grad_(), y)).backward()
+        with self.assertRaisesRegex(logitude.UsageError, 'W steps in float32'):
+            ours(x.double(), y)
+        for head, optimizer in ((heads.SoftmaxLoss(C, D), 'sgd'), (heads.CosFaceLoss(C, D, reduction='none'), 'sgd'),
+                                (heads.CosFaceLoss(C, D).double(), 'sgd'), (heads.CosFaceLoss(C, D), 'lbfgs')):
+            with self.assertRaises(logitude.UsageError):
+                heads.SteppedHead(head, optimizer, lr=0.1)
+        before = ours.head.weight.clone()
+        with self.assertRaises(logitude.DataError):
+            ours(x * float('nan'), y)
+        self.assertTrue(torch.equal(ours.head.weight, before))
+
+
+def clusters(n=20, dtype=torch.float64):
+    torch.manual_seed(2)
+    y = torch.arange(n) % 4
+    return (torch.randn(4, D, dtype=dtype)[y] + 0.8 * torch.randn(n, D, dtype=dtype)).requires_grad_(), y
+
+
+class Alignment(unittest.TestCase):
+    def test_directions(self):
+        for dtype in (torch.float32, torch.float64):
+            x, y = clusters(dtype=dtype)
+            pull = heads.AlignLoss('pga:k=3,weight=2')
+            (pull(x, y) * 0.5).backward()
+            expected = logitude.align(x.detach().numpy(), y.numpy(), 'pga:k=3,weight=2')
+            self.assertEqual(pull.last.loss, expected.loss)
+            np.testing.assert_allclose(x.grad.numpy(), 0.5 * expected.dx, rtol=1e-6)
+
+    def test_layers(self):
+        for term in ('k', 'z'):
+            x, y = clusters()
+            deep = torch.randn(20, D, dtype=torch.float64, requires_grad=True)
+            heads.LayersAlignLoss(term)([x, deep], y).backward()
+            expected = logitude.align_layers([x.detach().numpy(), deep.detach().numpy()], y.numpy(), term)
+            for layer, dx in zip((x, deep), expected.dx):
+                np.testing.assert_allclose(layer.grad.numpy(), dx, rtol=1e-12)
+
+    def test_beside_a_head_conflicts_are_told_and_resolved(self):
+        x, y = clusters()
+        for resolve in ('none', 'project'):
+            module = heads.AlignedLoss(heads.ArcFaceLoss(4, D, scale=8).double(), f'pga:k=3,resolve={resolve},weight=5')
+            x.grad = None
+            loss = module(x, y)
+            loss.backward()
+            head = module.head
+            told = logitude.loss_and_gradients(x.detach().numpy(), head.weight.detach().numpy(), y.numpy(), loss=head.loss)
+            pull = logitude.align(x.detach().numpy(), y.numpy(), module.term, head=told.dx)
+            self.assertAlmostEqual(loss.item(), told.loss + pull.loss, delta=1e-12 * abs(told.loss + pull.loss))
+            np.testing.assert_allclose(x.grad.numpy(), told.dx + pull.dx, rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(head.weight.grad.numpy(), told.dw, rtol=1e-9, atol=1e-12)
+            self.assertEqual(module.last.conflict.n_compared, pull.conflict.n_compared)
+            self.assertGreater(module.last.conflict.n_conflicts, 0)
+
+    def test_a_bank_is_saved_and_moves_in_training_alone(self):
+        x, y = clusters(dtype=torch.float32)
+        ids, term = torch.arange(20), 'pga:k=3,targets=memory'
+        pull = heads.AlignLoss(term, embedding_size=D, capacity=100)
+        pull(x, y, ids)
+        other = heads.AlignLoss(term, embedding_size=D, capacity=100)
+        other.load_state_dict(pull.state_dict())
+        for same in (other, copy.deepcopy(pull)):
+            same.eval()
+            again = same(2 * x + 0.1, y, ids).item()
+            self.assertEqual(again, same(2 * x + 0.1, y, ids).item())
+            self.assertEqual(again, pull.eval()(2 * x + 0.1, y, ids).item())
+        self.assertEqual(len(other.bank), 20)
+        with self.assertRaises(logitude.UsageError):
+            heads.AlignLoss(term, capacity=100)
+
+
+class Examples(unittest.TestCase):
+    def test_docstrings_and_the_page(self):
+        page = Path(__file__).resolve().parents[2] / 'docs' / 'torch.md'
+        text = page.read_text(encoding='utf-8')
+        tests = [test for module in (heads, logitude._torch_steps, logitude._torch_align)
+                 for test in doctest.DocTestFinder().find(module)]
+        tests.append(doctest.DocTestParser().get_doctest(re.sub(r'^```.*$', '', text, flags=re.M), {}, page.name, str(page), 0))
+        runner, before = doctest.DocTestRunner(), os.getcwd()
+        with tempfile.TemporaryDirectory() as folder:  # the page writes a file
+            os.chdir(folder)
+            try:
+                for test in tests:
+                    runner.run(test)
+            finally:
+                os.chdir(before)
+        self.assertEqual(runner.failures, 0)
+        self.assertGreater(runner.tries, 25)
+        for name in heads.__all__:
+            self.assertTrue((getattr(heads, name).__doc__ or '').strip(), name)
+            self.assertIn(f'`{name}`', text)
+
+
+if __name__ == '__main__':
+    unittest.main()
