@@ -29,6 +29,11 @@ LGT_API lgt_status lgt_model_save(const lgt_model *model, const char *path, lgt_
 LGT_API lgt_status lgt_model_load(lgt_context *context, const char *path, lgt_model **out, lgt_error *err);
 LGT_API void lgt_model_free(lgt_model *model);
 
+/* Writes an ONNX graph for inference, atomically: x (N, in_dim) to embedding (N, D), logits (N, C) without margin, and
+ * probabilities (N, C), float32; IR version 7, operators of version 13. Errors: those of lgt_file_write, UNSUPPORTED (2
+ * GiB or more), DATA (a label name that is not UTF-8), MEMORY. */
+LGT_API lgt_status lgt_model_export_onnx(const lgt_model *model, const char *path, lgt_error *err);
+
 LGT_API int64_t lgt_model_in_dim(const lgt_model *model);
 LGT_API int64_t lgt_model_dim(const lgt_model *model);
 LGT_API int64_t lgt_model_n_classes(const lgt_model *model);

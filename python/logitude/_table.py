@@ -239,12 +239,18 @@ lgt_status lgt_npy_write(lgt_context *context, const char *path, lgt_dtype dtype
     const void *data, lgt_error *err)
 lgt_status lgt_tensors_read(lgt_context *context, const char *path, lgt_tensors *out, lgt_error *err)
 lgt_status lgt_tensors_write(lgt_context *context, const char *path, const lgt_tensors *tensors, lgt_error *err)
+lgt_status lgt_npz_read(lgt_context *context, const char *path, lgt_tensors *out, lgt_error *err)
+lgt_status lgt_npz_write(lgt_context *context, const char *path, const lgt_tensors *tensors, lgt_error *err)
+lgt_status lgt_liblinear_read(lgt_context *context, const char *path, lgt_tensors *out, lgt_error *err)
+lgt_status lgt_liblinear_write(lgt_context *context, const char *path, const char *solver_type, const lgt_array
+    *weight, const lgt_array *bias, const lgt_array *labels, lgt_error *err)
 void lgt_tensors_free(lgt_context *context, lgt_tensors *tensors)
 void lgt_dataset_options_init(lgt_dataset_options *options)
 lgt_status lgt_dataset_load(lgt_context *context, const lgt_dataset_options *options, lgt_dataset **out, lgt_error
     *err)
 void lgt_dataset_free(lgt_context *context, lgt_dataset *dataset)
 lgt_status lgt_model_save(const lgt_model *model, const char *path, lgt_error *err)
+lgt_status lgt_model_export_onnx(const lgt_model *model, const char *path, lgt_error *err)
 lgt_status lgt_model_load(lgt_context *context, const char *path, lgt_model **out, lgt_error *err)
 void lgt_model_free(lgt_model *model)
 int64_t lgt_model_in_dim(const lgt_model *model)
