@@ -100,6 +100,9 @@ static lgt_status read_archive(const char *path, lgt_error *err) {
     lgt_context *context = test_context_failing(0);
     lgt_tensors read;
     lgt_status status = lgt_npz_read(context, path, &read, err);
+    for (int64_t k = 0; k < read.n_tensors; k++) /* 0, 1, 2, ... in all archives here */
+        for (int64_t i = 0; i < read.tensors[k].array.count; i++)
+            assert_true(((const double *)read.tensors[k].array.data)[i] == (double)i);
     lgt_tensors_free(context, &read);
     lgt_context_free(context);
     assert_int_equal(test_live_blocks(), 0);
@@ -251,26 +254,27 @@ static void archives_that_contradict_themselves_are_refused(void **state) {
     unlink(test_path("a.npz"));
 }
 
-/* Of the data no bit can change unnoticed but those that fill the last byte of DEFLATE; dates are nobody's business. */
+/* What is read is right, whatever was changed: no bit of stored data, and of DEFLATE only such as say the same in
+ * another way. */
 static void every_cut_and_every_changed_byte_end_in_order(void **state) {
     (void)state;
     for (int deflated = 0; deflated <= 1; deflated++) {
         make((made_member){"x.npy", deflated, deflated}, (made_member){"y.npy", 0, 0});
-        size_t begin = 30 + 5 + (deflated ? 26u : 0u), end = (size_t)made.local[1] - (size_t)deflated;
+        size_t begin = 30 + 5 + (deflated ? 26u : 0u), end = (size_t)made.local[1];
         put_archive(&made);
         size_t length = made.bytes.length;
         lgt_error err;
         for (size_t cut = 0; cut < length; cut++)
             assert_fails(read_archive(test_put("a.npz", made.bytes.data, cut), &err), LGT_ERR_DATA, err, "a.npz: ");
-        for (size_t i = 0; i < length; i++)
-            for (int bit = 0; bit < 8; bit += 3) {
-                made.bytes.data[i] ^= (unsigned char)(1 << bit);
-                lgt_status status = read_archive(test_put("a.npz", made.bytes.data, length), &err);
-                made.bytes.data[i] ^= (unsigned char)(1 << bit);
-                if (i >= begin && i < end) assert_int_not_equal(status, LGT_OK);
-                assert_true(status == LGT_OK || status == LGT_ERR_DATA || status == LGT_ERR_UNSUPPORTED ||
-                            status == LGT_ERR_MEMORY);
-            }
+        for (size_t i = 0; i < length; i++) {
+            unsigned char bit = (unsigned char)(1 << i % 8);
+            made.bytes.data[i] ^= bit;
+            lgt_status status = read_archive(test_put("a.npz", made.bytes.data, length), &err);
+            made.bytes.data[i] ^= bit;
+            if (!deflated && i >= begin && i < end) assert_int_not_equal(status, LGT_OK);
+            assert_true(status == LGT_OK || status == LGT_ERR_DATA || status == LGT_ERR_UNSUPPORTED ||
+                        status == LGT_ERR_MEMORY);
+        }
     }
     unlink(test_path("a.npz"));
 }
