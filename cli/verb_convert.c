@@ -412,11 +412,11 @@ const cli_verb cli_verb_convert = {
     .usage = "IN OUT [options]",
     .options = options,
     .n_options = sizeof options / sizeof *options,
-    .notes =
-        "IN is told by its content: .safetensors (a model of train, a state of PyTorch), .npz (also scikit-learn's "
-        "coef_ and intercept_), .npy, IDX, or a model of liblinear; with {rank} in its name the shards 0, 1, ... "
-        "of insightface. safetensors and npz take all tensors of IN as they are, onnx a whole model, the others "
-        "the head: a matrix (C, D) and a bias. Bits stay as they are where the type does.",
+    .notes = "IN is told by its content: .safetensors (a model of train, a state of PyTorch), .npz (also\n"
+             "scikit-learn's coef_ and intercept_), .npy, IDX, or a model of liblinear; with {rank} in its name\n"
+             "the shards 0, 1, ... of insightface. safetensors and npz take all tensors of IN as they are, onnx a\n"
+             "whole model, the others the head: a matrix (C, D) and a bias. Bits stay as they are where the type\n"
+             "does.",
     .examples = "  logitude convert run/model.safetensors model.npz\n"
                 "  logitude convert sklearn.npz fc.safetensors --to torch --prefix fc.\n"
                 "  logitude convert 'softmax_fc_{rank}.npy' head.safetensors --to model --loss arcface\n"
