@@ -1,9 +1,8 @@
 /* logitude info: the build and the machine, or the contents of a file. */
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
-#include <unistd.h>
 
+#include "file_kind.h"
 #include "logitude/logitude.h"
 #include "output.h"
 #include "session.h"
@@ -73,11 +72,14 @@ static lgt_status describe_array(lgt_context *context, lgt_array *array, json_t 
     return status;
 }
 
-static lgt_status describe_tensors(lgt_context *context, const char *path, json_t *report, lgt_error *err) {
+typedef lgt_status (*tensor_reader)(lgt_context *context, const char *path, lgt_tensors *out, lgt_error *err);
+
+static lgt_status describe_tensors(lgt_context *context, const char *path, const char *format, tensor_reader read,
+                                   json_t *report, lgt_error *err) {
     lgt_tensors tensors = {NULL, 0, NULL, 0};
     json_t *metadata = json_object(), *list = json_array();
-    lgt_status status = lgt_tensors_read(context, path, &tensors, err);
-    cli_put_text(report, "format", "safetensors");
+    lgt_status status = read(context, path, &tensors, err);
+    cli_put_text(report, "format", format);
     for (int64_t i = 0; i < tensors.n_metadata && !status; i++)
         cli_put_text(metadata, tensors.metadata[i].key, tensors.metadata[i].value);
     for (int64_t i = 0; i < tensors.n_tensors && !status; i++) {
@@ -92,20 +94,14 @@ static lgt_status describe_tensors(lgt_context *context, const char *path, json_
     return status;
 }
 
-/* A safetensors header is 8 bytes of length, then a JSON object; .npy and IDX begin otherwise. What can be said about
- * a file that cannot be read is left to the reader of arrays. Without O_NONBLOCK a named pipe would wait for a writer.
- */
-static int is_safetensors(const char *path) {
-    char head[9] = "";
-    int fd = open(path, O_RDONLY | O_NONBLOCK);
-    ssize_t length = fd < 0 ? 0 : read(fd, head, sizeof head);
-    if (fd >= 0) close(fd);
-    return length == (ssize_t)sizeof head && head[8] == '{';
-}
-
 static lgt_status describe_file(lgt_context *context, const char *path, json_t *report, lgt_error *err) {
     cli_put_text(report, "file", path);
-    if (is_safetensors(path)) return describe_tensors(context, path, report, err);
+    cli_file_kind kind = cli_file_kind_of(path);
+    if (kind == CLI_FILE_SAFETENSORS)
+        return describe_tensors(context, path, "safetensors", lgt_tensors_read, report, err);
+    if (kind == CLI_FILE_ZIP) return describe_tensors(context, path, "npz", lgt_npz_read, report, err);
+    if (kind == CLI_FILE_LIBLINEAR)
+        return describe_tensors(context, path, "liblinear", lgt_liblinear_read, report, err);
     lgt_array array = {.data = NULL};
     lgt_status status = lgt_array_read(context, path, &array, err);
     cli_put_text(report, "format", "array");
@@ -142,7 +138,7 @@ static void print_file(const json_t *report) {
         print_array(report);
         return;
     }
-    printf("safetensors, %zu tensors\n", json_array_size(tensors));
+    printf("%s, %zu tensors\n", json_string_value(json_object_get(report, "format")), json_array_size(tensors));
     cli_print_lines(json_object_get(report, "metadata"));
     json_array_foreach(tensors, index, tensor) {
         printf("%-20s  ", json_string_value(json_object_get(tensor, "name")));
@@ -171,7 +167,7 @@ const cli_verb cli_verb_info = {
     .name = "info",
     .summary = "tells about the build, or about an array or model file",
     .usage = "[FILE] [options]",
-    .notes = "FILE is .npy, IDX or .safetensors, told by content.",
+    .notes = "FILE is .npy, .npz, IDX, .safetensors or a model of liblinear, told by content.",
     .examples = "  logitude info\n"
                 "  logitude info features.npy\n"
                 "  logitude info runs/arcface-0/model.safetensors --json",

@@ -89,6 +89,27 @@ LGT_API void lgt_tensors_free(lgt_context *context, lgt_tensors *tensors);
 LGT_API const lgt_array *lgt_tensors_find(const lgt_tensors *tensors, const char *name);
 LGT_API const char *lgt_tensors_metadata(const lgt_tensors *tensors, const char *key);
 
+/* --- Formats of other programs, as tensors by name --- */
+
+/* Reads every .npy member of a .npz archive, stored or deflated; names without the suffix. Sizes and checksums must
+ * hold, and the archive's directory must tell the same. Errors: as of readers; UNSUPPORTED for encryption, other
+ * methods, 4 GiB or more, and archives that were written to a pipe. */
+LGT_API lgt_status lgt_npz_read(lgt_context *context, const char *path, lgt_tensors *out, lgt_error *err);
+/* Writes the tensors as a .npz archive without compression, atomically; metadata have no place in it. Errors: those of
+ * lgt_tensors_write; UNSUPPORTED for 4 GiB or more. */
+LGT_API lgt_status lgt_npz_write(lgt_context *context, const char *path, const lgt_tensors *tensors, lgt_error *err);
+
+/* Reads a model of liblinear (text): weight (C, D) F64, labels (C) I64, bias (C) F64 where the model has one (its
+ * weight times the constant), metadata solver_type. A model of two classes with one vector becomes a weight of one row,
+ * positive for the second label: liblinear's first, so labels are turned around. */
+LGT_API lgt_status lgt_liblinear_read(lgt_context *context, const char *path, lgt_tensors *out, lgt_error *err);
+/* Writes weight (C, D), or (1, D) of two labels, and bias, or NULL, both F32 or F64, and labels I64, atomically. What
+ * is read back has the same values. Errors: USAGE (shapes, types, a solver_type of blanks or none), DATA (a number that
+ * is not finite), IO, MEMORY. */
+LGT_API lgt_status lgt_liblinear_write(lgt_context *context, const char *path, const char *solver_type,
+                                       const lgt_array *weight, const lgt_array *bias, const lgt_array *labels,
+                                       lgt_error *err);
+
 /* --- Datasets --- */
 
 typedef enum lgt_split { LGT_SPLIT_TRAIN = 0, LGT_SPLIT_TEST = 1 } lgt_split;

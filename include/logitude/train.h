@@ -29,6 +29,11 @@ LGT_API lgt_status lgt_model_save(const lgt_model *model, const char *path, lgt_
 LGT_API lgt_status lgt_model_load(lgt_context *context, const char *path, lgt_model **out, lgt_error *err);
 LGT_API void lgt_model_free(lgt_model *model);
 
+/* Writes an ONNX graph for inference, atomically: x (N, in_dim) to embedding (N, D), logits (N, C) without margin, and
+ * probabilities (N, C), float32; IR version 7, operators of version 13. Errors: those of lgt_file_write, UNSUPPORTED (2
+ * GiB or more), DATA (a label name that is not UTF-8), MEMORY. */
+LGT_API lgt_status lgt_model_export_onnx(const lgt_model *model, const char *path, lgt_error *err);
+
 LGT_API int64_t lgt_model_in_dim(const lgt_model *model);
 LGT_API int64_t lgt_model_dim(const lgt_model *model);
 LGT_API int64_t lgt_model_n_classes(const lgt_model *model);
@@ -92,10 +97,12 @@ typedef struct lgt_train_options {
     double label_smoothing, z_loss; /* default 0 */
     lgt_align_terms align;          /* added to the loss; default none */
     lgt_precision precision;        /* of the head's products while training; default LGT_PRECISION_FULL */
-    double sample_rate;     /* in (0, 1]: share of the other classes that a step draws; default 1: all of them */
-    int sample_correction;  /* log(1/share) is added to the logits of drawn classes; default 1 */
-    double tolerance;       /* LBFGS, NEWTON_CG: of the gradient; default 1e-5 */
-    int64_t max_iterations; /* LBFGS, NEWTON_CG; default 1000 */
+    double sample_rate;           /* in (0, 1]: share of the other classes that a step draws; default 1: all of them */
+    int sample_correction;        /* log(1/share) is added to the logits of drawn classes; default 1 */
+    double tolerance;             /* LBFGS, NEWTON_CG: of the gradient; default 1e-5 */
+    int64_t max_iterations;       /* LBFGS, NEWTON_CG; default 1000 */
+    const double *sample_weights; /* (n_rows) of the dataset's rows, >= 0, scaled to the mean 1; default NULL: all 1 */
+    lgt_view start_w, start_b;    /* F32, (C, D) or (C k, D) and (1, C): where the head starts; default: drawn, 0 */
 } lgt_train_options;
 
 LGT_API void lgt_train_options_init(lgt_train_options *options);
@@ -149,10 +156,12 @@ typedef struct lgt_row_step {
 LGT_API lgt_status lgt_plan_step(lgt_plan *plan, const lgt_head_inputs *in, const lgt_row_step *step,
                                  lgt_head_outputs *out, lgt_error *err);
 
-/* Sets a training up on a dataset, which must stay as it is and outlive the trainer. Memory: the head's parameters
- * times 3 (ADAMW) or 2 (SGD), since its gradient never exists as a whole, the encoder's times 4 or 3, two batches of
- * features and activations of one. Errors: USAGE (options), UNSUPPORTED (label smoothing and class sampling), DATA (no
- * labels, fewer than two classes), MEMORY. */
+/* Sets a training up on a dataset, which must stay as it is and outlive the trainer; what the options point to is
+ * copied. With weights a_i of the mean 1 "mean loss" is (1/N) sum_i a_i L_i, and a batch of n rows has (1/n) sum a_i
+ * L_i; accuracies and the fit of a normalisation count rows alike. Memory: the head's parameters times 3 (ADAMW) or 2
+ * (SGD), since its gradient never exists as a whole, the encoder's times 4 or 3, two batches of features and
+ * activations of one. Errors: USAGE (options), UNSUPPORTED (label smoothing and class sampling), DATA (no labels, fewer
+ * than two classes, a weight that is negative or not finite), MEMORY. */
 LGT_API lgt_status lgt_trainer_create(lgt_context *context, const lgt_train_options *options,
                                       const lgt_dataset *dataset, lgt_trainer **out, lgt_error *err);
 LGT_API void lgt_trainer_free(lgt_trainer *trainer);

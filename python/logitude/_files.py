@@ -199,6 +199,10 @@ class Model:
         """Writes the model whole or not at all."""
         self.context.call(LIB.lgt_model_save, self._handle.address, os.fsencode(path))
 
+    def export_onnx(self, path: Path) -> None:
+        """Writes an ONNX graph for inference: x to embedding, logits (without margin) and probabilities."""
+        self.context.call(LIB.lgt_model_export_onnx, self._handle.address, os.fsencode(path))
+
     def __repr__(self) -> str:
         return f'<Model {self.encoder} {self.in_dim} -> {self.dim}, {self.loss.name} over {self.n_classes} classes>'
 

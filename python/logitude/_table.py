@@ -94,7 +94,7 @@ lgt_train_options: size_t struct_size; lgt_loss loss; const char *encoder; int64
     lgt_lr_schedule schedule; int64_t warmup; double step_factor; double milestones[LGT_MAX_MILESTONES]; int
     n_milestones; lgt_standardize standardize; int bias; uint64_t seed; double label_smoothing, z_loss;
     lgt_align_terms align; lgt_precision precision; double sample_rate; int sample_correction; double tolerance;
-    int64_t max_iterations
+    int64_t max_iterations; const double *sample_weights; lgt_view start_w, start_b
 lgt_train_record: int64_t step; int64_t n_steps; int64_t epoch; int end_of_epoch; double loss; double align_loss,
     epoch_align_loss; lgt_conflict conflict; double epoch_loss, epoch_accuracy; double lr; double schedule; double
     seconds; int64_t samples; int64_t zero_rows
@@ -241,12 +241,18 @@ lgt_status lgt_npy_write(lgt_context *context, const char *path, lgt_dtype dtype
     const void *data, lgt_error *err)
 lgt_status lgt_tensors_read(lgt_context *context, const char *path, lgt_tensors *out, lgt_error *err)
 lgt_status lgt_tensors_write(lgt_context *context, const char *path, const lgt_tensors *tensors, lgt_error *err)
+lgt_status lgt_npz_read(lgt_context *context, const char *path, lgt_tensors *out, lgt_error *err)
+lgt_status lgt_npz_write(lgt_context *context, const char *path, const lgt_tensors *tensors, lgt_error *err)
+lgt_status lgt_liblinear_read(lgt_context *context, const char *path, lgt_tensors *out, lgt_error *err)
+lgt_status lgt_liblinear_write(lgt_context *context, const char *path, const char *solver_type, const lgt_array
+    *weight, const lgt_array *bias, const lgt_array *labels, lgt_error *err)
 void lgt_tensors_free(lgt_context *context, lgt_tensors *tensors)
 void lgt_dataset_options_init(lgt_dataset_options *options)
 lgt_status lgt_dataset_load(lgt_context *context, const lgt_dataset_options *options, lgt_dataset **out, lgt_error
     *err)
 void lgt_dataset_free(lgt_context *context, lgt_dataset *dataset)
 lgt_status lgt_model_save(const lgt_model *model, const char *path, lgt_error *err)
+lgt_status lgt_model_export_onnx(const lgt_model *model, const char *path, lgt_error *err)
 lgt_status lgt_model_load(lgt_context *context, const char *path, lgt_model **out, lgt_error *err)
 void lgt_model_free(lgt_model *model)
 int64_t lgt_model_in_dim(const lgt_model *model)

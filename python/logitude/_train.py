@@ -24,7 +24,8 @@ WORDS = {'optimizer': OPTIMIZERS, 'precision': PRECISIONS,
          'standardize': {'none': VALUES['LGT_STANDARDIZE_NONE'], 'global': VALUES['LGT_STANDARDIZE_GLOBAL'],
                          'feature': VALUES['LGT_STANDARDIZE_FEATURE']}}
 COptions, CStep, CSolve = TYPES['lgt_train_options'], TYPES['lgt_train_record'], TYPES['lgt_solve_record']
-KEYS = [name for name, _ in COptions._fields_ if name not in ('struct_size', 'loss', 'n_milestones')]
+KEYS = [name for name, _ in COptions._fields_
+        if name not in ('struct_size', 'loss', 'n_milestones', 'sample_weights', 'start_w', 'start_b')]
 Watch = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(CSolve))
 
 
@@ -143,7 +144,9 @@ class Trainer:
     lgt_train_options by their names: dim, epochs, batch, optimizer ('sgd', 'adamw', 'lbfgs', 'newton-cg'), lr, momentum,
     beta1, beta2, eps, weight_decay, l2, schedule ('constant', 'cosine', 'step'), warmup, step_factor, milestones,
     standardize ('none', 'global', 'feature'), bias, seed, label_smoothing, z_loss, align, precision, sample_rate,
-    sample_correction, tolerance, max_iterations. x must stay as it is until the trainer is gone.
+    sample_correction, tolerance, max_iterations. sample_weights (N) >= 0 are scaled to the mean 1, and every mean of losses is
+    weighted by them. start: (w, b or None), float32, where the head begins in place of a draw. x must stay as it is until
+    the trainer is gone.
 
     >>> import numpy as np
     >>> x = np.array([[0, 1], [1, 0], [0, 2], [2, 0]], np.float32)
@@ -157,9 +160,19 @@ class Trainer:
     """
 
     def __init__(self, x: Any, labels: Any, *, loss: Union[str, Loss] = 'softmax', encoder: str = 'mlp:512,512',
-                 label_names: Optional[Sequence[str]] = None, context: Optional[Context] = None, **options: Any):
+                 label_names: Optional[Sequence[str]] = None, sample_weights: Any = None,
+                 start: Optional[tuple[Any, Any]] = None, context: Optional[Context] = None, **options: Any):
         self.context, data = in_context(context), _Data(x, labels, label_names)
         c, at = _options(as_loss(loss), {'encoder': encoder, **options}), self.context._handle
+        weights = None if sample_weights is None else arrays.vector(sample_weights, 'sample_weights', len(data.x), arrays.FLOAT64)
+        start = tuple(None if part is None else arrays.matrix(part, name, shape, np.dtype(np.float32))  # type: ignore[misc]
+                      for part, name, shape in zip(start or (None, None), ('start w', 'start b'), ((None, None), (None,))))
+        if weights is not None:
+            c.sample_weights = arrays.address(weights)
+        for target, part in zip((c.start_w, c.start_b), start):  # type: ignore[arg-type]
+            if part is not None:
+                arrays.fill(target, part)
+        data.kept = (weights, start)
         self._handle = Handle(lambda: create(LIB.lgt_trainer_create, at.address, ctypes.byref(c), ctypes.byref(data.c)),
                               LIB.lgt_trainer_free, (at, data), remembers='the trainer')
         self._done = False

@@ -65,9 +65,30 @@ class Train(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             models[0].save(os.path.join(folder, 'm'))
             again = logitude.load_model(os.path.join(folder, 'm'))
+            again.export_onnx(os.path.join(folder, 'onnx'))  # what is in it: tests/cli/interchange.py
+            with open(os.path.join(folder, 'onnx'), 'rb') as graph:
+                self.assertEqual(graph.read(12), b'\x08\x07\x12\x08logitude')
         np.testing.assert_array_equal(again.embed(x), models[1].embed(x))
         self.assertEqual((again.label_names, again.step, again.loss.name), (['a', 'b', 'c', 'd'], 80, 'arcface'))
         self.assertGreater((again.predict(x).classes[:, 0] == y).mean(), 0.5)
+
+    def test_weights_of_rows_and_a_start(self):
+        x, y = data(8)
+        weights = np.random.default_rng(0).uniform(0, 3, len(y))
+        start = np.random.default_rng(1).normal(size=(4, 5)).astype('f'), np.ones(4, 'f')
+        trainer = logitude.Trainer(x, y, encoder='none', optimizer='sgd', momentum=0, weight_decay=0, lr=0.5, batch=60,
+                                   schedule='constant', standardize='none', sample_weights=weights, start=start)
+        np.testing.assert_array_equal(trainer.model.weights, start[0])
+        np.testing.assert_array_equal(trainer.model.bias, start[1])
+        exact = logitude.loss_and_gradients(x, start[0], y, b=start[1], sample_weights=weights)
+        self.assertAlmostEqual(trainer.step().loss, exact.loss, 6)
+        np.testing.assert_allclose(trainer.model.weights, start[0] - np.float32(0.5) * exact.dw, atol=2e-6)
+        for error, words, more in ((ValueError, 'row 2 has -1', {'sample_weights': np.where(np.arange(60) == 2, -1, 1)}),
+                                   (ValueError, 'sample_weights has the shape', {'sample_weights': weights[1:]}),
+                                   (ValueError, 'start w has the shape', {'start': (start[1], None)}),
+                                   (ValueError, r'start_w is \(4, 4\)', {'start': (start[0][:, 1:], None)})):
+            with self.assertRaisesRegex(error, words):
+                logitude.Trainer(x, y, encoder='none', **more)
 
     def test_alignment_and_every_option_are_taken(self):
         x, y = data(5)

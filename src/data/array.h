@@ -22,6 +22,10 @@ lgt_status lgt_array_load(lgt_context *context, lgt_input *input, int swap, lgt_
 lgt_status lgt_npy_read(lgt_context *context, lgt_input *input, lgt_array *out, lgt_error *err);
 lgt_status lgt_idx_read(lgt_context *context, lgt_input *input, lgt_array *out, lgt_error *err);
 
+/* The head of a .npy file, padded so that the data begin at a multiple of 64 bytes. Returns its length. */
+enum { LGT_NPY_HEAD = 512 };
+size_t lgt_npy_head(lgt_dtype dtype, int n_dims, const int64_t *shape, char head[LGT_NPY_HEAD]);
+
 /* lgt_array_read of a file that is already open. */
 lgt_status lgt_array_from_input(lgt_context *context, lgt_input *input, lgt_array *out, lgt_error *err);
 

@@ -21,6 +21,9 @@ struct lgt_input {
     int fd;
     int64_t file_size, capacity, given;
     int packed, unpacking, at_end; /* the stream exists | is within a member | is exhausted */
+    const char *file;              /* within a member of a ZIP archive: the path of the whole; else NULL */
+    int64_t member_start, taken;   /* what was given before the member; bytes that inflate took */
+    uint32_t crc;                  /* of the member's content */
     z_stream stream;
     unsigned char head[HEAD_SIZE]; /* the first bytes, read ahead to tell the format */
     size_t head_length, head_used;
@@ -80,15 +83,19 @@ static lgt_status read_plain(lgt_input *input, unsigned char *out, size_t length
     return status;
 }
 
+static const char *packing(const lgt_input *input) {
+    return input->file ? "deflated" : "gzip";
+}
+
 static lgt_status fail_unpacking(const lgt_input *input, int code, lgt_error *err) {
-    if (code == Z_MEM_ERROR) return lgt_fail(err, LGT_ERR_MEMORY, "%s: out of memory in gzip", input->path);
+    if (code == Z_MEM_ERROR) return lgt_fail(err, LGT_ERR_MEMORY, "%s: out of memory in zlib", input->path);
     const char *why = input->stream.msg ? input->stream.msg : code == Z_NEED_DICT ? "a preset dictionary" : "bad data";
-    return lgt_fail(err, LGT_ERR_DATA, "%s: the gzip data are damaged: %s", input->path, why);
+    return lgt_fail(err, LGT_ERR_DATA, "%s: the %s data are damaged: %s", input->path, packing(input), why);
 }
 
 /* Begins the next member if bytes follow; anything but a member there is refused by inflate's header check. */
 static int next_member(lgt_input *input) {
-    if (input->begin == input->end) {
+    if (input->begin == input->end || input->file) {
         input->at_end = 1;
         return Z_OK;
     }
@@ -104,11 +111,13 @@ static lgt_status unpack(lgt_input *input, unsigned char *out, size_t room, size
     input->stream.next_out = out;
     input->stream.avail_out = (uInt)room;
     int code = inflate(&input->stream, Z_NO_FLUSH);
+    input->taken += (int64_t)(input->end - input->begin - input->stream.avail_in);
     input->begin = input->end - input->stream.avail_in;
     *got = room - input->stream.avail_out;
     if (code == Z_STREAM_END) input->unpacking = 0;
     if (code == Z_OK || code == Z_STREAM_END) return LGT_OK;
-    if (code == Z_BUF_ERROR) return lgt_fail(err, LGT_ERR_DATA, "%s: the gzip data end early", input->path);
+    if (code == Z_BUF_ERROR)
+        return lgt_fail(err, LGT_ERR_DATA, "%s: the %s data end early", input->path, packing(input));
     return fail_unpacking(input, code, err);
 }
 
@@ -207,6 +216,11 @@ lgt_status lgt_input_read(lgt_input *input, void *out, size_t length, size_t *go
     if (kept < length) status = read_content(input, (unsigned char *)out + kept, length - kept, &rest, err);
     *got = kept + rest;
     input->given += (int64_t)*got;
+    if (input->file)
+        for (size_t at = 0; at < *got; at += LARGEST_READ) {
+            size_t part = *got - at < LARGEST_READ ? *got - at : LARGEST_READ;
+            input->crc = (uint32_t)crc32(input->crc, (unsigned char *)out + at, (uInt)part);
+        }
     return status;
 }
 
@@ -227,4 +241,51 @@ lgt_status lgt_input_end(lgt_input *input, lgt_error *err) {
     if (status) return status;
     if (got) return lgt_fail(err, LGT_ERR_DATA, "%s: has bytes behind its data, expected none", input->path);
     return LGT_OK;
+}
+
+/* --- members of ZIP archives --- */
+
+lgt_status lgt_input_member_begin(lgt_input *input, int deflated, const char *path, lgt_error *err) {
+    if (input->packed)
+        return lgt_fail(err, LGT_ERR_UNSUPPORTED, "%s: is a ZIP archive within gzip, expected one of them",
+                        input->path);
+    input->file = input->path;
+    input->path = path;
+    input->member_start = input->given;
+    input->taken = 0;
+    input->crc = (uint32_t)crc32(0, NULL, 0);
+    if (!deflated) return LGT_OK;
+    int64_t left = lgt_input_left(input);
+    int code = inflateInit2(&input->stream, -MAX_WBITS);
+    if (code != Z_OK) return fail_unpacking(input, code, err);
+    input->packed = input->unpacking = 1;
+    input->at_end = 0;
+    if (!lgt_count_mul(left, DEFLATE_RATIO, &input->capacity) || input->capacity > INT64_MAX - input->given)
+        input->capacity = INT64_MAX - input->given;
+    input->capacity += input->given;
+    return LGT_OK;
+}
+
+lgt_status lgt_input_member_end(lgt_input *input, uint64_t packed, uint64_t size, uint32_t crc, lgt_error *err) {
+    unsigned char extra;
+    size_t more = 0;
+    lgt_status status = input->packed ? lgt_input_read(input, &extra, 1, &more, err) : LGT_OK;
+    uint64_t given = (uint64_t)(input->given - input->member_start), taken = given;
+    if (input->packed) {
+        inflateEnd(&input->stream);
+        input->packed = 0;
+        taken = (uint64_t)input->taken;
+        input->given = input->member_start + input->taken;
+        input->capacity = input->file_size;
+    }
+    if (!status && (given != size || taken != packed))
+        status = lgt_fail(err, LGT_ERR_DATA, "%s: has %llu bytes in %llu, but its header says %llu in %llu",
+                          input->path, (unsigned long long)given, (unsigned long long)taken, (unsigned long long)size,
+                          (unsigned long long)packed);
+    if (!status && input->crc != crc)
+        status = lgt_fail(err, LGT_ERR_DATA, "%s: its CRC-32 is %08lx, expected %08lx: the bytes are damaged",
+                          input->path, (unsigned long)input->crc, (unsigned long)crc);
+    input->path = input->file;
+    input->file = NULL;
+    return status;
 }

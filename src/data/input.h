@@ -34,4 +34,10 @@ lgt_status lgt_input_exactly(lgt_input *input, void *out, size_t length, const c
 /* Fails unless everything has been read; this is also what verifies gzip's checksum. */
 lgt_status lgt_input_end(lgt_input *input, lgt_error *err);
 
+/* A member of a ZIP archive within a plain file: what is read from here on is its content, inflated if it is deflated,
+ * until lgt_input_member_end, which fails unless exactly `size` bytes with this CRC-32 were read, out of `packed` of
+ * the file. `path` stands in messages instead of the file's, and is borrowed. Errors: DATA, UNSUPPORTED, MEMORY. */
+lgt_status lgt_input_member_begin(lgt_input *input, int deflated, const char *path, lgt_error *err);
+lgt_status lgt_input_member_end(lgt_input *input, uint64_t packed, uint64_t size, uint32_t crc, lgt_error *err);
+
 #endif

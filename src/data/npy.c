@@ -12,7 +12,7 @@
 #include "data/output.h"
 
 /* NumPy's own limit for headers it does not trust; what it writes for plain arrays takes 128 bytes. */
-enum { HEADER_LIMIT = 10000, HEADER_ROOM = 512, DATA_ALIGNMENT = 64, PREFIX_V1 = 10 };
+enum { HEADER_LIMIT = 10000, DATA_ALIGNMENT = 64, PREFIX_V1 = 10 };
 
 static const char magic[] = "\x93NUMPY";
 
@@ -22,6 +22,8 @@ static lgt_status read_header(lgt_context *context, lgt_input *input, lgt_npy_he
     char *text = NULL;
     lgt_status status = lgt_input_exactly(input, prefix, sizeof prefix, "the .npy prefix", err);
     if (status) return status;
+    if (memcmp(prefix, magic, 6) != 0)
+        return lgt_fail(err, LGT_ERR_DATA, "%s: its first bytes are not those of .npy", path);
     unsigned major = prefix[6], minor = prefix[7];
     if (major < 1 || major > 3 || minor != 0)
         return lgt_fail(err, LGT_ERR_DATA, "%s: is .npy version %u.%u, expected 1.0, 2.0 or 3.0", path, major, minor);
@@ -83,18 +85,17 @@ lgt_status lgt_npy_read(lgt_context *context, lgt_input *input, lgt_array *out, 
     return status;
 }
 
-/* The whole head, padded so that the data begin at a multiple of DATA_ALIGNMENT. */
-static size_t compose_header(lgt_dtype dtype, int n_dims, const int64_t *shape, char head[HEADER_ROOM]) {
+size_t lgt_npy_head(lgt_dtype dtype, int n_dims, const int64_t *shape, char head[LGT_NPY_HEAD]) {
     static const char *const codes[] = {
         [LGT_F32] = "f4", [LGT_F64] = "f8", [LGT_F16] = "f2", [LGT_U8] = "u1", [LGT_I32] = "i4", [LGT_I64] = "i8"};
     char order = dtype == LGT_U8 ? '|' : lgt_host_is_little() ? '<' : '>';
     size_t at = PREFIX_V1;
-    at += lgt_text_format(head + at, HEADER_ROOM - at, "{'descr': '%c%s', 'fortran_order': False, 'shape': (", order,
+    at += lgt_text_format(head + at, LGT_NPY_HEAD - at, "{'descr': '%c%s', 'fortran_order': False, 'shape': (", order,
                           codes[dtype]);
     for (int i = 0; i < n_dims; i++)
-        at += lgt_text_format(head + at, HEADER_ROOM - at, "%s%lld%s", i ? " " : "", (long long)shape[i],
+        at += lgt_text_format(head + at, LGT_NPY_HEAD - at, "%s%lld%s", i ? " " : "", (long long)shape[i],
                               i + 1 < n_dims || n_dims == 1 ? "," : "");
-    at += lgt_text_format(head + at, HEADER_ROOM - at, "), }");
+    at += lgt_text_format(head + at, LGT_NPY_HEAD - at, "), }");
     size_t end = (size_t)lgt_round_up((int64_t)at + 1, DATA_ALIGNMENT);
     memset(head + at, ' ', end - at);
     head[end - 1] = '\n';
@@ -108,7 +109,7 @@ static size_t compose_header(lgt_dtype dtype, int n_dims, const int64_t *shape, 
 
 lgt_status lgt_npy_write(lgt_context *context, const char *path, lgt_dtype dtype, int n_dims, const int64_t *shape,
                          const void *data, lgt_error *err) {
-    char head[HEADER_ROOM];
+    char head[LGT_NPY_HEAD];
     lgt_output output;
     lgt_array array = {.dtype = dtype, .n_dims = n_dims};
     size_t bytes = 0;
@@ -120,7 +121,7 @@ lgt_status lgt_npy_write(lgt_context *context, const char *path, lgt_dtype dtype
         return lgt_fail(err, LGT_ERR_USAGE, "%s: the shape has a negative axis or its bytes do not fit 64 bits", path);
     lgt_status status = lgt_output_open(context, path, &output, err);
     if (status) return status;
-    status = lgt_output_write(&output, head, compose_header(dtype, n_dims, shape, head), err);
+    status = lgt_output_write(&output, head, lgt_npy_head(dtype, n_dims, shape, head), err);
     if (!status) status = lgt_output_write(&output, data, bytes, err);
     return lgt_output_finish(&output, status, err);
 }

@@ -145,6 +145,7 @@ static lgt_status sweep(lgt_head_objective *o, head_views at, const lgt_directio
         lgt_hvp product = {.w = out.w, .b = out.b, .accumulate = 1};
         lgt_head_outputs result = {.dw = out.w, .db = out.b, .accumulate = 1};
         in.labels = o->trainer->dataset->labels + row;
+        if (o->trainer->weights) in.sample_weights = o->trainer->weights + row;
         if (along) {
             status = lgt_plan_hvp(o->is_exact ? o->exact : o->fast, &in, along, &product, err);
         } else {

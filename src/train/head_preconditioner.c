@@ -25,7 +25,7 @@ typedef struct gram_call {
     float *rows, *gram;                     /* (CHUNK, padded), (padded, padded) */
 } gram_call;
 
-/* One row of the sample with a 1 for the bias behind it. */
+/* One row of the sample with a 1 for the bias behind it, times the root of its weight. */
 static void copy_row(void *argument, int64_t index, int worker) {
     const gram_call *call = argument;
     const lgt_head_objective *o = call->objective;
@@ -34,6 +34,9 @@ static void copy_row(void *argument, int64_t index, int worker) {
     (void)worker;
     memcpy(to, o->x + row * o->dim, (size_t)o->dim * sizeof *to);
     to[o->dim] = o->n_bias > 0;
+    if (!o->trainer->weights) return;
+    float root = (float)sqrt(o->trainer->weights[row]);
+    for (int64_t k = 0; k <= o->dim; k++) to[k] *= root;
 }
 
 static void add_stripe(void *argument, int64_t index, int worker) {

@@ -65,22 +65,20 @@ static double range(const double *v, int64_t n) {
     return high - low;
 }
 
-/* What the differences of an optimal bias cannot exceed; infinite where a class has no row. */
-static double bias_bound(const lgt_head_objective *o, double value, int64_t *counts) {
+/* What the differences of an optimal bias cannot exceed; infinite where a class has no row of any weight. */
+static double bias_bound(const lgt_head_objective *o, double value, double *shares) {
     const lgt_trainer *t = o->trainer;
-    double longest = 0;
-    int64_t least = o->n_rows;
-    memset(counts, 0, (size_t)o->n_bias * sizeof *counts);
+    double longest = 0, least = INFINITY;
+    memset(shares, 0, (size_t)o->n_bias * sizeof *shares);
     for (int64_t i = 0; i < o->n_rows; i++) {
         double square = 0;
         for (int64_t k = 0; k < o->dim; k++) square += (double)o->x[i * o->dim + k] * (double)o->x[i * o->dim + k];
         longest = fmax(longest, square);
-        counts[t->dataset->labels[i]]++;
+        shares[t->dataset->labels[i]] += t->weights ? t->weights[i] : 1;
     }
-    for (int64_t j = 0; j < o->n_bias; j++)
-        if (counts[j] < least) least = counts[j];
-    double likely = (double)o->n_rows * value / ((1 - t->options.label_smoothing) * (double)least);
-    return least ? likely + 2 * sqrt(value / t->options.l2 * longest) : INFINITY;
+    for (int64_t j = 0; j < o->n_bias; j++) least = fmin(least, shares[j]);
+    double likely = (double)o->n_rows * value / ((1 - t->options.label_smoothing) * least);
+    return least > 0 ? likely + 2 * sqrt(value / t->options.l2 * longest) : INFINITY;
 }
 
 enum { MOST_BIAS_STEPS = 30 };
@@ -107,14 +105,14 @@ static lgt_status polish_bias(solver *s, bias_problem *p, double bound, double v
 static lgt_status bound_below(solver *s, bias_problem *p, double *lower, lgt_error *err) {
     lgt_head_objective *o = &s->objective;
     double value, l2 = s->trainer->options.l2, differences = 0, bound, *room = NULL;
-    int64_t *counts = NULL;
+    double *shares = NULL;
     *lower = -INFINITY;
     lgt_status status = lgt_head_objective_evaluate(o, p->v, &value, p->gradient, err);
     s->record->certificate_evaluations++;
     if (!status && o->n_bias) {
         status = LGT_NEW(s->trainer->context, &room, 2 * o->n_bias, err);
-        if (!status) status = LGT_NEW(s->trainer->context, &counts, o->n_bias, err);
-        bound = status ? INFINITY : bias_bound(o, value, counts);
+        if (!status) status = LGT_NEW(s->trainer->context, &shares, o->n_bias, err);
+        bound = status ? INFINITY : bias_bound(o, value, shares);
         if (isfinite(bound)) status = polish_bias(s, p, bound, value, room, err);
         if (!status) status = lgt_head_objective_evaluate(o, p->v, &value, p->gradient, err);
         s->record->certificate_evaluations++;
@@ -122,7 +120,7 @@ static lgt_status bound_below(solver *s, bias_problem *p, double *lower, lgt_err
         differences *= bound + range(p->v + o->n_weights, o->n_bias);
     }
     if (!status) *lower = value - lgt_dot(p->gradient, p->gradient, o->n_weights) / (2 * l2) - differences;
-    lgt_release(s->trainer->context, counts);
+    lgt_release(s->trainer->context, shares);
     lgt_release(s->trainer->context, room);
     return status;
 }

@@ -43,7 +43,7 @@ int lgt_trainer_is_bounded(const lgt_trainer *trainer, int64_t n) {
     double x_least, x_most, w_least, w_most, p = steepness(&t->model.loss), rows = sqrt((double)n);
     feature_norms(t, n, &x_least, &x_most);
     lgt_head_step_norms(&t->head_step, &w_least, &w_most);
-    double lse = p * (1 + x_most) * (1 + w_most) + 64, force = slack * p * (1 + t->options.z_loss * lse);
+    double lse = p * (1 + x_most) * (1 + w_most) + 64, force = slack * p * (1 + t->options.z_loss * lse) * t->heaviest;
     double dw = force * (1 + x_most) * (1 + 1 / w_least), dx = force * (1 + w_most) * (1 + 1 / x_least);
     double weights = sqrt(t->moved[LGT_GROUP_ENCODER].value);
     double encoder = dx * rows * (t->data_norm + 1) * pow(1 + weights, n_layers);

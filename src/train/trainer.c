@@ -101,6 +101,7 @@ static int64_t gather(lgt_trainer *t, const int64_t **rows) {
     load_call call = {t, t->model.step};
     int64_t n = batch_of(t, t->model.step, rows);
     for (int64_t i = 0; i < n; i++) t->labels[i] = t->dataset->labels[(*rows)[i]];
+    for (int64_t i = 0; i < n && t->weights; i++) t->batch_weights[i] = t->weights[(*rows)[i]] / (double)n;
     if (t->ready != call.step) lgt_parallel_for(t->context, lgt_ceil_div(n, LGT_LOAD_ROWS), load_part, &call);
     t->ready = call.step;
     return n;
@@ -121,6 +122,7 @@ static lgt_head_inputs inputs_of(lgt_trainer *t, int64_t n) {
     lgt_head_inputs in = {.x = lgt_view_of(t->y, n, lgt_model_dim(m), LGT_F32), .w = lgt_model_weights(m)};
     in.b = lgt_model_bias(m);
     in.labels = t->labels;
+    in.sample_weights = t->batch_weights;
     in.step = m->step;
     in.state = state_of(t);
     return in;
@@ -323,13 +325,14 @@ static lgt_status total_loss(lgt_trainer *t, lgt_plan *plan, float *features, do
         lgt_head_inputs in = {.x = lgt_view_of(features, n, dim, LGT_F32), .w = lgt_model_weights(m)};
         in.b = lgt_model_bias(m);
         in.labels = d->labels + row;
+        if (t->weights) in.sample_weights = t->weights + row;
         in.step = m->step;
         in.state = state_of(t);
         in.frozen = 1;
         status = lgt_model_embed(m, lgt_view_of(d->x + row * d->dim, n, d->dim, LGT_F32),
                                  lgt_mut_of(features, n, dim, LGT_F32), err);
         if (!status) status = lgt_plan_run(plan, &in, &out, err);
-        *total += out.loss * (double)n;
+        *total += t->weights ? out.loss : out.loss * (double)n; /* a sum, or a mean */
     }
     if (status == LGT_ERR_DATA)
         status = lgt_fail_within(err, LGT_ERR_NONFINITE, "after step %lld: ", (long long)m->step);

@@ -30,6 +30,8 @@ struct lgt_trainer {
     lgt_squares *ranges;             /* scratch of updates */
     lgt_squares *encoder_rows;       /* of each row of each layer's W */
     lgt_squares moved[LGT_N_GROUPS]; /* by the last step; |value|^2 of the encoder always */
+    double *weights, *batch_weights; /* (n_rows) with the mean 1, (batch) with 1/n in them; NULL: all alike */
+    double heaviest;                 /* of them, at least 1 */
     double data_norm;                /* no normalised row of the dataset is longer */
 
     int64_t batch, steps_per_epoch, n_steps;

@@ -53,6 +53,28 @@ static void draw_weights(void *argument, int64_t index, int worker) {
     for (int64_t i = begin; i < end; i++) d->out[i] = (float)(d->deviation * lgt_rng_normal(&d->rng, (uint64_t)i));
 }
 
+/* One of the head's two parts as the caller gives it, where he does. */
+static lgt_status copy_start(const char *name, lgt_view from, float *to, int64_t rows, int64_t cols, lgt_error *err) {
+    if (!from.data) return LGT_OK;
+    if (!to || from.rows != rows || from.cols != cols || from.dtype != LGT_F32 || from.ld < cols)
+        return lgt_fail(err, LGT_ERR_USAGE, "%s is (%lld, %lld) %s, expected (%lld, %lld) f32", name,
+                        (long long)from.rows, (long long)from.cols, lgt_dtype_name(from.dtype),
+                        (long long)(to ? rows : 0), (long long)(to ? cols : 0));
+    for (int64_t i = 0; i < rows; i++)
+        memcpy(to + i * cols, (const float *)from.data + i * from.ld, (size_t)cols * sizeof *to);
+    for (int64_t i = 0; i < rows * cols; i++)
+        if (!isfinite(to[i]))
+            return lgt_fail(err, LGT_ERR_DATA, "%s: row %lld column %lld is not finite", name, (long long)(i / cols),
+                            (long long)(i % cols));
+    return LGT_OK;
+}
+
+static lgt_status start_head(lgt_trainer *t, lgt_error *err) {
+    lgt_view w = lgt_model_weights(&t->model);
+    lgt_status status = copy_start("start_w", t->options.start_w, t->model.w, w.rows, w.cols, err);
+    return status ? status : copy_start("start_b", t->options.start_b, t->model.b, 1, t->model.n_classes, err);
+}
+
 static lgt_status create_head(lgt_trainer *t, lgt_error *err) {
     lgt_model *m = &t->model;
     int64_t dim = lgt_model_dim(m), n_weights = 0;
@@ -68,7 +90,7 @@ static lgt_status create_head(lgt_trainer *t, lgt_error *err) {
     if (!status) lgt_parallel_for(t->context, lgt_ceil_div(n_weights, DRAWN_AT_ONCE), draw_weights, &draw);
     if (!status && t->options.bias && m->loss.info->has_bias)
         status = LGT_NEW_ZERO(t->context, &m->b, m->n_classes, err);
-    return status;
+    return status ? status : start_head(t, err);
 }
 
 static lgt_status create_model(lgt_trainer *t, lgt_error *err) {
@@ -102,7 +124,30 @@ lgt_plan_options lgt_trainer_plan_options(const lgt_trainer *trainer, int64_t ma
     o.max_rows = max_rows;
     o.label_smoothing = trainer->options.label_smoothing;
     o.z_loss = trainer->options.z_loss;
+    if (trainer->weights) o.reduction = LGT_REDUCTION_SUM;
     return o;
+}
+
+static lgt_status create_weights(lgt_trainer *t, lgt_error *err) {
+    const double *given = t->options.sample_weights;
+    int64_t n = t->dataset->n_rows;
+    double sum = 0, largest = 0;
+    t->heaviest = 1;
+    if (!given) return LGT_OK;
+    for (int64_t i = 0; i < n; i++) {
+        if (!(given[i] >= 0 && isfinite(given[i])))
+            return lgt_fail(err, LGT_ERR_DATA, "sample_weights: row %lld has %g, expected a finite number >= 0",
+                            (long long)i, given[i]);
+        sum += given[i];
+        largest = fmax(largest, given[i]);
+    }
+    if (!(sum > 0 && isfinite(sum)))
+        return lgt_fail(err, LGT_ERR_DATA, "sample_weights sum to %g, expected a finite number > 0", sum);
+    lgt_status status = LGT_NEW(t->context, &t->weights, n, err);
+    if (!status) status = LGT_NEW(t->context, &t->batch_weights, t->batch, err);
+    for (int64_t i = 0; i < n && !status; i++) t->weights[i] = given[i] / sum * (double)n;
+    t->heaviest = fmax(1, largest / sum * (double)n);
+    return status;
 }
 
 static lgt_status create_work(lgt_trainer *t, lgt_error *err) {
@@ -203,6 +248,7 @@ lgt_status lgt_trainer_create(lgt_context *context, const lgt_train_options *opt
     t->model.context = context;
     status = count_steps(t, err);
     if (!status) status = create_model(t, err);
+    if (!status) status = create_weights(t, err);
     if (!status) status = create_work(t, err);
     if (!status) status = create_groups(t, err);
     if (!status) status = create_steps(t, err);
@@ -210,6 +256,8 @@ lgt_status lgt_trainer_create(lgt_context *context, const lgt_train_options *opt
         lgt_trainer_free(t);
         return status;
     }
+    t->options.sample_weights = NULL; /* the caller's arrays may go */
+    t->options.start_w.data = t->options.start_b.data = NULL;
     *out = t;
     return lgt_succeed(err);
 }
@@ -229,6 +277,8 @@ void lgt_trainer_free(lgt_trainer *trainer) {
     lgt_release(context, trainer->y);
     lgt_release(context, trainer->x[1]);
     lgt_release(context, trainer->x[0]);
+    lgt_release(context, trainer->batch_weights);
+    lgt_release(context, trainer->weights);
     lgt_release(context, trainer->labels);
     lgt_release(context, trainer->order);
     lgt_encoder_pass_free(trainer->pass);

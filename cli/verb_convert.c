@@ -1,0 +1,426 @@
+/* logitude convert: heads and tensors between the files of programs. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "head_source.h"
+#include "logitude/logitude.h"
+#include "outfile.h"
+#include "output.h"
+#include "session.h"
+#include "verbs.h"
+
+enum { TO_SAFETENSORS, TO_NPZ, TO_NPY, TO_SKLEARN, TO_TORCH, TO_INSIGHTFACE, TO_LIBLINEAR, TO_MODEL, TO_ONNX };
+static const char *const formats[] = {"safetensors", "npz",       "npy",   "sklearn", "torch",
+                                      "insightface", "liblinear", "model", "onnx",    NULL};
+static const char *const dtypes[] = {"keep", "f32", "f64", NULL};
+
+static const cli_option options[] = {
+    {.name = "to",
+     .kind = CLI_CHOICE,
+     .metavar = "FORMAT",
+     .words = formats,
+     .group = "Output",
+     .help = "format of OUT (default: by its suffix .safetensors, .npz, .npy or .onnx, and insightface where it has "
+             "{rank})"},
+    {.name = "dtype",
+     .kind = CLI_CHOICE,
+     .metavar = "TYPE",
+     .default_text = "keep",
+     .words = dtypes,
+     .group = "Output",
+     .help = "type of all floats in OUT; f32 rounds f64"},
+    {.name = "prefix",
+     .kind = CLI_TEXT,
+     .metavar = "TEXT",
+     .group = "Output",
+     .help = "torch: what stands before weight and bias, for example fc."},
+    {.name = "shards",
+     .kind = CLI_INTEGER,
+     .metavar = "N",
+     .default_text = "1",
+     .least = 1,
+     .greatest = 65536,
+     .group = "Output",
+     .help = "insightface: number of files"},
+    {.name = "loss",
+     .kind = CLI_TEXT,
+     .metavar = "SPEC",
+     .default_text = "softmax",
+     .group = "Output",
+     .help = "model: the loss that the head was trained with"},
+    {.name = "weight",
+     .kind = CLI_TEXT,
+     .metavar = "NAME",
+     .group = "Input",
+     .help = "tensor of IN that is the head's matrix (default: head.weight, coef_, weight, fc.weight, or the only one "
+             "that ends in weight)"},
+    {.name = "bias",
+     .kind = CLI_TEXT,
+     .metavar = "NAME",
+     .group = "Input",
+     .help = "tensor of IN that is its bias (default: the one named as the matrix is, where there is one)"},
+    {.name = "transpose", .kind = CLI_FLAG, .group = "Input", .help = "the matrix of IN is (D, C), one class a column"},
+};
+
+typedef struct conversion {
+    const cli_args *args;
+    const char *out;
+    int to;
+    lgt_context *context;
+    cli_source_file source;
+    json_t *files; /* written */
+} conversion;
+
+/* --- what is asked for --- */
+
+static int ends_in(const char *text, const char *suffix) {
+    size_t n_text = strlen(text), n_suffix = strlen(suffix);
+    return n_text > n_suffix && strcmp(text + n_text - n_suffix, suffix) == 0;
+}
+
+static lgt_status choose_format(conversion *c, lgt_error *err) {
+    static const struct {
+        const char *suffix;
+        int to;
+    } known[] = {{".safetensors", TO_SAFETENSORS}, {".npz", TO_NPZ}, {".npy", TO_NPY}, {".onnx", TO_ONNX}};
+    c->to = -1;
+    if (cli_text(c->args, "to"))
+        c->to = cli_choice(c->args, "to");
+    else if (cli_has_rank(c->out))
+        c->to = TO_INSIGHTFACE;
+    for (size_t i = 0; i < sizeof known / sizeof *known && c->to < 0; i++)
+        if (ends_in(c->out, known[i].suffix)) c->to = known[i].to;
+    if (c->to < 0) return cli_fail(err, LGT_ERR_USAGE, "%s: the suffix tells no format, expected --to FORMAT", c->out);
+    if (cli_has_rank(c->out) != (c->to == TO_INSIGHTFACE))
+        return cli_fail(err, LGT_ERR_USAGE, "%s: %s", c->out,
+                        c->to == TO_INSIGHTFACE ? "insightface writes one file a rank, expected {rank} in the name"
+                                                : "has {rank}, which only insightface's shards have");
+    return LGT_OK;
+}
+
+/* Options that say something of another output are mistakes. */
+static lgt_status check_options(const conversion *c, lgt_error *err) {
+    static const struct {
+        const char *option;
+        int to;
+    } owned[] = {{"prefix", TO_TORCH}, {"shards", TO_INSIGHTFACE}, {"loss", TO_MODEL}};
+    static const char *const of_heads[] = {"weight", "bias", "transpose"};
+    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
+        if (cli_source_of(c->args, owned[i].option) != CLI_DEFAULT && c->to != owned[i].to)
+            return cli_fail(err, LGT_ERR_USAGE, "--%s is for --to %s, found --to %s", owned[i].option,
+                            formats[owned[i].to], formats[c->to]);
+    for (size_t i = 0; i < sizeof of_heads / sizeof *of_heads; i++)
+        if (cli_source_of(c->args, of_heads[i]) != CLI_DEFAULT &&
+            (c->to == TO_SAFETENSORS || c->to == TO_NPZ || c->to == TO_ONNX))
+            return cli_fail(err, LGT_ERR_USAGE, "--%s is for formats of a head alone, but %s takes all there is",
+                            of_heads[i], formats[c->to]);
+    if (c->to == TO_ONNX && cli_choice(c->args, "dtype") != 0)
+        return cli_fail(err, LGT_ERR_USAGE, "--dtype is %s, but onnx is f32", cli_text(c->args, "dtype"));
+    return LGT_OK;
+}
+
+static int dtype_of(const conversion *c) {
+    int halves = c->to == TO_SKLEARN || c->to == TO_LIBLINEAR || c->to == TO_MODEL;
+    static const int given[] = {CLI_KEEP, LGT_F32, LGT_F64};
+    int dtype = given[cli_choice(c->args, "dtype")];
+    return dtype == CLI_KEEP && halves ? CLI_NO_HALVES : dtype;
+}
+
+/* --- writing --- */
+
+static void wrote(conversion *c, const char *path) {
+    cli_append(c->files, cli_string(path));
+}
+
+/* A list of tensors that borrows all it has. */
+typedef struct tensor_list {
+    lgt_tensor tensors[4];
+    lgt_metadata metadata[8];
+    lgt_tensors list;
+} tensor_list;
+
+static void add(tensor_list *t, const char *name, const lgt_array *array) {
+    lgt_tensor *to = &t->tensors[t->list.n_tensors++];
+    to->name = (char *)(uintptr_t)name;
+    to->array = *array;
+    t->list.tensors = t->tensors;
+}
+
+static void note(tensor_list *t, const char *key, const char *value) {
+    t->metadata[t->list.n_metadata++] = (lgt_metadata){(char *)(uintptr_t)key, (char *)(uintptr_t)value};
+    t->list.metadata = t->metadata;
+}
+
+static lgt_array labels_of(const cli_source_file *s) {
+    lgt_array a = {.dtype = LGT_I64, .n_dims = 1, .shape = {s->n_classes}, .count = s->n_classes, .data = s->labels};
+    return a;
+}
+
+static lgt_status write_all(conversion *c, lgt_error *err) {
+    cli_source_file *s = &c->source;
+    tensor_list single = {.list = {.n_tensors = 0}};
+    const lgt_tensors *all = &s->tensors;
+    if (all->n_tensors == 0 && s->weight_name) {
+        add(&single, s->weight_name, &s->weight);
+        all = &single.list;
+    }
+    wrote(c, c->out);
+    if (c->to == TO_SAFETENSORS) return lgt_tensors_write(c->context, c->out, all, err);
+    if (all->n_metadata > 0) cli_note(c->args, "%s: metadata have no place in .npz and are left out", s->path);
+    return lgt_npz_write(c->context, c->out, all, err);
+}
+
+static lgt_status write_npy(conversion *c, lgt_error *err) {
+    const lgt_array *w = &c->source.weight;
+    if (c->source.bias.data) cli_note(c->args, "%s: has a bias, which one .npy leaves out", c->source.path);
+    wrote(c, c->out);
+    return lgt_npy_write(c->context, c->out, w->dtype, w->n_dims, w->shape, w->data, err);
+}
+
+static lgt_status write_sklearn(conversion *c, lgt_error *err) {
+    cli_source_file *s = &c->source;
+    tensor_list t = {.list = {.n_tensors = 0}};
+    lgt_array labels = labels_of(s), zeros = s->weight;
+    cli_head_to_one_row(s);
+    zeros = s->weight;
+    zeros.n_dims = 1;
+    zeros.count = zeros.shape[0];
+    add(&t, "coef_", &s->weight);
+    if (!s->bias.data) zeros.data = cli_source_own(s, zeros.count, sizeof(double));
+    add(&t, "intercept_", s->bias.data ? &s->bias : &zeros);
+    if (s->labels)
+        add(&t, "classes_", &labels);
+    else
+        cli_note(c->args, "%s: labels are texts; classes_ is left out", s->path);
+    wrote(c, c->out);
+    return lgt_npz_write(c->context, c->out, &t.list, err);
+}
+
+static lgt_status write_torch(conversion *c, lgt_error *err) {
+    const char *given = cli_text(c->args, "prefix"), *prefix = given ? given : "";
+    size_t size = strlen(prefix) + 8;
+    char *weight = cli_alloc((int64_t)size, 1), *bias = cli_alloc((int64_t)size, 1);
+    tensor_list t = {.list = {.n_tensors = 0}};
+    snprintf(weight, size, "%sweight", prefix);
+    snprintf(bias, size, "%sbias", prefix);
+    add(&t, weight, &c->source.weight);
+    if (c->source.bias.data) add(&t, bias, &c->source.bias);
+    note(&t, "format", "pt");
+    wrote(c, c->out);
+    lgt_status status = lgt_tensors_write(c->context, c->out, &t.list, err);
+    free(bias);
+    free(weight);
+    return status;
+}
+
+/* Contiguous ranges, the remainder to the first ranks. */
+static lgt_status write_shards(conversion *c, lgt_error *err) {
+    const lgt_array *w = &c->source.weight;
+    int64_t n = cli_integer(c->args, "shards"), rows = w->shape[0], begin = 0;
+    size_t row = (size_t)w->shape[1] * lgt_dtype_size(w->dtype);
+    lgt_status status = LGT_OK;
+    if (n > rows)
+        return cli_fail(err, LGT_ERR_USAGE, "--shards is %lld, expected at most %lld, the rows of %s", (long long)n,
+                        (long long)rows, c->source.weight_name);
+    if (c->source.bias.data) cli_note(c->args, "%s: has a bias, which shards leave out", c->source.path);
+    for (int64_t rank = 0; rank < n && !status; rank++) {
+        int64_t shape[2] = {rows / n + (rank < rows % n), w->shape[1]};
+        char *path = cli_rank_path(c->out, rank);
+        status = lgt_npy_write(c->context, path, w->dtype, 2, shape, (const char *)w->data + (size_t)begin * row, err);
+        if (!status) wrote(c, path);
+        free(path);
+        begin += shape[0];
+    }
+    return status;
+}
+
+static lgt_status write_liblinear(conversion *c, lgt_error *err) {
+    cli_source_file *s = &c->source;
+    const char *solver = lgt_tensors_metadata(&s->tensors, "solver_type");
+    if (!s->labels)
+        return cli_fail(err, LGT_ERR_DATA, "%s: label 0 is '%s', but those of liblinear are integers", s->path,
+                        json_string_value(json_array_get(s->names, 0)));
+    if (!solver || strcmp(solver, "MCSVM_CS") != 0) cli_head_to_one_row(s);
+    if (!solver) solver = s->weight.shape[0] == 1 ? "L2R_LR" : "MCSVM_CS";
+    lgt_array labels = labels_of(s);
+    wrote(c, c->out);
+    return lgt_liblinear_write(c->context, c->out, solver, &s->weight, s->bias.data ? &s->bias : NULL, &labels, err);
+}
+
+/* The names of the classes as a model has them: a JSON list, to be freed; NULL: 0 .. C-1. */
+static char *label_names(const cli_source_file *s) {
+    int plain = s->labels != NULL;
+    json_t *list = json_array();
+    for (int64_t j = 0; j < s->n_classes && s->labels; j++) {
+        char text[24];
+        plain = plain && s->labels[j] == j;
+        snprintf(text, sizeof text, "%lld", (long long)s->labels[j]);
+        cli_append(list, cli_string(text));
+    }
+    char *out = plain ? NULL : cli_json_text(s->labels ? list : s->names, 0);
+    json_decref(list);
+    return out;
+}
+
+/* A head alone as `train --encoder none` writes it; then it must load. */
+static lgt_status write_model(conversion *c, const lgt_loss *loss, lgt_error *err) {
+    cli_source_file *s = &c->source;
+    float mean = 0, scale = 1;
+    lgt_array one = {.dtype = LGT_F32, .n_dims = 1, .shape = {1}, .count = 1};
+    lgt_array means = one, scales = one;
+    tensor_list t = {.list = {.n_tensors = 0}};
+    char spec[LGT_LOSS_SPEC_SIZE], classes[24], dim[24], *names = label_names(s);
+    int64_t centres = lgt_loss_centres(loss);
+    means.data = &mean, scales.data = &scale;
+    lgt_loss_format(loss, spec, sizeof spec);
+    snprintf(classes, sizeof classes, "%lld", (long long)(s->weight.shape[0] / centres));
+    snprintf(dim, sizeof dim, "%lld", (long long)s->weight.shape[1]);
+    add(&t, "normalization.mean", &means);
+    add(&t, "normalization.scale", &scales);
+    add(&t, "head.weight", &s->weight);
+    if (s->bias.data) add(&t, "head.bias", &s->bias);
+    note(&t, "format", "logitude-model-1");
+    note(&t, "loss", spec);
+    note(&t, "encoder", "none");
+    note(&t, "classes", classes);
+    note(&t, "step", "0");
+    note(&t, "sample_shape", dim);
+    if (names && centres == 1) note(&t, "label_names", names);
+    wrote(c, c->out);
+    lgt_status status = lgt_tensors_write(c->context, c->out, &t.list, err);
+    free(names);
+    return status;
+}
+
+static lgt_status check_model(conversion *c, lgt_loss *loss, lgt_error *err) {
+    cli_source_file *s = &c->source;
+    lgt_status status = lgt_loss_parse(cli_text(c->args, "loss"), loss, err);
+    const lgt_array *parts[] = {&s->weight, &s->bias};
+    if (status) return status;
+    if (s->bias.data && !loss->info->has_bias)
+        return cli_fail(err, LGT_ERR_USAGE, "%s: has a bias, but %s has none", s->path, loss->info->name);
+    cli_head_to_two_rows(s);
+    if (s->weight.shape[0] % lgt_loss_centres(loss))
+        return cli_fail(err, LGT_ERR_USAGE, "%s: %s has %lld rows, expected a multiple of the %lld centres of a class",
+                        s->path, s->weight_name, (long long)s->weight.shape[0], (long long)lgt_loss_centres(loss));
+    for (int i = 0; i < 2; i++)
+        for (int64_t k = 0; k < parts[i]->count; k++)
+            if (!isfinite(((const float *)parts[i]->data)[k]))
+                return cli_fail(err, LGT_ERR_DATA, "%s: %s: element %lld is not finite", s->path,
+                                i == 0 ? s->weight_name : "bias", (long long)k);
+    return LGT_OK;
+}
+
+static lgt_status write_onnx(conversion *c, lgt_error *err) {
+    lgt_model *model = NULL;
+    lgt_status status = lgt_model_load(c->context, c->source.path, &model, err);
+    wrote(c, c->out);
+    if (!status) status = lgt_model_export_onnx(model, c->out, err);
+    lgt_model_free(model);
+    return status;
+}
+
+/* A head out of a model loses what stands before it. */
+static void tell_losses(const conversion *c) {
+    const cli_source_file *s = &c->source;
+    const char *encoder = lgt_tensors_metadata(&s->tensors, "encoder");
+    int linear = c->to == TO_SKLEARN || c->to == TO_LIBLINEAR;
+    if (strcmp(s->format, "model") != 0) return;
+    if (encoder && strcmp(encoder, "none") != 0)
+        cli_note(c->args, "%s: the encoder %s is left out: the head takes its embeddings", s->path, encoder);
+    else if (!linear)
+        cli_note(c->args, "%s: the head takes features as the model standardises them", s->path);
+}
+
+static lgt_status write_head(conversion *c, lgt_error *err) {
+    lgt_loss loss;
+    const char *bias = cli_text(c->args, "bias");
+    int linear = c->to == TO_SKLEARN || c->to == TO_LIBLINEAR;
+    lgt_status status =
+        cli_head_find(&c->source, cli_text(c->args, "weight"), bias, cli_flag(c->args, "transpose"), err);
+    if (!status && linear) status = cli_head_linear(&c->source, err);
+    if (!status && c->to == TO_MODEL) status = check_model(c, &loss, err);
+    if (status) return status;
+    tell_losses(c);
+    switch (c->to) {
+    case TO_NPY:
+        return write_npy(c, err);
+    case TO_SKLEARN:
+        return write_sklearn(c, err);
+    case TO_TORCH:
+        return write_torch(c, err);
+    case TO_INSIGHTFACE:
+        return write_shards(c, err);
+    case TO_LIBLINEAR:
+        return write_liblinear(c, err);
+    default:
+        return write_model(c, &loss, err);
+    }
+}
+
+static void print_report(const conversion *c) {
+    const cli_source_file *s = &c->source;
+    json_t *report = cli_report("convert");
+    cli_put_text(report, "in", s->path);
+    cli_put_text(report, "from", s->format);
+    cli_put_text(report, "to", formats[c->to]);
+    cli_put(report, "files", json_incref(c->files));
+    if (s->n_classes > 0) {
+        cli_put_integer(report, "classes", s->n_classes);
+        cli_put_integer(report, "dim", s->weight.shape[1]);
+        cli_put_text(report, "dtype", lgt_dtype_name(s->weight.dtype));
+        cli_put(report, "bias", json_boolean(s->bias.data != NULL));
+    }
+    cli_report_print(c->args, report);
+}
+
+static lgt_status convert(conversion *c, lgt_error *err) {
+    const char *in = c->args->words[0];
+    int dtype = c->to == TO_MODEL ? LGT_F32 : dtype_of(c);
+    lgt_status status = cli_context_open(c->args, &c->context, err);
+    if (!status) status = cli_source_read(c->context, in, dtype, &c->source, err);
+    if (status) return status;
+    if (c->to == TO_ONNX && strcmp(c->source.format, "model") != 0)
+        return cli_fail(err, LGT_ERR_DATA, "%s: is %s, expected a model: make one by --to model --loss SPEC", in,
+                        c->source.format);
+    if (c->to == TO_ONNX) return write_onnx(c, err);
+    return c->to == TO_SAFETENSORS || c->to == TO_NPZ ? write_all(c, err) : write_head(c, err);
+}
+
+static lgt_status run(const cli_args *args, lgt_error *err) {
+    conversion c = {.args = args, .files = json_array()};
+    lgt_status status = LGT_OK;
+    if (args->n_words != 2)
+        status = cli_fail(err, LGT_ERR_USAGE, "%d files are given, expected IN and OUT", args->n_words);
+    c.out = status ? NULL : args->words[1];
+    if (!status) status = choose_format(&c, err);
+    if (!status) status = check_options(&c, err);
+    if (!status) status = cli_file_check(c.out, err);
+    if (!status) status = convert(&c, err);
+    if (!status) print_report(&c);
+    cli_source_close(&c.source);
+    lgt_context_free(c.context);
+    json_decref(c.files);
+    return status;
+}
+
+const cli_verb cli_verb_convert = {
+    .name = "convert",
+    .summary = "heads and tensors between the files of programs",
+    .usage = "IN OUT [options]",
+    .options = options,
+    .n_options = sizeof options / sizeof *options,
+    .notes = "IN is told by its content: .safetensors (a model of train, a state of PyTorch), .npz (also\n"
+             "scikit-learn's coef_ and intercept_), .npy, IDX, or a model of liblinear; with {rank} in its name\n"
+             "the shards 0, 1, ... of insightface. safetensors and npz take all tensors of IN as they are, onnx a\n"
+             "whole model, the others the head: a matrix (C, D) and a bias. Bits stay as they are where the type\n"
+             "does.",
+    .examples = "  logitude convert run/model.safetensors model.npz\n"
+                "  logitude convert sklearn.npz fc.safetensors --to torch --prefix fc.\n"
+                "  logitude convert 'softmax_fc_{rank}.npy' head.safetensors --to model --loss arcface\n"
+                "  logitude convert run/model.safetensors model.onnx",
+    .max_words = 2,
+    .run = run,
+};

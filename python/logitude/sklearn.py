@@ -1,0 +1,346 @@
+"""Estimators for scikit-learn: SoftmaxRegression, convex and solved to a proven accuracy, and MarginClassifier, a head with any
+loss of the library on fixed features. Needs scikit-learn 1.2 or later.
+
+Features may be float32 or float64 and are centred (and scaled) in double before they become float32. Rows are taken in the order
+of their content and rows of weight 0 are left out: a fit depends neither on the order of its rows nor on such rows.
+
+>>> import numpy as np
+>>> from logitude.sklearn import MarginClassifier, SoftmaxRegression
+>>> X, y = np.array([[0.0, 1], [1, 0], [0, 2], [3, 0]]), ['up', 'right', 'up', 'right']
+>>> SoftmaxRegression().fit(X, y).predict([[5, 1]]).tolist()
+['right']
+>>> MarginClassifier('cosface').fit(X, y).score(X, y)
+1.0
+"""
+from __future__ import annotations
+
+import warnings
+from typing import Any, Optional
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state, validation
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+
+from ._analysis import review_scale
+from ._errors import DataError, UsageError
+from ._head import Head
+from ._loss import Loss
+from ._train import Trainer
+
+__all__ = ['MarginClassifier', 'SoftmaxRegression']
+Array = np.ndarray
+STEPPED, SOLVED = ('sgd', 'adamw'), ('lbfgs', 'newton-cg')
+MOST_EXACT = 1e-14  # of the gradient; beyond what double can serve
+
+
+def _in_order(x: Array, y: Array, weights: Array) -> tuple[Array, Array, Array]:
+    """The rows of positive weight, by their bytes; equal ones by label and weight."""
+    first = np.lexsort((weights, y))
+    first = first[weights[first] > 0]
+    x = np.ascontiguousarray(x[first])
+    second = x.view(np.dtype((np.void, x.shape[1] * x.itemsize))).ravel().argsort(kind='stable')
+    return x[second], y[first[second]], weights[first[second]]
+
+
+def _softmax(z: Array) -> Array:
+    p = np.exp(z - z.max(axis=1, keepdims=True))
+    return p / p.sum(axis=1, keepdims=True)
+
+
+class _HeadClassifier(ClassifierMixin, BaseEstimator):
+    """What both have in common: rows and weights before a training, decisions after it."""
+
+    def _check(self, X: Any, *y: Any, reset: bool = False) -> Any:
+        validate = getattr(validation, 'validate_data', None)  # a method until scikit-learn 1.6
+        kind = {'dtype': [np.float64, np.float32], 'reset': reset}
+        return validate(self, X, *y, **kind) if validate else self._validate_data(X, *y, **kind)
+
+    def _rows(self, X: Any, y: Any, sample_weight: Any, classes: Any = None,
+              reset: bool = True) -> tuple[Array, Array, Array, Array]:
+        """(x, class indices, weights, classes)."""
+        X, y = self._check(X, y, reset=reset)
+        check_classification_targets(y)
+        weights = validation._check_sample_weight(sample_weight, X, dtype=np.float64)
+        if not (weights >= 0).all():
+            raise DataError(f'sample_weight: row {int(np.argmin(weights >= 0))} has {weights.min()}, expected numbers >= 0')
+        found = np.unique(y[weights > 0])
+        classes = found if classes is None else np.unique(classes)
+        if len(classes) < 2:
+            raise DataError(f'found {len(classes)} class with a weight in {len(y)} rows, expected at least 2')
+        if not np.isin(found, classes).all():
+            raise DataError(f'y has {found[~np.isin(found, classes)][0]!r}, which is none of the {len(classes)} classes')
+        x, index, weights = _in_order(X, np.searchsorted(classes, y), weights)
+        if self.class_weight is not None:
+            weights = weights * compute_class_weight(self.class_weight, classes=classes, y=classes[index])[index]
+            kept = weights > 0
+            x, index, weights = x[kept], index[kept], weights[kept]
+        return x, index, weights, classes
+
+    def _start(self, classes: Array) -> bool:
+        """Whether this fit goes on from the last one."""
+        if not (self.warm_start and hasattr(self, 'coef_')):
+            return False
+        if not np.array_equal(self.classes_, classes):
+            raise UsageError(f'warm_start: the classes are {classes}, those of the last fit {self.classes_}')
+        return True
+
+    def _solve(self, trainer: Trainer) -> Any:
+        found = trainer.solve()
+        self.n_iter_ = found.iterations
+        if not found.converged:
+            warnings.warn(f'{self.solver} did not converge in {found.iterations} iterations: the gradient is '
+                          f'{found.gradient_norm:.2g}, expected {found.goal:.2g}; raise max_iter or tol', ConvergenceWarning,
+                          stacklevel=3)
+        return found
+
+    def predict(self, X: Any) -> Array:
+        """(N) the likeliest class of each row."""
+        z = self.decision_function(X)
+        return self.classes_[(z > 0).astype(int) if z.ndim == 1 else z.argmax(axis=1)]
+
+    def predict_proba(self, X: Any) -> Array:
+        """(N, C) the softmax of the logits, in the order of classes_."""
+        z = self.decision_function(X)
+        return _softmax(np.stack([np.zeros_like(z), z], axis=1) if z.ndim == 1 else z)
+
+
+class SoftmaxRegression(_HeadClassifier):
+    """Multinomial logistic regression, minimised by the library's L-BFGS or Newton-CG (docs/convex.md):
+
+        sum_i a_i L_i / sum_i a_i + l2/2 |coef_|^2,    L_i = log sum_j exp(z_ij) - z_iy,    z = X coef_^T + intercept_
+
+    a_i = sample_weight_i class_weight_y; the intercept is free. C is scikit-learn's: l2 = 1/(C sum a_i); l2, if given, in its
+    place; C=inf is none. With two classes coef_ is (1, D) and the logits are (0, z), as LogisticRegression has it, and the
+    optimum is the same as its. A fit ends when the objective is proven to lie within tol of its minimum, relatively; where l2
+    is 0 there is no such proof, and tol bounds the gradient's norm, relative to that at the start if this is above 1.
+
+    Fitted: coef_ (C, D) or (1, D), intercept_ (C) or (1), classes_, n_iter_, objective_, and certified_gap_: the objective is
+    at most this above its minimum (NaN where l2 is 0).
+
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1]
+    >>> model = SoftmaxRegression(C=10).fit(X, y)
+    >>> model.coef_.shape, model.predict([[1.4], [1.6]]).tolist(), bool(model.certified_gap_ < 1e-9)
+    ((1, 1), [0, 1], True)
+    """
+
+    def __init__(self, C: float = 1.0, *, l2: Optional[float] = None, solver: str = 'lbfgs', fit_intercept: bool = True,
+                 class_weight: Any = None, warm_start: bool = False, tol: float = 1e-6, max_iter: int = 5000):
+        self.C = C
+        self.l2 = l2
+        self.solver = solver
+        self.fit_intercept = fit_intercept
+        self.class_weight = class_weight
+        self.warm_start = warm_start
+        self.tol = tol
+        self.max_iter = max_iter
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> 'SoftmaxRegression':
+        """X (N, D), y (N) labels of any kind, sample_weight (N) >= 0."""
+        x, index, weights, classes = self._rows(X, y, sample_weight)
+        if self.solver not in SOLVED:
+            raise UsageError(f'solver is {self.solver!r}, expected one of {", ".join(SOLVED)}')
+        if self.l2 is None and not self.C > 0:
+            raise UsageError(f'C is {self.C}, expected a number > 0')
+        going_on, binary, start = self._start(classes), len(classes) == 2, None
+        l2 = 1 / (self.C * weights.sum()) if self.l2 is None else self.l2
+        mean = np.average(x, axis=0, weights=weights) if self.fit_intercept else np.zeros(x.shape[1])
+        if going_on:
+            b = self.intercept_ + self.coef_ @ mean
+            pair = np.array([[-0.5], [0.5]]) if binary else np.eye(len(classes))
+            start = (pair @ self.coef_).astype(np.float32), (pair @ b).astype(np.float32) if self.fit_intercept else None
+        with np.errstate(over='ignore'):
+            centred = (x - mean).astype(np.float32)
+        trainer = Trainer(centred, index, encoder='none', label_names=[str(j) for j in range(len(classes))],
+                          sample_weights=weights, start=start, optimizer=self.solver, standardize='none',
+                          bias=bool(self.fit_intercept), l2=l2 * (1 + binary), tolerance=self.tol if l2 == 0 else MOST_EXACT,
+                          max_iterations=self.max_iter)
+        self.n_iter_ = 0
+        found = self._solve(trainer) if l2 == 0 else self._prove(trainer, l2 * (1 + binary))
+        model = trainer.model
+        w, b = model.weights.astype(float), np.zeros(len(classes)) if model.bias is None else model.bias.astype(float)
+        if binary:  # the penalty of two rows w and -w is twice that of their difference 2 w over 4: hence twice the l2
+            w, b = w[1:] - w[:1], b[1:] - b[:1]
+        self.classes_, self.coef_, self.intercept_ = classes, w, b - w @ mean
+        self.objective_, self.certified_gap_ = found.model_objective, found.certified_gap
+        return self
+
+    def _prove(self, trainer: Trainer, l2: float) -> Any:
+        """The gap is about |g|^2 / (2 l2). Gradients on the way may be float32: where the proof falls short, it goes on."""
+        if not self.tol > 0:
+            raise UsageError(f'tol is {self.tol}, expected a number > 0')
+        for share in (0.5, 0.05, 0.0):
+            found = trainer.solve(lambda now: now.gradient_norm ** 2 <= 2 * l2 * share * self.tol * now.objective)
+            self.n_iter_ += found.iterations
+            if found.certified_gap <= self.tol * found.model_objective:
+                return found
+            if self.n_iter_ >= self.max_iter:
+                break
+        warnings.warn(f'{self.solver} did not converge in {self.n_iter_} iterations: the objective {found.model_objective:.6g} is '
+                      f'proven within {found.certified_gap:.2g} of its minimum, expected {self.tol} of it; raise max_iter or tol',
+                      ConvergenceWarning, stacklevel=3)
+        return found
+
+    def decision_function(self, X: Any) -> Array:
+        """(N, C) logits; with two classes (N), that of the second over the first."""
+        validation.check_is_fitted(self)
+        z = self._check(X) @ self.coef_.T + self.intercept_
+        return z[:, 0] if len(self.classes_) == 2 else z
+
+
+class MarginClassifier(_HeadClassifier):
+    """A head with a loss of the library on fixed features: classes are told by their logits without the margin.
+
+    loss: `NAME[:key=value,...]` (docs/losses.md); s and m set those keys. A scale that is given nowhere follows from the
+    number of classes (logitude.review_scale), since probabilities are exp(s cos) up to a factor.
+    solver: 'lbfgs' or 'newton-cg' take all rows at once, up to max_iter iterations or a gradient of tol; 'adamw' and 'sgd'
+    take epochs of batches at learning_rate (schedule 'cosine' or 'constant'), shuffled by random_state, with momentum (sgd)
+    and weight_decay. l2 adds l2/2 |W|^2; label_smoothing as in logitude.Options.
+    standardize: 'feature', 'global' or 'none'. fit_intercept: a bias where the loss has one, else a constant 1 behind the
+    standardised features, without which cones around the origin are all that a cosine head can tell apart. For embeddings
+    of a network, whose directions mean something, take standardize='none' and fit_intercept=False.
+
+    Fitted: coef_ (C k, D), k centres a class, intercept_ (C) or of the constant (C k); mean_ and scale_ (D), x' = (x - mean_)
+    scale_; loss_, the specification with its state; classes_, n_iter_ (iterations or epochs), objective_ (None after steps).
+
+    >>> rng = np.random.default_rng(0)
+    >>> X, y = rng.normal(size=(60, 5)) + 3 * np.eye(3, 5)[np.arange(60) % 3], np.arange(60) % 3
+    >>> for solver in ('lbfgs', 'adamw'):
+    ...     model = MarginClassifier('arcface', m=0.3, solver=solver, random_state=0).fit(X, y)
+    ...     print(model.score(X, y) > 0.9, model.predict_proba(X).shape)
+    True (60, 3)
+    True (60, 3)
+    """
+
+    def __init__(self, loss: Any = 'arcface', *, s: Optional[float] = None, m: Any = None, solver: str = 'lbfgs',
+                 epochs: int = 50, batch_size: int = 128, learning_rate: float = 0.01, momentum: float = 0.9,
+                 weight_decay: float = 0.0, schedule: str = 'cosine', l2: float = 0.0, label_smoothing: float = 0.0,
+                 fit_intercept: bool = True, standardize: str = 'feature', class_weight: Any = None, warm_start: bool = False,
+                 tol: float = 1e-5, max_iter: int = 200, random_state: Any = None):
+        self.loss = loss
+        self.s = s
+        self.m = m
+        self.solver = solver
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.l2 = l2
+        self.label_smoothing = label_smoothing
+        self.fit_intercept = fit_intercept
+        self.standardize = standardize
+        self.class_weight = class_weight
+        self.warm_start = warm_start
+        self.tol = tol
+        self.max_iter = max_iter
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> 'MarginClassifier':
+        """X (N, D), y (N) labels of any kind, sample_weight (N) >= 0."""
+        x, index, weights, classes = self._rows(X, y, sample_weight)
+        going_on = self._start(classes)
+        if not going_on:
+            self._standardise(x)
+        return self._train(x, index, weights, classes, going_on)
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> 'MarginClassifier':
+        """One epoch of 'sgd' (if that is the solver) or 'adamw' over these rows from where the last call or fit ended, at the
+        constant learning_rate. The first call needs all classes; its rows standardise those of all calls."""
+        first = not hasattr(self, 'coef_')
+        if first and classes is None:
+            raise UsageError('classes is None, expected all of them in the first call of partial_fit')
+        if not first and classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise UsageError(f'classes are {np.unique(classes)}, those of the first call were {self.classes_}')
+        x, index, weights, classes = self._rows(X, y, sample_weight, classes if first else self.classes_, first)
+        if first:
+            self._standardise(x)
+        solver = 'sgd' if self.solver == 'sgd' else 'adamw'
+        return self._train(x, index, weights, classes, not first, optimizer=solver, epochs=1, schedule='constant')
+
+    def _standardise(self, x: Array) -> None:
+        if self.standardize not in ('feature', 'global', 'none'):
+            raise UsageError(f'standardize is {self.standardize!r}, expected feature, global or none')
+        axis, dim = (0, x.shape[1]) if self.standardize == 'feature' else (None, 1)
+        mean, deviation = np.zeros(dim), np.ones(dim)
+        if self.standardize != 'none':
+            mean, deviation = x.mean(axis=axis, dtype=float), x.std(axis=axis, dtype=float)
+        self.mean_ = np.broadcast_to(mean, x.shape[1]).copy()
+        self.scale_ = 1 / np.broadcast_to(np.where(deviation > 0, deviation, 1), x.shape[1])
+
+    def _features(self, x: Array, loss: Loss) -> Array:
+        """As the head takes them: standardised, float32, the constant behind them where it stands for a bias."""
+        constant = bool(self.fit_intercept) and not loss.has_bias
+        out = np.ones((len(x), x.shape[1] + constant), np.float32)
+        with np.errstate(over='ignore'):
+            out[:, :x.shape[1]] = (x - self.mean_) * self.scale_
+        return out
+
+    def _make_loss(self, n_classes: int) -> Loss:
+        spec = self.loss.spec if isinstance(self.loss, Loss) else str(self.loss)
+        more = [f'{key}={value}' for key, value in (('s', self.s), ('m', self.m)) if value is not None]
+        name, _, keys = spec.partition(':')
+        written = [part for part in keys.split(',') if part] + more
+        loss = Loss(':'.join([name, ','.join(written)] if written else [name]))
+        if 's' in loss.parameters and not any(part.startswith('s=') for part in written):
+            written.append(f's={review_scale(loss, n_classes).suggested:.6g}')
+        return Loss(':'.join([name, ','.join(written)] if written else [name]))
+
+    def _options(self) -> dict[str, Any]:
+        if self.solver in SOLVED:
+            return {'optimizer': self.solver, 'tolerance': self.tol, 'max_iterations': self.max_iter}
+        if self.solver not in STEPPED:
+            raise UsageError(f'solver is {self.solver!r}, expected one of {", ".join(SOLVED + STEPPED)}')
+        return {'optimizer': self.solver, 'epochs': self.epochs, 'schedule': self.schedule}
+
+    def _train(self, x: Array, index: Array, weights: Array, classes: Array, going_on: bool,
+               **steps: Any) -> 'MarginClassifier':
+        options = steps or self._options()
+        loss, start = Loss(self.loss_) if going_on else self._make_loss(len(classes)), None
+        if options['optimizer'] in STEPPED:
+            options = {'batch': self.batch_size, 'lr': self.learning_rate, 'momentum': self.momentum,
+                       'weight_decay': self.weight_decay, **options}
+        if going_on:
+            start = self._head(loss)
+        seed = int(check_random_state(self.random_state).randint(2 ** 31 - 1))
+        trainer = Trainer(self._features(x, loss), index, loss=loss, encoder='none', sample_weights=weights, start=start,
+                          label_names=[str(j) for j in range(len(classes))], standardize='none', bias=bool(self.fit_intercept),
+                          seed=seed, l2=self.l2, label_smoothing=self.label_smoothing, **options)
+        self.objective_ = None
+        if options['optimizer'] in SOLVED:
+            found = self._solve(trainer)
+            self.objective_ = found.model_objective
+        else:
+            for _ in trainer:
+                pass
+            self.n_iter_ = options['epochs']
+        self._keep(trainer.model, classes)
+        return self
+
+    def _keep(self, model: Any, classes: Array) -> None:
+        dim, w = len(self.mean_), model.weights.astype(float)
+        self.classes_, self.coef_, self.loss_ = classes, w[:, :dim], model.loss.spec
+        self.intercept_ = np.zeros(len(classes))
+        if model.bias is not None:
+            self.intercept_ = model.bias.astype(float)
+        elif w.shape[1] > dim:
+            self.intercept_ = w[:, dim]
+
+    def _head(self, loss: Loss) -> tuple[Array, Optional[Array]]:
+        """(w, b or None) of the fitted head."""
+        if loss.has_bias or not self.fit_intercept:
+            bias = self.intercept_.astype(np.float32) if loss.has_bias and self.fit_intercept else None
+            return self.coef_.astype(np.float32), bias
+        return np.column_stack([self.coef_, self.intercept_]).astype(np.float32), None
+
+    def decision_function(self, X: Any) -> Array:
+        """(N, C) logits without the margin; with two classes (N), that of the second less that of the first."""
+        validation.check_is_fitted(self)
+        loss, n_classes = Loss(self.loss_), len(self.classes_)
+        x, (w, b) = self._features(self._check(X), loss), self._head(loss)
+        found, z = Head(loss, x.shape[1], n_classes).predict(x, w, b, k=n_classes), np.empty((len(x), n_classes))
+        np.put_along_axis(z, found.classes, found.logits, axis=1)
+        return z[:, 1] - z[:, 0] if n_classes == 2 else z

@@ -1,0 +1,251 @@
+"""The estimators: every check of scikit-learn's own, its optimum, weights, warm starts, and the library's own training."""
+import doctest
+import importlib.util
+import pickle
+import re
+import unittest
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+import logitude
+from formulas import row_losses
+
+HERE = importlib.util.find_spec('sklearn') is not None
+if HERE:
+    from sklearn.datasets import load_digits, load_iris
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.utils.estimator_checks import check_estimator
+    import logitude.sklearn
+    from logitude.sklearn import MarginClassifier, SoftmaxRegression
+
+PAGE = Path(__file__).resolve().parents[2] / 'docs' / 'sklearn.md'
+
+
+def data(seed=1, n=120, d=6, c=4):
+    rng = np.random.default_rng(seed)
+    y = rng.permutation(np.arange(n) % c)
+    return 1.5 * rng.normal(size=(c, d))[y] + rng.normal(size=(n, d)) + 3, y
+
+
+def objective(x, y, w, b, l2, weights=None):
+    """In plain double; w (C, D), or (1, D) of two classes."""
+    z = x @ w.T + b
+    if len(w) == 1:
+        z = np.hstack([np.zeros_like(z), z])
+    return np.average(row_losses(z, y)[0], weights=weights) + l2 / 2 * (w ** 2).sum()
+
+
+@unittest.skipUnless(HERE, 'there is no scikit-learn')
+class Protocol(unittest.TestCase):
+    def checked(self, estimator):
+        ran = 0
+        for own, check in check_estimator(estimator, generate_only=True):
+            name = check.func.__name__
+            with self.subTest(estimator=repr(estimator), check=name), warnings.catch_warnings():
+                warnings.simplefilter('ignore')
+                try:
+                    check(own)
+                except unittest.SkipTest as reason:  # what the machine lacks; nothing here is exempt
+                    print(f'skipped: {name}: {reason}')
+            ran += 1
+        self.assertGreater(ran, 45)
+
+    def test_softmax_regression_passes_every_check(self):
+        for estimator in (SoftmaxRegression(), SoftmaxRegression(l2=1e-3, solver='newton-cg', class_weight='balanced'),
+                          SoftmaxRegression(warm_start=True)):
+            self.checked(estimator)
+
+    def test_margin_classifier_passes_every_check_by_every_solver(self):
+        for options in ({}, {'solver': 'newton-cg'}, {'solver': 'adamw'}, {'solver': 'sgd', 'learning_rate': 0.1},
+                        {'standardize': 'global', 'label_smoothing': 0.1}):
+            self.checked(MarginClassifier(**options))
+
+    def test_margin_classifier_passes_every_check_with_every_loss(self):
+        for info in logitude.losses():
+            self.checked(MarginClassifier(info.name))
+
+
+@unittest.skipUnless(HERE, 'there is no scikit-learn')
+class Softmax(unittest.TestCase):
+    def test_the_optimum_is_that_of_logistic_regression(self):
+        """Within 1e-6 of its objective, as is asked for; ours is proven within certified_gap_ of the minimum."""
+        rng = np.random.default_rng(5)
+        digits = load_digits(return_X_y=True)
+        for x, y in (data(), data(2, 90, 3, 2), load_iris(return_X_y=True), digits, (digits[0] + 1000, digits[1] % 2)):
+            weights = rng.uniform(0, 2, len(x)) * (rng.uniform(size=len(x)) > 0.2)
+            for solver, C, given, intercept in (('lbfgs', 1, None, True), ('newton-cg', 0.1, weights, True),
+                                                ('lbfgs', 10, weights, False)):
+                if x.min() > 100 and not intercept:
+                    continue  # theirs does not get there
+                with self.subTest(shape=x.shape, solver=solver, C=C):
+                    centre = x.mean(axis=0) if intercept else 0  # theirs is badly conditioned far from the origin
+                    own = SoftmaxRegression(C, solver=solver, fit_intercept=intercept).fit(x, y, given)
+                    theirs = LogisticRegression(C=C, fit_intercept=intercept, tol=1e-8, max_iter=20000)
+                    theirs.fit(x - centre, y, given)
+                    l2 = 1 / (C * (len(x) if given is None else given.sum()))
+                    best = objective(x - centre, y, theirs.coef_, theirs.intercept_, l2, given)
+                    found = objective(x, y, own.coef_, own.intercept_, l2, given)
+                    self.assertLess(abs(found - best), 1e-6 * best)
+                    self.assertAlmostEqual(own.objective_, found, 6)
+                    self.assertLess(own.certified_gap_, 1e-6 * best)
+                    self.assertEqual((own.coef_.shape, own.intercept_.shape), (theirs.coef_.shape, theirs.intercept_.shape))
+                    self.assertLess(abs(own.predict_proba(x) - theirs.predict_proba(x - centre)).max(), 5e-3)
+
+    def test_class_weights_are_sample_weights(self):
+        x, y = data(3)
+        keep = (y != 1) | (np.arange(len(y)) % 3 == 0)
+        x, y = x[keep], y[keep]
+        share = len(y) / (4 * np.bincount(y))
+        for class_weight, each in (('balanced', share), ({0: 2, 1: 3, 2: 1, 3: 0.5}, np.array([2, 3, 1, 0.5]))):
+            by_class = SoftmaxRegression(class_weight=class_weight, tol=1e-9).fit(x, y)
+            by_row = SoftmaxRegression(tol=1e-9).fit(x, y, each[y])
+            np.testing.assert_array_equal(by_class.coef_, by_row.coef_)
+            theirs = LogisticRegression(class_weight=class_weight, tol=1e-9, max_iter=5000).fit(x, y)
+            self.assertLess(abs(by_class.coef_ - theirs.coef_).max(), 1e-3)
+
+    def test_a_fit_depends_on_neither_the_order_nor_absent_rows(self):
+        x, y = data(4)
+        weights = np.random.default_rng(0).integers(0, 3, len(y)).astype(float)
+        order = np.random.default_rng(1).permutation(len(y))
+        for make in (SoftmaxRegression, lambda: MarginClassifier(solver='sgd', random_state=3)):
+            fits = [make().fit(x, y, weights), make().fit(x[order], y[order], weights[order]),
+                    make().fit(x[weights > 0], y[weights > 0], weights[weights > 0])]
+            for fit in fits[1:]:
+                np.testing.assert_array_equal(fit.coef_, fits[0].coef_)
+
+    def test_a_warm_start_at_the_optimum_has_little_left_to_do(self):
+        for c in (2, 4):
+            x, y = data(5, c=c)
+            model = SoftmaxRegression(warm_start=True).fit(x, y)
+            first, coef = model.n_iter_, model.coef_
+            model.fit(x, y)
+            self.assertLess(model.n_iter_, max(first / 2, 2))
+            np.testing.assert_allclose(model.coef_, coef, atol=1e-4)
+            with self.assertRaisesRegex(ValueError, 'warm_start: the classes are'):
+                model.fit(x, y + 1)
+
+    def test_what_is_wrong_is_said(self):
+        x, y = data(6)
+        one = np.zeros(len(y))
+        one[y == 2] = 1
+        for words, call in (('found 1 class', lambda: SoftmaxRegression().fit(x, y, one)),
+                            ('solver is', lambda: SoftmaxRegression(solver='saga').fit(x, y)),
+                            ('C is 0', lambda: SoftmaxRegression(C=0).fit(x, y)),
+                            ('row 3 has -1', lambda: SoftmaxRegression().fit(x, y, -(np.arange(len(y)) == 3).astype(float))),
+                            ('max_iterations is -1', lambda: SoftmaxRegression(max_iter=-1).fit(x, y)),
+                            ('features', lambda: SoftmaxRegression().fit(x, y).predict(x[:, 1:]))):
+            with self.assertRaisesRegex(ValueError, words):
+                call()
+        for l2 in (1e-3, 0):
+            with self.assertWarnsRegex(ConvergenceWarning, 'lbfgs did not converge in 1 iterations'):
+                SoftmaxRegression(max_iter=1, l2=l2).fit(x, y)
+
+
+@unittest.skipUnless(HERE, 'there is no scikit-learn')
+class Margin(unittest.TestCase):
+    def test_a_fit_ends_where_the_gradient_of_the_loss_is_zero(self):
+        x, y = data(7)
+        weights = np.random.default_rng(2).uniform(0.5, 2, len(y))
+        model = MarginClassifier('arcface:m=0.2', s=6, standardize='global', tol=1e-6).fit(x, y, weights)
+        features = np.column_stack([(x - x.mean()) / x.std(), np.ones(len(x))])
+        head = np.column_stack([model.coef_, model.intercept_])
+        exact = logitude.loss_and_gradients(features, head, y, loss=model.loss_, sample_weights=weights)
+        self.assertLess(np.linalg.norm(exact.dw), 2e-5)  # tol is relative to the start, and the features are rounded
+        self.assertAlmostEqual(model.objective_, exact.loss, 6)
+
+    def test_a_step_of_partial_fit_is_the_weighted_gradient(self):
+        x, y = data(8)
+        weights = np.random.default_rng(2).uniform(0.5, 2, len(y))
+        model = MarginClassifier('cosface', s=4, solver='sgd', momentum=0, learning_rate=0.5, batch_size=200,
+                                 standardize='none', fit_intercept=False).fit(x, y)
+        before = model.coef_.astype(np.float32)
+        exact = logitude.loss_and_gradients(x.astype(np.float32), before, y, loss=model.loss_, sample_weights=weights)
+        after = model.partial_fit(x, y, sample_weight=weights).coef_
+        np.testing.assert_allclose(after, before - 0.5 * exact.dw, atol=2e-6)
+
+    def test_decisions_are_the_logits_without_margin(self):
+        x, y = data(9)
+        for c in (2, 4):
+            for loss in ('arcface', 'softmax', 'subcenter:k=2', 'sphereface'):
+                keep = y < c
+                with warnings.catch_warnings():  # kinks of sub-centres may stop it
+                    warnings.simplefilter('ignore')
+                    model = MarginClassifier(loss).fit(x[keep], y[keep])
+                features = (x - model.mean_) * model.scale_
+                if not logitude.Loss(loss).has_bias:
+                    features = np.column_stack([features, np.ones(len(x))])
+                    head = np.column_stack([model.coef_, model.intercept_])
+                    length = np.linalg.norm(features, axis=1, keepdims=True)
+                    z = features @ head.T / length / np.linalg.norm(head, axis=1)
+                    z = z.reshape(len(z), c, -1).max(axis=2) * logitude.Loss(model.loss_).parameters.get('s', 1)
+                    if logitude.Loss(loss).space == 'cosw':
+                        z = z * length
+                else:
+                    z = features @ model.coef_.T + model.intercept_
+                p = np.exp(z - z.max(axis=1, keepdims=True))
+                np.testing.assert_allclose(model.predict_proba(x), p / p.sum(axis=1, keepdims=True), atol=1e-5)
+                z = z[:, 1] - z[:, 0] if c == 2 else z
+                np.testing.assert_allclose(model.decision_function(x), z, atol=1e-4, rtol=1e-5)
+
+    def test_the_scale_follows_from_the_classes_unless_it_is_given(self):
+        x, y = data(10)
+        for options, s in (({}, logitude.review_scale('arcface', 4).suggested), ({'s': 9}, 9), ({'loss': 'arcface:s=7'}, 7),
+                           ({'loss': logitude.Loss('arcface')}, 64)):
+            model = MarginClassifier(**options, max_iter=2)
+            with warnings.catch_warnings():
+                warnings.simplefilter('ignore')
+                self.assertAlmostEqual(logitude.Loss(model.fit(x, y).loss_)['s'], s, 4)
+        self.assertEqual(logitude.Loss(MarginClassifier(m='10deg', max_iter=500).fit(x, y).loss_)['m'], np.deg2rad(10))
+        with self.assertRaisesRegex(ValueError, 'm'):
+            MarginClassifier('softmax', m=0.3).fit(x, y)
+
+    def test_warm_starts_and_partial_fits_go_on(self):
+        x, y = data(11)
+        for loss in ('adaface', 'softmax', 'subcenter:k=2'):
+            model = MarginClassifier(loss, solver='adamw', epochs=2, warm_start=True, random_state=0).fit(x, y)
+            scores = [model.score(x, y), *(model.fit(x, y).score(x, y) for _ in range(20))]
+            self.assertGreater(scores[-1], 0.8)
+            again = MarginClassifier(loss, random_state=0)
+            for _ in range(40):
+                for half in (slice(0, 60), slice(60, 120)):
+                    again.partial_fit(x[half], y[half], classes=range(4))
+            self.assertGreater(again.score(x, y), 0.8)
+            same = pickle.loads(pickle.dumps(again))
+            np.testing.assert_array_equal(same.decision_function(x), again.decision_function(x))
+        for words, call in (('classes is None', lambda: MarginClassifier().partial_fit(x, y)),
+                            ('none of the 3 classes', lambda: MarginClassifier().partial_fit(x, y, classes=[0, 1, 2])),
+                            ('those of the first call', lambda: again.partial_fit(x, y, classes=[0, 1])),
+                            ('standardize is', lambda: MarginClassifier(standardize='yes').fit(x, y)),
+                            ('solver is', lambda: MarginClassifier(solver='adam').fit(x, y)),
+                            ('lr is -1', lambda: MarginClassifier(solver='sgd', learning_rate=-1).fit(x, y))):
+            with self.assertRaisesRegex(ValueError, words):
+                call()
+
+    def test_it_serves_in_pipelines_and_searches(self):
+        x, y = load_iris(return_X_y=True)
+        names = np.array(['setosa', 'versicolor', 'virginica'])[y]
+        search = GridSearchCV(make_pipeline(StandardScaler(), MarginClassifier()), {'marginclassifier__m': [0.1, 0.4]}, cv=3)
+        self.assertGreater(search.fit(x, names).best_score_, 0.9)
+        self.assertEqual(set(search.predict(x)), set(names))
+
+
+@unittest.skipUnless(HERE, 'there is no scikit-learn')
+class Examples(unittest.TestCase):
+    def test_docstrings_and_the_page(self):
+        runner = doctest.DocTestRunner()
+        for test in doctest.DocTestFinder().find(logitude.sklearn):
+            runner.run(test)
+        text = re.sub(r'^```.*$', '', PAGE.read_text(encoding='utf-8'), flags=re.M)
+        runner.run(doctest.DocTestParser().get_doctest(text, {}, PAGE.name, str(PAGE), 0))
+        self.assertEqual(runner.failures, 0)
+        self.assertGreater(runner.tries, 12)
+
+
+if __name__ == '__main__':
+    unittest.main()
