@@ -7,12 +7,13 @@
 #   make reference  the C interface as HTML in build/reference/html, by Doxygen
 #   make install PREFIX=/usr/local
 #   make wheel    the Python package with the library inside, build/logitude-*.whl
+#   make deb      Debian packages: library, headers, program, Python package, in build/deb; make check-deb in a fresh root
 
 PREFIX ?= /usr/local
 JOBS   ?= $(shell nproc)
 TESTS  := OFF
 
-.PHONY: all setup build demo bench test check-long sanitize mutants reference install wheel format clean
+.PHONY: all setup build demo bench test check-long sanitize mutants reference install wheel deb check-deb format clean
 
 all: build
 
@@ -62,6 +63,14 @@ install: build
 
 wheel: build
 	@python3 tools/make_wheel.py
+
+deb:
+	@tools/setup.sh deb
+	@JOBS=$(JOBS) tools/make_deb.sh build/deb
+
+check-deb: deb
+	@tools/setup.sh check-deb
+	@tests/install/deb.sh build/deb . || [ $$? -eq 77 ]
 
 format:
 	@git ls-files '*.c' '*.h' | xargs clang-format -i

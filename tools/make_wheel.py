@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Packs python/logitude and the shared library as a wheel: no compiler, no network, the same bytes for the same files.
 
-    make_wheel.py [--library build/liblogitude.so] [--out build]
+    make_wheel.py [--library build/liblogitude.so] [--out build]     prints the wheel's path
+    make_wheel.py --installed FOLDER      writes its files there, without the library: where the system has one
 
-Prints the wheel's path. The library's own needs (Requires-External) are the system's and are not packed."""
+The library's own needs (Requires-External) are the system's and are not packed."""
 import argparse
 import base64
 import hashlib
@@ -25,12 +26,13 @@ def metadata(version):
 
 
 def contents(library, version, tag):
-    """Pairs of a name in the wheel and its bytes; RECORD, which lists them all, comes last."""
+    """Pairs of a name in the wheel and its bytes; RECORD, which lists them all, comes last. No library: none packed."""
     info = f'logitude-{version}.dist-info'
     files = [(f'logitude/{path.name}', path.read_bytes())
              for path in sorted((ROOT / 'python' / 'logitude').iterdir()) if path.suffix in ('.py', '.typed')]
-    files += [('logitude/liblogitude.so', Path(library).resolve().read_bytes()),
-              (f'{info}/LICENSE', (ROOT / 'LICENSE').read_bytes()),
+    if library:
+        files += [('logitude/liblogitude.so', Path(library).resolve().read_bytes())]
+    files += [(f'{info}/LICENSE', (ROOT / 'LICENSE').read_bytes()),
               (f'{info}/METADATA', metadata(version).encode()),
               (f'{info}/WHEEL', f'Wheel-Version: 1.0\nGenerator: logitude\nRoot-Is-Purelib: false\nTag: {tag}\n'.encode())]
     digest = lambda data: base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b'=').decode()
@@ -42,9 +44,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n', maxsplit=1)[0])
     parser.add_argument('--library', default=ROOT / 'build' / 'liblogitude.so')
     parser.add_argument('--out', default=ROOT / 'build')
+    parser.add_argument('--installed')
     options = parser.parse_args()
     version = re.search(r"'(.+)'", (ROOT / 'python' / 'logitude' / '_version.py').read_text(encoding='utf-8'))[1]
     tag = 'py3-none-' + re.sub(r'[-.]', '_', sysconfig.get_platform())
+    if options.installed:
+        for name, data in contents(None, version, 'py3-none-any'):
+            path = Path(options.installed) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        return
     path = Path(options.out) / f'logitude-{version}-{tag}.whl'
     with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as wheel:
         for name, data in contents(options.library, version, tag):
