@@ -7,13 +7,14 @@
 #   make reference  the C interface as HTML in build/reference/html, by Doxygen
 #   make install PREFIX=/usr/local
 #   make wheel    the Python package with the library inside, build/logitude-*.whl
+#   make site     the documentation as a site in build/site/html, by MkDocs
 #   make deb      Debian packages: library, headers, program, Python package, in build/deb; make check-deb in a fresh root
 
 PREFIX ?= /usr/local
 JOBS   ?= $(shell nproc)
 TESTS  := OFF
 
-.PHONY: all setup build demo bench test check-long sanitize mutants reference install wheel deb check-deb format clean
+.PHONY: all setup build demo bench test check-long sanitize mutants reference site install wheel deb check-deb format clean
 
 all: build
 
@@ -57,6 +58,10 @@ mutants:
 reference:
 	@tools/setup.sh reference
 	@tools/reference.sh build/reference
+
+site:
+	@tools/setup.sh site
+	@/usr/bin/python3 tools/make_site.py build/site
 
 install: build
 	@cmake --install build --prefix $(PREFIX)

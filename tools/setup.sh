@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the Debian packages that a target needs and the machine lacks: setup.sh build|demo|test|reference|deb|check-deb
+# Installs the Debian packages that a target needs and the machine lacks: setup.sh build|demo|test|reference|site|deb|check-deb
 set -eu
 
 build="gcc cmake make libpthreadpool-dev libjansson-dev zlib1g-dev libjs-chart.js"
@@ -8,9 +8,10 @@ case "${1:-build}" in
     demo) wanted="$build dataset-fashion-mnist" ;;
     test) wanted="$build libcmocka-dev liblapacke-dev g++ python3 python3-numpy" ;;
     reference) wanted="doxygen python3" ;;
+    site) wanted="mkdocs python3" ;;
     deb) wanted="$build build-essential debhelper dh-python python3" ;;
     check-deb) wanted="debootstrap lintian" ;;
-    *) echo "setup.sh: \"$1\" is none of build, demo, test, reference, deb, check-deb" >&2; exit 2 ;;
+    *) echo "setup.sh: \"$1\" is none of build, demo, test, reference, site, deb, check-deb" >&2; exit 2 ;;
 esac
 
 command -v dpkg-query > /dev/null || exit 0 # not Debian: CMake names what it misses

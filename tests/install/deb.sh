@@ -13,6 +13,7 @@ skip() {
 [ "$(id -u)" -eq 0 ] || skip "only root can make a fresh root"
 command -v debootstrap > /dev/null || skip "no debootstrap here (on Debian: apt-get install debootstrap)"
 ls "$folder"/liblogitude0_*.deb > /dev/null 2>&1 || skip "no packages in $folder (make deb)"
+# shellcheck disable=SC2016 # apt's own variable
 mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | head -n 1)
 release=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
 
@@ -105,5 +106,5 @@ paths > "$work/after"
 diff "$work/before" "$work/after"
 left=$(grep -i logitude "$work/after" | grep -v '^\./tmp/' || :)
 [ -z "$left" ] || { echo "left behind: $left" >&2; exit 1; }
-! inside ldconfig -p | grep logitude
+if inside ldconfig -p | grep logitude; then exit 1; fi
 echo "nothing is left"
