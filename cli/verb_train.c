@@ -316,8 +316,8 @@ static lgt_status write_report(training *run, lgt_error *err) {
 
 static lgt_status tell_interruption(const training *run, lgt_error *err) {
     const char *more = run->is_solved           ? ""
-                       : run->checkpoints.saved ? "; --resume goes on from there"
-                                                : "; there is no checkpoint to go on from (--checkpoint-every)";
+                       : run->checkpoints.saved ? "; --resume goes on from its checkpoint"
+                                                : "; without --checkpoint-every no checkpoint was written";
     return cli_fail(err, LGT_ERR_INTERRUPTED, "interrupted after step %lld of %lld; the model as it stands is %s%s",
                     (long long)run->record.step, (long long)run->record.n_steps, run->folder.model, more);
 }
@@ -371,10 +371,10 @@ const cli_verb cli_verb_train = {
         "  run.json           configuration, versions, data and results\n"
         "  analysis.json      what the report shows of the model: angles, ROC, calibration, confusions, a map\n"
         "  report.html        all of it as charts, in one file that needs no network\n"
+        "  checkpoint-STEP.safetensors  with --checkpoint-every: all that --resume needs\n"
         "lbfgs and newton-cg need --encoder none and use none of --epochs, --batch, --lr, --momentum,\n"
         "--weight-decay, --schedule, --warmup and --seed for a softmax head, which starts at 0. certified_gap is a\n"
         "proven bound of the objective's distance to its minimum (softmax with --l2 and without --z-loss).\n"
-        "  checkpoint-STEP.safetensors  with --checkpoint-every: all that --resume needs\n"
         "The first SIGINT or SIGTERM ends the training after its step, with the model as it stands and, with\n"
         "--checkpoint-every, a checkpoint (exit code 130 or 143). Numbers that are not finite end it with exit code 4 "
         "and no model.",
