@@ -99,7 +99,8 @@ static void FN(gather_all)(FN(stream) * s, FN(worker) * w, const FN(rows) * r, c
         }
         const char *moving = FN(features_at)(s, s->moving_features, r->block);
         FN(sums)
-        to_x = {.dx = dx, .first_x = first_x}, to_w = {.dw = dw_k, .first_w = first_w}, both = {dx, dw_k, 0, 0};
+        to_x = {.dx = dx, .first_x = first_x}, to_w = {.dw = dw_k, .first_w = first_w},
+        both = {dx, s->still ? NULL : dw_k, 0, 0};
         FN(gather)(s, w, r, FN(of_centre)(s, w, w->to_x, r->n, k), classes, NULL, &to_x);
         FN(gather)(s, w, r, FN(of_centre)(s, w, w->to_w, r->n, k), NULL, features, &to_w);
         FN(gather)(s, w, r, FN(of_centre)(s, w, u, r->n, k), moves, moving, &both);

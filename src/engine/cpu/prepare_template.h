@@ -45,7 +45,8 @@ static void FN(prepare_row)(FN(stream) * s, FN(worker) * w, int64_t i, int64_t t
     int64_t at = s->first + i;
     s->x_rows[i] = (const T *)b->x.data + at * b->x.ld;
     s->targets[i] = (lgt_target){.row = -1, .crowd = {INFINITY, 1, 0}};
-    int finite = s->plain ? FN(prepare_plain)(s, w, i) : FN(prepare_angular)(s, w, i);
+    int finite = s->straight ? FN(prepare_plain)(s, w, i) : FN(prepare_angular)(s, w, i);
+    if (finite && s->straight && b->along) finite = FN(prepare_straight_motion)(s, w, i);
     s->x_factors[i] = !p->unit_x ? 1 : s->x_norms[i] > 0 ? 1 / s->x_norms[i] : 0;
     s->zero_rows[task] += p->least_norm > 0 && s->x_norms[i] == 0;
     if (!finite && s->bad_rows[task] < 0) s->bad_rows[task] = at;
@@ -67,7 +68,7 @@ static void FN(pack_task)(void *argument, int64_t block, int worker) {
     (void)worker;
     g->kernels->pack_features(&g->extent, s->x_rows + first, s->x_factors + first, n,
                               s->features + block * g->features_size);
-    if (!s->batch->along) return;
+    if (!s->batch->along || s->still) return;
     for (int64_t i = first; i < first + n; i++) s->x_rows[i] = s->x_motion + i * s->problem->dim, s->x_factors[i] = 1;
     g->kernels->pack_features(&g->extent, s->x_rows + first, s->x_factors + first, n,
                               s->moving_features + block * g->features_size);

@@ -27,14 +27,18 @@ static int64_t FN(load_motion)(const FN(stream) * s, FN(worker) * w) {
     return bad;
 }
 
+/* out = products of packed classes with the block of packed rows, of the centres that are nearest. */
+static void FN(meet_nearest)(const FN(stream) * s, FN(worker) * w, const char *classes, const char *features,
+                             const FN(rows) * r, T *out) {
+    FN(multiply)
+    (&s->tiling, classes, w->tile.n, FN(features_at)(s, features, r->block), r->n, 0, out, w->other, w->nearest);
+}
+
 /* to_x = products of the tile with how x moves, to_w = those of how the tile moves with x. */
 static void FN(meet_moving)(const FN(stream) * s, FN(worker) * w, const FN(rows) * r) {
-    FN(multiply)
-    (&s->tiling, w->tile.packed, w->tile.n, FN(features_at)(s, s->moving_features, r->block), r->n, 0, w->to_x,
-     w->other, w->nearest);
-    FN(multiply)
-    (&s->tiling, w->moves.packed, w->tile.n, FN(features_at)(s, s->features, r->block), r->n, 0, w->to_w, w->other,
-     w->nearest);
+    memset(w->to_x, 0, (size_t)(w->tile.n * s->layout.extent.ld) * sizeof(T));
+    if (!s->still) FN(meet_nearest)(s, w, w->tile.packed, s->moving_features, r, w->to_x);
+    FN(meet_nearest)(s, w, w->moves.packed, s->features, r, w->to_w);
 }
 
 /* The mean motions of the tile's logits, weighted by exp(z_j - max), whose sums are in w->parts; u holds bent logits
@@ -109,6 +113,26 @@ static void FN(weigh_motion)(FN(stream) * s, FN(worker) * w, const FN(rows) * r,
         }
 }
 
+/* The same of a target logit that is a product: the rows themselves tell. */
+static int FN(prepare_straight_motion)(FN(stream) * s, FN(worker) * w, int64_t i) {
+    const lgt_problem *p = s->problem;
+    const lgt_batch *b = s->batch;
+    const lgt_direction *along = b->along;
+    int64_t at = s->first + i, y = b->target[at], n = p->dim;
+    T *x_moves = s->x_motion + i * n;
+    s->stretch[i] = s->z_motion[i] = 0;
+    if (!s->still) {
+        if (!lgt_ray_load(p, b->x, at, &w->x) || !lgt_motion_load(p, along->x, at, &w->x, &w->x_motion)) return 0;
+        for (int64_t k = 0; k < n; k++) x_moves[k] = (T)w->x_motion.value[k];
+    }
+    if (y < 0) return 1;
+    double (*dot)(const T *, const T *, int64_t) = s->tiling.kernels->dot;
+    if (!s->still) s->z_motion[i] += dot((const T *)b->w.data + y * b->w.ld, x_moves, n);
+    if (along->w.data) s->z_motion[i] += dot((const T *)along->w.data + y * along->w.ld, s->x_rows[i], n);
+    if (along->b.data) s->z_motion[i] += (double)((const T *)along->b.data)[y];
+    return 1;
+}
+
 /* How x moves, and with it the target logit: by its product and by its bend; x and its target are loaded. Returns 0
  * when the direction is not finite; that of w is found by the forward pass. */
 static int FN(prepare_motion)(FN(stream) * s, FN(worker) * w, int64_t i) {
@@ -161,7 +185,7 @@ static void FN(finish_moving_class)(FN(stream) * s, FN(worker) * w, int64_t tile
     lgt_ray_load(p, s->batch->w, at, &w->w);
     lgt_motion_load(p, s->batch->along->w, at, &w->w, &w->w_motion);
     if (p->unit_w) lgt_motion_project(&w->w, &w->w_motion, turns.along, turns.turn, p->dim, g);
-    FN(add_moving_targets)(s, w, tile, at, g);
+    if (!s->straight) FN(add_moving_targets)(s, w, tile, at, g);
 }
 
 /* The same for row i of the panel. */
@@ -178,7 +202,7 @@ static void FN(finish_moving_row)(FN(stream) * s, FN(worker) * w, int64_t i, dou
     lgt_ray_load(p, b->x, at, &w->x);
     lgt_motion_load(p, b->along->x, at, &w->x, &w->x_motion);
     if (p->unit_x && w->x.norm > 0) lgt_motion_project(&w->x, &w->x_motion, turns.along, turns.turn, p->dim, g);
-    if (s->targets[i].row < 0) return;
+    if (s->targets[i].row < 0 || s->straight) return;
     lgt_ray_load(p, b->w, s->targets[i].row, &w->w);
     lgt_motion_load(p, b->along->w, s->targets[i].row, &w->w, &w->w_motion);
     lgt_moving_pair pair = {&w->x, &w->w, &w->x_motion, &w->w_motion};

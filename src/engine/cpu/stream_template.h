@@ -41,7 +41,9 @@ typedef struct FN(stream) {
     lgt_layout planned, layout; /* for the most classes, and for those of the run */
     FN(tiling) tiling;
     int n_workers;
-    int plain;          /* whether the target weighs like the other classes: no bend, no direction */
+    int straight;       /* whether the target logit is a product like the others: no bend, no direction */
+    int plain;          /* the same in first order: the target weighs like the other classes */
+    int still;          /* second order: only the classes move */
     int bent;           /* whether products become logits by more than the one scale */
     int64_t run;        /* counts runs, from 1: a tile loaded in an earlier one is stale */
     int64_t kept_tiles; /* of each stripe, whose products are kept from the forward pass to the backward one */
@@ -313,7 +315,9 @@ static lgt_status FN(run)(const lgt_problem *problem, void *state, lgt_batch *ba
     lgt_status status = LGT_OK;
     s->problem = s->tiling.problem = problem;
     s->batch = batch;
-    s->plain = !batch->along && lgt_target_is_plain(problem, batch);
+    s->straight = lgt_target_is_plain(problem, batch);
+    s->plain = !batch->along && s->straight;
+    s->still = batch->along && !batch->along->x.data;
     s->bent = problem->bends_crowd || batch->scales || batch->along;
     s->run++;
     s->tiling.w = batch->w;
