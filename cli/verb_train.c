@@ -381,7 +381,7 @@ const cli_verb cli_verb_train = {
     .examples =
         "  logitude train --data fashion-mnist --loss arcface:s=16,m=0.3 --epochs 10 --out runs/arcface\n"
         "  logitude train --data x.npy,y.npy --loss softmax --encoder none --l2 1e-4 --optimizer lbfgs\n"
-        "  logitude train --data fashion-mnist --loss arcface --checkpoint-every 1000 --resume --out runs/long\n"
+        "  logitude train --data fashion-mnist --loss arcface --checkpoint-every 1000 --resume\n"
         "  logitude train --config fashion.conf --seed 3 --json",
     .run = run_train,
 };
