@@ -376,12 +376,11 @@ const cli_verb cli_verb_train = {
         "--weight-decay, --schedule, --warmup and --seed for a softmax head, which starts at 0. certified_gap is a\n"
         "proven bound of the objective's distance to its minimum (softmax with --l2 and without --z-loss).\n"
         "The first SIGINT or SIGTERM ends the training after its step, with the model as it stands and, with\n"
-        "--checkpoint-every, a checkpoint (exit code 130 or 143). Numbers that are not finite end it with exit code 4 "
-        "and no model.",
-    .examples =
-        "  logitude train --data fashion-mnist --loss arcface:s=16,m=0.3 --epochs 10 --out runs/arcface\n"
-        "  logitude train --data x.npy,y.npy --loss softmax --encoder none --l2 1e-4 --optimizer lbfgs\n"
-        "  logitude train --data fashion-mnist --loss arcface --checkpoint-every 1000 --resume\n"
-        "  logitude train --config fashion.conf --seed 3 --json",
+        "--checkpoint-every, a checkpoint (exit code 130 or 143). Numbers that are not finite end it with exit\n"
+        "code 4 and no model.",
+    .examples = "  logitude train --data fashion-mnist --loss arcface:s=16,m=0.3 --epochs 10 --out runs/arcface\n"
+                "  logitude train --data x.npy,y.npy --loss softmax --encoder none --l2 1e-4 --optimizer lbfgs\n"
+                "  logitude train --data fashion-mnist --loss arcface --checkpoint-every 1000 --resume\n"
+                "  logitude train --config fashion.conf --seed 3 --json",
     .run = run_train,
 };
