@@ -364,7 +364,7 @@ static void elementwise_kernels_are_those_of_avx512(void **state) {
     enum { N = 37, ROOM = 64 };
     enum { SETS = N_MODES + 1 };
     const lgt_kernels_f32 *sets[SETS] = {lgt_kernels_f32_of(LGT_ISA_AVX512, LGT_PRECISION_FULL)};
-    static float numbers[5][TILE], u[SETS][TILE * LD], out[SETS][5][ROOM];
+    static float numbers[5][TILE], u[SETS][TILE * LD], out[SETS][4][ROOM];
     static double sums[SETS][TILE], wide[SETS][ROOM], squares[SETS];
     const lgt_extent e = {100, TILE, BLOCK, LD};
     (void)state;
@@ -376,16 +376,44 @@ static void elementwise_kernels_are_those_of_avx512(void **state) {
         sets[s]->exp_weights(&e, u[s], TILE, N, 1.5f, numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]);
         sets[s]->class_sums(&e, u[s], TILE, N, sums[s]);
         squares[s] = sets[s]->square_sum(numbers[0], N);
-        for (int64_t i = 0; i < N; i++) out[s][2][i] = numbers[4][i];
-        sets[s]->project(numbers[0], numbers[1], N, 0.7, out[s][2]);
-        sets[s]->product(2, LGT_LANES, 5, numbers[0], 1, 3, numbers[1], LGT_LANES + 1, out[s][4], LGT_LANES, 0);
+        sets[s]->product(2, LGT_LANES, 5, numbers[0], 1, 3, numbers[1], LGT_LANES + 1, out[s][2], LGT_LANES, 0);
         sets[s]->widen(numbers[0], 3, TILE, N, wide[s]);
         assert_memory_equal(wide[s], wide[0], sizeof wide[s]);
         assert_true(squares[s] == squares[0]);
         for (int64_t j = 0; j < TILE; j++) assert_memory_equal(u[s] + j * LD, u[0] + j * LD, N * sizeof **u);
-        for (int o = 0; o < 5; o++) assert_memory_equal(out[s][o], out[0][o], N * sizeof ***out);
+        for (int o = 0; o < 4; o++) assert_memory_equal(out[s][o], out[0][o], N * sizeof ***out);
         assert_memory_equal(sums[s], sums[0], sizeof sums[s]);
     }
+}
+
+/* In float or in double: off by a few roundings of the largest term, in place as well, and nothing behind the vector.
+ */
+static void projections_agree_with_double(void **state) {
+    enum { MOST = 70 };
+    static const double overs[] = {0.7, 1e-20, 1e20, 1e-35, 1e35};
+    (void)state;
+    for (int m = 0; m < N_MODES; m++)
+        for (int64_t at = 0; at < 5 * MOST; at++) {
+            int64_t n = at % MOST + 1;
+            double over = overs[at / MOST], along = 0, most = 0, square = 0;
+            float g[MOST + 1], v[MOST + 1], out[MOST + 1];
+            for (int64_t k = 0; k <= MOST; k++) {
+                g[k] = number(&(source){24, 0}, k), out[k] = 777;
+                v[k] = number(&(source){25, 0}, k);
+                square += k < n ? (double)v[k] * (double)v[k] : 0;
+            }
+            for (int64_t k = 0; k < n; k++) v[k] = (float)((double)v[k] / sqrt(square) / over);
+            for (int64_t k = 0; k < n; k++) along += (double)g[k] * ((double)v[k] * over);
+            for (int64_t k = 0; k < n; k++) most = fmax(most, fabs((double)g[k]) + fabs(along));
+            set_of(m)->project(g, v, n, over, out);
+            assert_true(out[n] == 777);
+            for (int64_t k = 0; k < n; k++) {
+                double exact = n == 1 ? 0 : ((double)g[k] - along * ((double)v[k] * over)) * over;
+                assert_at_most(fabs((double)out[k] - exact), 0x1p-20 * most * over + 1e-38, "a projection");
+            }
+            set_of(m)->project(g, v, n, over, g);
+            assert_memory_equal(g, out, (size_t)n * sizeof *g);
+        }
 }
 
 int main(void) {
@@ -398,6 +426,7 @@ int main(void) {
         cmocka_unit_test(subnormal_numbers_are_lost_and_nothing_else),
         cmocka_unit_test(the_same_call_gives_the_same_bits),
         cmocka_unit_test(elementwise_kernels_are_those_of_avx512),
+        cmocka_unit_test(projections_agree_with_double),
     };
     if (lgt_cpu_best_isa() < LGT_ISA_AMX) {
         printf("skipped: this processor or system grants no AMX tiles of bfloat16; its best is %s\n",

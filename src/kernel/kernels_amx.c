@@ -59,10 +59,34 @@ static void project(const float *g, const float *v, int64_t n, double over, floa
     lgt_kernels_f32_avx512.project(g, v, n, over, out);
 }
 
+/* The same in float, beside products of bfloat16 numbers: double would take a tenth of their time. v |v|^-1 and what is
+ * left of g stay in range where g does; vectors whose own length does not are double's. */
+static void project_in_float(const float *g, const float *v, int64_t n, double over, float *out) {
+    if (!(over > 1e-30 && over < 1e30) || n == 1) {
+        project(g, v, n, over, out);
+        return;
+    }
+    const __m512 factor = _mm512_set1_ps((float)over);
+    __m512 sum[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+    for (int64_t k = 0; k < n; k += 32)
+        for (int h = 0; h < 2; h++) {
+            __mmask16 there = amx_mask(n - k, h);
+            __m512 unit = _mm512_mul_ps(_mm512_maskz_loadu_ps(there, v + k + 16 * h), factor);
+            sum[h] = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(there, g + k + 16 * h), unit, sum[h]);
+        }
+    const __m512 along = _mm512_set1_ps(_mm512_reduce_add_ps(_mm512_add_ps(sum[0], sum[1])));
+    for (int64_t k = 0; k < n; k += 16) {
+        __mmask16 there = amx_mask(n - k, 0);
+        __m512 unit = _mm512_mul_ps(_mm512_maskz_loadu_ps(there, v + k), factor);
+        __m512 rest = _mm512_fnmadd_ps(along, unit, _mm512_maskz_loadu_ps(there, g + k));
+        _mm512_mask_storeu_ps(out + k, there, _mm512_mul_ps(rest, factor));
+    }
+}
+
 /* The members that are those of AVX-512. */
 #define ELEMENTWISE                                                                                                    \
     .exp_sum = exp_sum, .exp_weights = exp_weights, .class_sums = class_sums, .product = product,                      \
-    .square_sum = square_sum, .dot = dot, .project_sums = project_sums, .widen = widen, .project = project
+    .square_sum = square_sum, .dot = dot, .project_sums = project_sums, .widen = widen
 
 #define AMX_SET(name, parts)                                                                                           \
     static int64_t features_size_##name(const lgt_extent *e) {                                                         \
@@ -125,6 +149,7 @@ static void project(const float *g, const float *v, int64_t n, double over, floa
         .gather_x = gather_x_##name,                                                                                   \
         .gather_w = gather_w_##name,                                                                                   \
         ELEMENTWISE,                                                                                                   \
+        .project = project_in_float,                                                                                   \
         .peak = peak_##name,                                                                                           \
     }
 
@@ -265,5 +290,6 @@ const lgt_kernels_f32 lgt_kernels_f32_amx = {
     .gather_x = gather_x_f32,
     .gather_w = gather_w_f32,
     ELEMENTWISE,
+    .project = project,
     .peak = peak_f32,
 };
