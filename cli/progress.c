@@ -26,7 +26,8 @@ void cli_progress_step(cli_progress *progress, const lgt_train_record *record) {
     double time = now(), interval = progress->terminal ? 0.1 : 10.0;
     if (progress->quiet || time - progress->last < interval) return;
     progress->last = time;
-    double left = (time - progress->started) / (double)record->step * (double)(record->n_steps - record->step);
+    double pace = (time - progress->started) / (double)(record->step - progress->first);
+    double left = pace * (double)(record->n_steps - record->step);
     fprintf(stderr, "%sstep %lld/%lld  loss %.4f  accuracy %.4f  %.0f samples/s  %.0f s left%s",
             progress->terminal ? "\r" : "", (long long)record->step, (long long)record->n_steps, record->epoch_loss,
             record->epoch_accuracy, (double)record->samples / record->seconds, left,

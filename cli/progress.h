@@ -7,7 +7,8 @@
 
 typedef struct cli_progress {
     int quiet, verbose, terminal;
-    int shown; /* a line stands on the terminal and has no newline yet */
+    int shown;     /* a line stands on the terminal and has no newline yet */
+    int64_t first; /* the step that a resumed training goes on after */
     double started, last;
 } cli_progress;
 

@@ -33,10 +33,12 @@ lgt_status cli_run_folder_plan(cli_run_folder *out, const char *folder, const ch
     return status;
 }
 
-lgt_status cli_run_folder_create(lgt_context *context, cli_run_folder *run, lgt_error *err) {
+lgt_status cli_run_folder_create(lgt_context *context, cli_run_folder *run, int64_t cut, lgt_error *err) {
     lgt_status status = lgt_folder_create(run->folder, err);
     remove(run->analysis); /* of an earlier training: it would stand beside metrics that are not its own */
     remove(run->report);
+    if (cut >= 0) return status ? status : lgt_log_reopen(context, run->metrics, cut, &run->log, err);
+    if (!status) status = lgt_checkpoint_clear(context, run->folder, err);
     return status ? status : lgt_log_open(context, run->metrics, &run->log, err);
 }
 
@@ -167,7 +169,7 @@ static json_t *describe_options(const cli_args *args) {
     for (int i = 0; cli_option_at(args->verb, i); i++) {
         const cli_option *option = cli_option_at(args->verb, i);
         const cli_value *value = &args->values[i];
-        if (strcmp(option->name, "help") == 0) continue;
+        if (strcmp(option->name, "help") == 0 || strcmp(option->name, "resume") == 0) continue; /* not what is run */
         if (option->kind == CLI_FLAG)
             cli_put(object, option->name, json_boolean(value->integer));
         else if (!value->text)

@@ -17,8 +17,9 @@ typedef struct cli_run_folder {
 
 /* Names the folder (NULL: runs/LOSS-SEED) and checks that it and its files could be made; makes nothing yet. */
 lgt_status cli_run_folder_plan(cli_run_folder *out, const char *folder, const char *loss, int64_t seed, lgt_error *err);
-/* Makes the folder, clears it of an earlier analysis and report, and opens metrics.jsonl. */
-lgt_status cli_run_folder_create(lgt_context *context, cli_run_folder *run, lgt_error *err);
+/* Makes the folder, clears it of an earlier analysis and report, and opens metrics.jsonl: cut back to `cut` bytes, or
+ * (-1) empty, and then the folder is cleared of an earlier training's checkpoints too. */
+lgt_status cli_run_folder_create(lgt_context *context, cli_run_folder *run, int64_t cut, lgt_error *err);
 void cli_run_folder_free(cli_run_folder *run);
 
 /* What is known beside a step's or an epoch's record; NaN where it is not. */

@@ -7,9 +7,11 @@
 static volatile sig_atomic_t caught;
 
 static void note(int number) {
-    if (!caught) caught = number;
+    int first = !caught;
+    if (first) caught = number;
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
+    if (!first) raise(number); /* both had arrived before this ran: the second counts as one, when this returns */
 }
 
 void cli_signals_ignore_writes(void) {

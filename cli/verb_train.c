@@ -8,188 +8,12 @@
 #include "logitude/logitude.h"
 #include "output.h"
 #include "progress.h"
+#include "run_checkpoint.h"
 #include "run_folder.h"
 #include "session.h"
 #include "signals.h"
+#include "train_table.h"
 #include "verbs.h"
-
-static const char *const dtypes[] = {"f32", "bf16", NULL};
-static const char *const optimizers[] = {"sgd", "adamw", "lbfgs", "newton-cg", NULL}; /* as in lgt_optimizer */
-static const char *const schedules[] = {"constant", "cosine", "step", NULL};
-static const char *const standardizes[] = {"none", "global", "feature", NULL};
-
-#define LARGEST_SEED 9007199254740992.0 /* 2^53: exact in every tool that reads run.json */
-
-static const cli_option options[] = {
-    CLI_OPTION_DATA("labelled data to train on"),
-    {.name = "test-data",
-     .kind = CLI_TEXT,
-     .metavar = "D",
-     .group = "Input",
-     .help = "labelled data to test on after every epoch (default: the test images, for --data fashion-mnist)"},
-    CLI_OPTION_LABEL_COLUMN("the last one"),
-    {.name = "standardize",
-     .kind = CLI_CHOICE,
-     .metavar = "HOW",
-     .default_text = "global",
-     .words = standardizes,
-     .group = "Input",
-     .help = "mean 0 and deviation 1 over all training features, or over each; stored in the model"},
-    CLI_OPTION_LOSS("Model"),
-    CLI_OPTION_LIKE("Model"),
-    {.name = "encoder",
-     .kind = CLI_TEXT,
-     .metavar = "E",
-     .default_text = "mlp:512,512",
-     .group = "Model",
-     .help = "none (a head alone), linear, or mlp:WIDTH[,WIDTH...] with ReLU"},
-    {.name = "dim",
-     .kind = CLI_INTEGER,
-     .metavar = "D",
-     .default_text = "128",
-     .least = 1,
-     .greatest = 1000000,
-     .group = "Model",
-     .help = "dimension of the embeddings; not used by --encoder none, which takes that of the data"},
-    {.name = "no-bias", .kind = CLI_FLAG, .group = "Model", .help = "no bias in the head, where its loss has one"},
-    {.name = "epochs",
-     .kind = CLI_INTEGER,
-     .metavar = "N",
-     .default_text = "10",
-     .least = 1,
-     .greatest = 1000000,
-     .group = "Training",
-     .help = "passes over the data"},
-    {.name = "batch",
-     .kind = CLI_INTEGER,
-     .metavar = "N",
-     .default_text = "128",
-     .least = 1,
-     .greatest = 1000000000,
-     .unit = "rows",
-     .group = "Training",
-     .help = "size of a step"},
-    {.name = "optimizer",
-     .kind = CLI_CHOICE,
-     .metavar = "O",
-     .default_text = "adamw",
-     .words = optimizers,
-     .group = "Training",
-     .help = "how steps are made; lbfgs and newton-cg go by all rows, to the minimum, and need --encoder none"},
-    {.name = "tolerance",
-     .kind = CLI_REAL,
-     .metavar = "T",
-     .default_text = "1e-5",
-     .least = 1e-30,
-     .greatest = 1,
-     .group = "Training",
-     .help = "of lbfgs and newton-cg: they end where |gradient| <= T max(1, |gradient at the start|)"},
-    {.name = "max-iterations",
-     .kind = CLI_INTEGER,
-     .metavar = "N",
-     .default_text = "1000",
-     .least = 0,
-     .greatest = 1000000000,
-     .group = "Training",
-     .help = "of lbfgs and newton-cg: where they end at the latest"},
-    {.name = "lr",
-     .kind = CLI_REAL,
-     .metavar = "RATE",
-     .default_text = "0.001",
-     .least = 1e-30,
-     .greatest = 1e6,
-     .group = "Training",
-     .help = "learning rate"},
-    {.name = "momentum",
-     .kind = CLI_REAL,
-     .metavar = "M",
-     .marks = CLI_BELOW,
-     .default_text = "0.9",
-     .least = 0,
-     .greatest = 1,
-     .group = "Training",
-     .help = "momentum of sgd"},
-    {.name = "weight-decay",
-     .kind = CLI_REAL,
-     .metavar = "WD",
-     .default_text = "0.0001",
-     .least = 0,
-     .greatest = 1e6,
-     .group = "Training",
-     .help = "decay of all weights: decoupled in adamw, part of the gradient in sgd"},
-    {.name = "l2",
-     .kind = CLI_REAL,
-     .metavar = "LAMBDA",
-     .default_text = "0",
-     .least = 0,
-     .greatest = 1e6,
-     .group = "Training",
-     .help = "adds LAMBDA/2 |W|^2 of the head, its bias free, to the mean loss"},
-    {.name = "schedule",
-     .kind = CLI_CHOICE,
-     .metavar = "S",
-     .default_text = "cosine",
-     .words = schedules,
-     .group = "Training",
-     .help = "of the learning rate; step divides it by 10 after 1/2 and after 3/4 of the steps"},
-    {.name = "warmup",
-     .kind = CLI_INTEGER,
-     .metavar = "STEPS",
-     .default_text = "0",
-     .least = 0,
-     .greatest = INFINITY,
-     .unit = "steps",
-     .group = "Training",
-     .help = "steps of a linear rise of the learning rate"},
-    CLI_OPTION_ALIGN("Training", "(default: none)"),
-    CLI_OPTION_LABEL_SMOOTHING("Training"),
-    CLI_OPTION_Z_LOSS("Training"),
-    {.name = "dtype",
-     .kind = CLI_CHOICE,
-     .metavar = "TYPE",
-     .default_text = "f32",
-     .words = dtypes,
-     .group = "Training",
-     .help = "what the head multiplies in; everything else is f32"},
-    {.name = "sample-rate",
-     .kind = CLI_REAL,
-     .metavar = "R",
-     .default_text = "1",
-     .least = 1e-30,
-     .greatest = 1,
-     .group = "Training",
-     .help = "share of the classes, beside those of its labels, that a step draws"},
-    {.name = "no-sample-correction",
-     .kind = CLI_FLAG,
-     .group = "Training",
-     .help = "do not add log(1/share) to the logits of drawn classes"},
-    {.name = "seed",
-     .kind = CLI_INTEGER,
-     .metavar = "S",
-     .default_text = "0",
-     .least = 0,
-     .greatest = LARGEST_SEED,
-     .group = "Training",
-     .help = "what initial weights and the order of rows are drawn from"},
-    {.name = "out",
-     .kind = CLI_PATH,
-     .metavar = "DIR",
-     .group = "Output",
-     .help = "folder for the results (default: runs/LOSS-SEED, for example runs/arcface-0)"},
-    {.name = "log-every",
-     .kind = CLI_INTEGER,
-     .metavar = "STEPS",
-     .default_text = "100",
-     .least = 1,
-     .greatest = INFINITY,
-     .unit = "steps",
-     .group = "Output",
-     .help = "steps between two lines of metrics.jsonl"},
-    {.name = "no-report",
-     .kind = CLI_FLAG,
-     .group = "Output",
-     .help = "no report.html, and none of the measurements for it"},
-};
 
 typedef struct training {
     const cli_args *args;
@@ -199,8 +23,9 @@ typedef struct training {
     const char *test_spec;
     lgt_trainer *trainer;
     cli_run_folder folder;
+    cli_checkpoints checkpoints;
     cli_progress progress;
-    lgt_train_record record; /* of the last step that went well */
+    lgt_train_record record; /* of the last step that went well, which may be one before a stop */
     float *z;                /* embeddings of the test data */
     double train_loss, objective;
     int wants_report;
@@ -228,7 +53,7 @@ static lgt_status read_options(training *run, lgt_error *err) {
     if (run->is_solved && strcmp(o->encoder, "none") != 0)
         return cli_fail(err, LGT_ERR_USAGE,
                         "--optimizer %s trains a head alone, on fixed features: --encoder is '%s', expected none",
-                        optimizers[o->optimizer], o->encoder);
+                        cli_optimizers[o->optimizer], o->encoder);
     o->lr = cli_real(args, "lr");
     o->momentum = cli_real(args, "momentum");
     o->weight_decay = cli_real(args, "weight-decay");
@@ -270,6 +95,9 @@ static lgt_status prepare(training *run, lgt_error *err) {
     if (!status) status = cli_context_open(run->args, &run->context, err);
     if (!status) status = load_data(run, err);
     if (!status) status = lgt_trainer_create(run->context, &run->options, run->data, &run->trainer, err);
+    if (!status)
+        status = cli_checkpoints_open(&run->checkpoints, run->args, run->test ? run->test->fingerprint : 0, err);
+    if (!status) status = cli_checkpoints_resume(&run->checkpoints, run->trainer, &run->folder, &run->record, err);
     if (!status && run->test)
         run->z = cli_alloc(run->test->n_rows, (size_t)lgt_model_dim(lgt_trainer_model(run->trainer)) * sizeof *run->z);
     if (!status && run->wants_report)
@@ -314,6 +142,15 @@ static lgt_status log_step(training *run, lgt_error *err) {
     return cli_metrics_step(&run->folder, &run->record, &run->measures, err);
 }
 
+/* All that is measured here depends on the model alone: a training that goes on from this step does it again. */
+static lgt_status end_epoch(training *run, lgt_error *err) {
+    lgt_status status = test(run, err);
+    if (!status) status = look(run, err);
+    if (!status) status = cli_metrics_epoch(&run->folder, &run->record, &run->measures, err);
+    if (!status) cli_progress_epoch(&run->progress, &run->record, run->measures.test_accuracy);
+    return status;
+}
+
 static lgt_status step(training *run, lgt_error *err) {
     lgt_train_record record;
     lgt_status status = lgt_trainer_step(run->trainer, &record, err);
@@ -321,12 +158,8 @@ static lgt_status step(training *run, lgt_error *err) {
     run->record = record;
     cli_progress_step(&run->progress, &record);
     status = log_step(run, err);
-    if (status || !record.end_of_epoch) return status;
-    status = test(run, err);
-    if (!status) status = look(run, err);
-    if (!status) status = cli_metrics_epoch(&run->folder, &record, &run->measures, err);
-    if (!status) cli_progress_epoch(&run->progress, &record, run->measures.test_accuracy);
-    return status;
+    if (!status) status = cli_checkpoints_step(&run->checkpoints, run->trainer, &run->folder, record.step, err);
+    return status || !record.end_of_epoch ? status : end_epoch(run, err);
 }
 
 /* --- By iterations over all rows --- */
@@ -404,9 +237,12 @@ static lgt_status train(training *run, lgt_error *err) {
     lgt_status status = LGT_OK;
     cli_signals_watch();
     cli_progress_start(&run->progress, run->args);
-    do status = step(run, err);
-    while (!status && run->record.step < run->record.n_steps && !cli_signal_caught());
+    run->progress.first = run->record.step;
+    if (run->record.end_of_epoch) status = end_epoch(run, err);
+    while (!status && !is_finished(run) && !cli_signal_caught()) status = step(run, err);
     cli_progress_stop(&run->progress);
+    if (!status && !is_finished(run))
+        status = cli_checkpoints_stop(&run->checkpoints, run->trainer, &run->folder, run->record.step, err);
     if (!status && is_finished(run))
         status = lgt_trainer_objective(run->trainer, &run->train_loss, &run->objective, err);
     return status ? status : lgt_model_save(lgt_trainer_model(run->trainer), run->folder.model, err);
@@ -478,6 +314,14 @@ static lgt_status write_report(training *run, lgt_error *err) {
     return status ? status : cli_run_report(run->context, &run->folder, err);
 }
 
+static lgt_status tell_interruption(const training *run, lgt_error *err) {
+    const char *more = run->is_solved           ? ""
+                       : run->checkpoints.saved ? "; --resume goes on from its checkpoint"
+                                                : "; without --checkpoint-every no checkpoint was written";
+    return cli_fail(err, LGT_ERR_INTERRUPTED, "interrupted after step %lld of %lld; the model as it stands is %s%s",
+                    (long long)run->record.step, (long long)run->record.n_steps, run->folder.model, more);
+}
+
 static lgt_status finish(training *run, lgt_error *err) {
     lgt_status status = close_log(run, err);
     if (status) return status;
@@ -486,10 +330,7 @@ static lgt_status finish(training *run, lgt_error *err) {
     if (!status) status = write_report(run, err);
     if (!status && is_finished(run)) cli_report_print(run->args, json_incref(results));
     json_decref(results);
-    if (!status && !is_finished(run))
-        status = cli_fail(err, LGT_ERR_INTERRUPTED, "interrupted after step %lld of %lld; the model as it stands is %s",
-                          (long long)run->record.step, (long long)run->record.n_steps, run->folder.model);
-    return status;
+    return status || is_finished(run) ? status : tell_interruption(run, err);
 }
 
 static void free_training(training *run) {
@@ -507,7 +348,7 @@ static lgt_status run_train(const cli_args *args, lgt_error *err) {
     training run = {.args = args, .train_loss = NAN, .objective = NAN, .wants_report = !cli_flag(args, "no-report")};
     run.measures = (cli_measures){NAN, NAN, NAN, {NAN, NAN, NAN, NAN}, {NAN, NAN, NAN}};
     lgt_status status = prepare(&run, err);
-    if (!status) status = cli_run_folder_create(run.context, &run.folder, err);
+    if (!status) status = cli_run_folder_create(run.context, &run.folder, run.checkpoints.cut, err);
     if (!status) {
         status = run.is_solved ? solve(&run, err) : train(&run, err);
         if (status) record_failure(&run, err);
@@ -521,8 +362,8 @@ const cli_verb cli_verb_train = {
     .name = "train",
     .summary = "trains an encoder and a head, or a head alone",
     .usage = "--data D --loss SPEC [options]",
-    .options = options,
-    .n_options = sizeof options / sizeof *options,
+    .options = cli_train_options,
+    .n_options = CLI_TRAIN_OPTIONS,
     .notes =
         "Files written to DIR\n"
         "  model.safetensors  weights, normalisation, labels and loss\n"
@@ -530,13 +371,16 @@ const cli_verb cli_verb_train = {
         "  run.json           configuration, versions, data and results\n"
         "  analysis.json      what the report shows of the model: angles, ROC, calibration, confusions, a map\n"
         "  report.html        all of it as charts, in one file that needs no network\n"
+        "  checkpoint-STEP.safetensors  with --checkpoint-every: all that --resume needs\n"
         "lbfgs and newton-cg need --encoder none and use none of --epochs, --batch, --lr, --momentum,\n"
         "--weight-decay, --schedule, --warmup and --seed for a softmax head, which starts at 0. certified_gap is a\n"
         "proven bound of the objective's distance to its minimum (softmax with --l2 and without --z-loss).\n"
-        "The first SIGINT or SIGTERM ends the training after its step, with the model as it stands (exit code\n"
-        "130 or 143). Numbers that are not finite end it with exit code 4 and no model.",
+        "The first SIGINT or SIGTERM ends the training after its step, with the model as it stands and, with\n"
+        "--checkpoint-every, a checkpoint (exit code 130 or 143). Numbers that are not finite end it with exit\n"
+        "code 4 and no model.",
     .examples = "  logitude train --data fashion-mnist --loss arcface:s=16,m=0.3 --epochs 10 --out runs/arcface\n"
                 "  logitude train --data x.npy,y.npy --loss softmax --encoder none --l2 1e-4 --optimizer lbfgs\n"
+                "  logitude train --data fashion-mnist --loss arcface --checkpoint-every 1000 --resume\n"
                 "  logitude train --config fashion.conf --seed 3 --json",
     .run = run_train,
 };

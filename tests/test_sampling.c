@@ -44,7 +44,8 @@ static by_hand *start_by_hand(const lgt_trainer *t) {
     h->w_rows = t->model.n_classes * centres;
     assert_ok(lgt_head_create(h->context, &t->options.loss, DIM, t->model.n_classes, &h->head, &err), err);
     lgt_plan_options o = lgt_trainer_plan_options(t, batch);
-    o.max_classes = t->options.sample_rate < 1 ? t->model.n_classes : 0;
+    double rate = t->options.sample_rate; /* with room for as many classes as the trainer has, which cuts alike */
+    o.max_classes = rate < 1 ? lgt_sample_classes_most(t->model.n_classes, batch, rate) : 0;
     assert_ok(lgt_plan_create(h->head, &o, &h->plan, &err), err);
     float **vectors[] = {&h->w, &h->dw, &h->listed_dw, &h->w_m, &h->w_v};
     for (size_t k = 0; k < sizeof vectors / sizeof *vectors; k++) *vectors[k] = zeros(h->w_rows * DIM, sizeof(float));

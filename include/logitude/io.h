@@ -55,8 +55,14 @@ LGT_API lgt_status lgt_folder_create(const char *path, lgt_error *err);
 /* A file that grows line by line while work goes on (metrics.jsonl). Opening empties it. */
 typedef struct lgt_log lgt_log;
 LGT_API lgt_status lgt_log_open(lgt_context *context, const char *path, lgt_log **out, lgt_error *err);
+/* Opens a log to go on with it, cut back to its first `length` bytes. Errors: IO, DATA (it is shorter), MEMORY. */
+LGT_API lgt_status lgt_log_reopen(lgt_context *context, const char *path, int64_t length, lgt_log **out,
+                                  lgt_error *err);
 /* Appends text and a newline, and hands them to the system. */
 LGT_API lgt_status lgt_log_line(lgt_log *log, const char *text, lgt_error *err);
+/* Bytes of the log; lgt_log_sync makes them outlive the machine (fsync). */
+LGT_API int64_t lgt_log_length(const lgt_log *log);
+LGT_API lgt_status lgt_log_sync(lgt_log *log, lgt_error *err);
 /* fsync and close; reports what they report. NULL is allowed. */
 LGT_API lgt_status lgt_log_close(lgt_log *log, lgt_error *err);
 

@@ -215,6 +215,47 @@ LGT_API lgt_status lgt_trainer_objective(lgt_trainer *trainer, double *train_los
  * call brings the weights of classes up to date that were not drawn lately: call it again after further steps. */
 LGT_API lgt_model *lgt_trainer_model(lgt_trainer *trainer);
 
+/* --- Checkpoints of SGD and ADAMW (docs/checkpoints.md) --- */
+
+/* What goes into a checkpoint beside the trainer's own state. */
+typedef struct lgt_checkpoint {
+    const lgt_metadata *facts; /* what else must be the same for the training to go on, by name; "data..." of data */
+    int64_t n_facts;
+    int64_t log_length;      /* bytes of the caller's log that belong to it. Loading: those that the log has, of which
+                                the checkpoint must not have more; then those to which it is to be cut back */
+    lgt_train_record record; /* loading: of the last step */
+} lgt_checkpoint;
+
+/* Writes all state that later steps depend on, after at least one step, with a checksum, atomically (lgt_file_write):
+ * parameters, moments, counters, sums of the epoch, state of the loss, banks. Memory: a copy of the banks. Errors:
+ * USAGE (no step yet; a trainer of LBFGS or NEWTON_CG, which have no checkpoints), IO, MEMORY. */
+LGT_API lgt_status lgt_trainer_save(lgt_trainer *trainer, const char *path, const lgt_checkpoint *about,
+                                    lgt_error *err);
+
+/* Takes a checkpoint into a trainer that was made with the same options and data, on any number of threads: its further
+ * steps have the bits of a training that never stopped. Memory: the file's size besides. Errors: those of
+ * lgt_tensors_read; DATA (damaged, of other data), USAGE (other options), UNSUPPORTED (another version of the library,
+ * another instruction set), naming what differs; the trainer is then as it was, but for a file that was forged to pass
+ * its checksum. */
+LGT_API lgt_status lgt_trainer_load(lgt_trainer *trainer, const char *path, lgt_checkpoint *about, lgt_error *err);
+
+/* Saves to FOLDER/checkpoint-<step>.safetensors; once that is durable, removes those of later steps and all but the
+ * last `keep` (>= 1). Errors: those of lgt_trainer_save; USAGE. */
+LGT_API lgt_status lgt_checkpoint_write(lgt_trainer *trainer, const char *folder, int64_t keep,
+                                        const lgt_checkpoint *about, lgt_error *err);
+
+/* Told why a checkpoint is passed over. */
+typedef void (*lgt_checkpoint_watch)(void *user, const char *message);
+
+/* Loads the newest checkpoint of a folder that is whole; *found 0 and OK where there is none at all. watch may be NULL.
+ * Errors: those of lgt_trainer_load; DATA when no checkpoint is whole. */
+LGT_API lgt_status lgt_checkpoint_resume(lgt_trainer *trainer, const char *folder, lgt_checkpoint *about,
+                                         lgt_checkpoint_watch watch, void *user, int *found, lgt_error *err);
+
+/* Removes a folder's checkpoints, and temporary files that processes left there which are no more. Errors: IO, MEMORY.
+ */
+LGT_API lgt_status lgt_checkpoint_clear(lgt_context *context, const char *folder, lgt_error *err);
+
 #ifdef __cplusplus
 }
 #endif

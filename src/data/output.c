@@ -29,7 +29,8 @@ lgt_status lgt_descriptor_write(int fd, const char *path, const void *bytes, siz
     while (length > 0) {
         ssize_t done = write(fd, at, length < LARGEST_WRITE ? length : LARGEST_WRITE);
         if (done < 0 && errno == EINTR) continue;
-        if (done < 0) return lgt_fail_system(err, path, "write");
+        if (done == 0) errno = EIO; /* no progress and no reason: never ask for ever */
+        if (done <= 0) return lgt_fail_system(err, path, "write");
         at += done;
         length -= (size_t)done;
     }

@@ -65,7 +65,7 @@ LGT_INLINE void amx_put_slices(const __m512i q[4], char *row) {
 /* Which of the t-th 16 of 64 numbers are among the first `count`. */
 static inline __mmask16 amx_mask(int64_t count, int t) {
     int64_t left = count - 16 * t;
-    return left >= 16 ? 0xffff : left <= 0 ? 0 : (__mmask16)((1u << left) - 1);
+    return (__mmask16)(left >= 16 ? 0xffffu : left <= 0 ? 0 : (1u << left) - 1);
 }
 
 static inline float amx_largest(const float *x, int64_t n) {

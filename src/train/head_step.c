@@ -13,7 +13,7 @@ enum { ROWS = 64 };
 static lgt_status create_sampling(lgt_head_step *s, const lgt_train_options *o, int64_t n_classes, int64_t batch,
                                   lgt_error *err) {
     lgt_status status = lgt_class_sampler_create(s->context, n_classes, batch, o->sample_rate, &s->sampler, err);
-    if (!status) status = LGT_NEW(s->context, &s->classes, s->sampler.most, err);
+    if (!status) status = LGT_NEW_ZERO(s->context, &s->classes, s->sampler.most, err);
     if (!status && o->sample_correction) status = LGT_NEW(s->context, &s->offsets, s->sampler.most, err);
     if (!status) status = LGT_NEW(s->context, &s->history, LGT_HISTORY, err);
     if (!status) status = LGT_NEW_ZERO(s->context, &s->seen, n_classes * s->centres, err);

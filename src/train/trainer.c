@@ -250,10 +250,11 @@ static double scheduled(const lgt_loss *loss, int64_t step) {
     return moves ? lgt_schedule_at(&loss->schedule, step) : NAN;
 }
 
-static void record_step(lgt_trainer *t, const lgt_head_outputs *out, double lr, int64_t n, lgt_train_record *record) {
-    int64_t done = ++t->model.step;
+static void count_step(lgt_trainer *t, const lgt_head_outputs *out, int64_t n) {
     double *state = state_of(t);
     for (int k = 0; k < lgt_loss_n_state(t->model.loss.info); k++) state[k] = out->state[k];
+    t->model.step++;
+    t->loss = out->loss;
     t->epoch_loss += out->loss * (double)n;
     t->epoch_align_loss += t->alignment.loss * (double)n;
     lgt_conflict_add(&t->conflict, &t->alignment.conflict);
@@ -261,24 +262,33 @@ static void record_step(lgt_trainer *t, const lgt_head_outputs *out, double lr, 
     t->epoch_rows += n;
     t->samples += n;
     t->zero_rows += out->n_zero_rows;
-    *record = (lgt_train_record){.step = done, .n_steps = t->n_steps, .loss = out->loss, .lr = lr};
-    record->epoch = lgt_ceil_div(done, t->steps_per_epoch);
-    record->end_of_epoch = done % t->steps_per_epoch == 0;
-    record->align_loss = t->alignment.loss;
-    record->epoch_align_loss = t->epoch_align_loss / (double)t->epoch_rows;
-    record->conflict = t->conflict;
-    record->epoch_loss = t->epoch_loss / (double)t->epoch_rows;
-    record->epoch_accuracy = (double)t->epoch_correct / (double)t->epoch_rows;
-    record->schedule = scheduled(&t->model.loss, done - 1);
-    record->seconds = t->seconds;
-    record->samples = t->samples;
-    record->zero_rows = t->zero_rows;
+}
+
+lgt_train_record lgt_trainer_record(const lgt_trainer *t) {
+    int64_t done = t->model.step;
+    lgt_train_record record = {.step = done, .n_steps = t->n_steps, .loss = t->loss};
+    record.lr = lgt_lr_at(&t->options, done - 1, t->n_steps);
+    record.epoch = lgt_ceil_div(done, t->steps_per_epoch);
+    record.end_of_epoch = done % t->steps_per_epoch == 0;
+    record.align_loss = t->alignment.loss;
+    record.epoch_align_loss = t->epoch_align_loss / (double)t->epoch_rows;
+    record.conflict = t->conflict;
+    record.epoch_loss = t->epoch_loss / (double)t->epoch_rows;
+    record.epoch_accuracy = (double)t->epoch_correct / (double)t->epoch_rows;
+    record.schedule = scheduled(&t->model.loss, done - 1);
+    record.seconds = t->seconds;
+    record.samples = t->samples;
+    record.zero_rows = t->zero_rows;
+    return record;
+}
+
+void lgt_trainer_draw_order(lgt_trainer *t, int64_t step) {
+    lgt_rng rng = {t->options.seed, epoch_streams + (uint64_t)(step / t->steps_per_epoch)};
+    lgt_rng_permutation(&rng, t->dataset->n_rows, t->order);
 }
 
 static void begin_epoch(lgt_trainer *t) {
-    uint64_t epoch = (uint64_t)(t->model.step / t->steps_per_epoch);
-    lgt_rng rng = {t->options.seed, epoch_streams + epoch};
-    lgt_rng_permutation(&rng, t->dataset->n_rows, t->order);
+    lgt_trainer_draw_order(t, t->model.step);
     t->epoch_loss = t->epoch_align_loss = 0;
     t->conflict = (lgt_conflict){0};
     t->epoch_correct = t->epoch_rows = 0;
@@ -304,7 +314,8 @@ lgt_status lgt_trainer_step(lgt_trainer *trainer, lgt_train_record *record, lgt_
         return status;
     }
     t->seconds += now() - start;
-    record_step(t, &out, lr, n, record);
+    count_step(t, &out, n);
+    *record = lgt_trainer_record(t);
     return lgt_succeed(err);
 }
 

@@ -40,6 +40,7 @@ struct lgt_trainer {
     int64_t ready;        /* the step whose batch lies in x[step % 2], loaded by the pass; -1: none */
     int64_t *labels;      /* (batch) */
 
+    double loss;                         /* of the last step */
     double epoch_loss, epoch_align_loss; /* sums over the epoch's rows so far */
     lgt_conflict conflict;
     int64_t epoch_correct, epoch_rows, samples, zero_rows;
@@ -48,6 +49,12 @@ struct lgt_trainer {
 
 /* Whether no gradient of the step, of n rows with features t->y, can leave the range of float. */
 int lgt_trainer_is_bounded(const lgt_trainer *trainer, int64_t n);
+
+/* Draws the permutation of the epoch that step number `step` (from 0) is in. */
+void lgt_trainer_draw_order(lgt_trainer *trainer, int64_t step);
+
+/* What the last step reported; at least one step is done. */
+lgt_train_record lgt_trainer_record(const lgt_trainer *trainer);
 
 /* |values|^2 of a group. */
 double lgt_trainer_square(const lgt_trainer *trainer, const float *values, int64_t count);

@@ -348,7 +348,8 @@ class Interrupted(Training):
             code, printed, err = self.interrupt(number, out)
             self.assertEqual((code, printed), (128 + number, ""))
             self.assertRegex(err, r"\Alogitude: interrupted after step \d+ of 13000000; the model as it stands is "
-                                  r"%s/model\.safetensors\n\Z" % out)
+                                  r"%s/model\.safetensors; without --checkpoint-every no checkpoint was written\n\Z"
+                                  % out)
             results = json.loads(self.read(out + "/run.json"))["results"]
             self.assertEqual((results["status"], results["objective"]), ("interrupted", None))
             report = self.report("eval", "--model", out + "/model.safetensors", "--data", "test-x.npy,test-y.npy")

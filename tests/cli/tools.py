@@ -73,9 +73,10 @@ class Case(unittest.TestCase):
     """Every test works in an empty folder of its own."""
 
     maxDiff = None
+    PLACE = None  # where the folder is made; None: where temporary files are
 
     def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="logitude-cli-")
+        self.folder = tempfile.mkdtemp(prefix="logitude-cli-", dir=self.PLACE)
         self.addCleanup(shutil.rmtree, self.folder, True)
 
     def path(self, name):

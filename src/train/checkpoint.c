@@ -1,0 +1,207 @@
+/* Checkpoints: the state of a training in one safetensors file with a checksum. */
+#include "train/checkpoint.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "data/tensors_checksum.h"
+#include "train/train_options.h"
+#include "train/trainer_state.h"
+
+/* Metadata beside the facts: format, log_length, checksum. */
+enum { OWN_METADATA = 3, NUMBER_SIZE = 24, CHECKSUM_SIZE = 9, BANK_PARTS = 4 };
+
+static const char log_length_key[] = "log_length";
+
+/* --- Writing --- */
+
+typedef struct writing {
+    lgt_trainer *trainer;
+    lgt_facts facts;
+    lgt_bank_arrays banks[LGT_MODEL_BANKS];
+    lgt_tensors tensors;
+    char *names; /* of banks' tensors */
+} writing;
+
+static void put(lgt_tensors *t, const char *name, lgt_dtype dtype, int64_t count, void *data) {
+    lgt_tensor *tensor = &t->tensors[t->n_tensors++];
+    tensor->name = (char *)(uintptr_t)name; /* writing only reads names */
+    tensor->array = (lgt_array){.dtype = dtype, .n_dims = 1, .shape = {count}, .count = count, .data = data};
+}
+
+static void put_metadata(lgt_tensors *t, const char *key, char *value) {
+    t->metadata[t->n_metadata++] = (lgt_metadata){(char *)(uintptr_t)key, value};
+}
+
+/* The parts of a bank, as tensors that borrow from its arrays. */
+static void put_bank(const lgt_bank_arrays *bank, const char *prefix, char *names, lgt_tensors *t) {
+    static const char *const parts[BANK_PARTS] = {"ids", "labels", "scores", "directions"};
+    static const lgt_dtype dtypes[BANK_PARTS] = {LGT_I64, LGT_I64, LGT_F64, LGT_F32};
+    void *const data[BANK_PARTS] = {bank->ids, bank->labels, bank->scores, bank->directions};
+    for (int i = 0; i < BANK_PARTS; i++) {
+        char *name = names + i * LGT_TENSOR_NAME_SIZE;
+        if (!data[i]) continue;
+        lgt_text_format(name, LGT_TENSOR_NAME_SIZE, "%s.%s", prefix, parts[i]);
+        put(t, name, dtypes[i], bank->count * (i == BANK_PARTS - 1 ? bank->dim : 1), data[i]);
+    }
+}
+
+static lgt_status collect(writing *w, const lgt_checkpoint *about, lgt_error *err) {
+    lgt_state_part parts[LGT_STATE_PARTS];
+    lgt_context *context = w->trainer->context;
+    char prefix[LGT_TENSOR_NAME_SIZE];
+    int64_t n_names = BANK_PARTS * LGT_MODEL_BANKS;
+    int n_parts = lgt_trainer_parts(w->trainer, parts);
+    lgt_status status = lgt_facts_of(w->trainer, about, &w->facts, err);
+    if (!status) status = LGT_NEW_ZERO(context, &w->tensors.tensors, n_parts + n_names, err);
+    if (!status) status = LGT_NEW_ZERO(context, &w->tensors.metadata, w->facts.count + OWN_METADATA, err);
+    if (!status) status = lgt_alloc_zero(context, n_names, LGT_TENSOR_NAME_SIZE, &w->names, err);
+    for (int i = 0; i < n_parts && !status; i++)
+        put(&w->tensors, parts[i].name, parts[i].dtype, parts[i].count, parts[i].data);
+    for (int i = 0; i < LGT_MODEL_BANKS && !status; i++) {
+        status = lgt_bank_arrays_take(context, lgt_model_bank_at(&w->trainer->model, i, prefix), &w->banks[i], err);
+        if (!status) put_bank(&w->banks[i], prefix, w->names + i * BANK_PARTS * LGT_TENSOR_NAME_SIZE, &w->tensors);
+    }
+    return status;
+}
+
+static lgt_status check_trainer(const lgt_trainer *t, lgt_error *err) {
+    if (lgt_is_solved(&t->options))
+        return lgt_fail(err, LGT_ERR_USAGE, "optimizer %s has no checkpoints: they are for sgd and adamw",
+                        t->options.optimizer == LGT_OPTIMIZER_LBFGS ? "lbfgs" : "newton-cg");
+    return LGT_OK;
+}
+
+static lgt_status write(writing *w, const char *path, int64_t log_length, lgt_error *err) {
+    char format[] = LGT_CHECKPOINT_FORMAT, length[NUMBER_SIZE], checksum[CHECKSUM_SIZE];
+    lgt_text_format(length, sizeof length, "%lld", (long long)log_length);
+    put_metadata(&w->tensors, "format", format);
+    put_metadata(&w->tensors, log_length_key, length);
+    for (int64_t i = 0; i < w->facts.count; i++) w->tensors.metadata[w->tensors.n_metadata++] = w->facts.items[i];
+    snprintf(checksum, sizeof checksum, "%08x", (unsigned)lgt_tensors_checksum(&w->tensors));
+    put_metadata(&w->tensors, LGT_TENSORS_CHECKSUM, checksum);
+    return lgt_tensors_write(w->trainer->context, path, &w->tensors, err);
+}
+
+lgt_status lgt_trainer_save(lgt_trainer *trainer, const char *path, const lgt_checkpoint *about, lgt_error *err) {
+    writing w = {.trainer = trainer};
+    lgt_context *context = trainer->context;
+    lgt_status status = check_trainer(trainer, err);
+    if (!status && trainer->model.step == 0)
+        status = lgt_fail(err, LGT_ERR_USAGE, "a checkpoint before the first step, expected one after it");
+    if (status) return status;
+    status = collect(&w, about, err);
+    if (!status) status = write(&w, path, about->log_length, err);
+    for (int i = 0; i < LGT_MODEL_BANKS; i++) lgt_bank_arrays_free(context, &w.banks[i]);
+    lgt_release(context, w.names);
+    lgt_release(context, w.tensors.metadata);
+    lgt_release(context, w.tensors.tensors);
+    lgt_facts_free(context, &w.facts);
+    return status ? status : lgt_succeed(err);
+}
+
+/* --- Reading --- */
+
+static lgt_status verify(const char *path, const lgt_tensors *tensors, int64_t most_log, lgt_error *err) {
+    char expected[CHECKSUM_SIZE];
+    int64_t length = -1;
+    const char *format = lgt_tensors_metadata(tensors, "format");
+    const char *checksum = lgt_tensors_metadata(tensors, LGT_TENSORS_CHECKSUM);
+    const char *log = lgt_tensors_metadata(tensors, log_length_key);
+    if (!format || strcmp(format, LGT_CHECKPOINT_FORMAT) != 0)
+        return lgt_fail(err, LGT_ERR_DATA, "%s: metadata format is \"%.40s\", expected \"%s\"", path,
+                        format ? format : "", LGT_CHECKPOINT_FORMAT);
+    snprintf(expected, sizeof expected, "%08x", (unsigned)lgt_tensors_checksum(tensors));
+    if (!checksum || strcmp(checksum, expected) != 0)
+        return lgt_fail(err, LGT_ERR_DATA, "%s: is damaged: its checksum is %.20s, expected %s by what it holds", path,
+                        checksum ? checksum : "missing", expected);
+    if (!log || !lgt_text_int64(log, strlen(log), &length) || length < 0)
+        return lgt_fail(err, LGT_ERR_DATA, "%s: no metadata \"%s\", which a checkpoint has", path, log_length_key);
+    if (length > most_log)
+        return lgt_fail(err, LGT_ERR_DATA, "%s: belongs to a log of at least %lld bytes, found %lld", path,
+                        (long long)length, (long long)most_log);
+    return LGT_OK;
+}
+
+lgt_status lgt_checkpoint_open(lgt_context *context, const char *path, int64_t most_log, lgt_tensors *out,
+                               lgt_error *err) {
+    lgt_status status = lgt_tensors_read(context, path, out, err);
+    if (status) return status;
+    status = verify(path, out, most_log, err);
+    if (status) lgt_tensors_free(context, out);
+    return status;
+}
+
+static lgt_status find(const char *path, const lgt_tensors *tensors, const char *name, lgt_dtype dtype, int64_t count,
+                       const lgt_array **out, lgt_error *err) {
+    *out = lgt_tensors_find(tensors, name);
+    if (*out && (*out)->dtype == dtype && (*out)->count == count) return LGT_OK;
+    return lgt_fail(err, LGT_ERR_DATA, "%s: %s has %lld elements %s, expected %lld %s", path, name,
+                    (long long)(*out ? (*out)->count : 0), *out ? lgt_dtype_name((*out)->dtype) : "", (long long)count,
+                    lgt_dtype_name(dtype));
+}
+
+/* A bank without samples has no tensors. */
+static lgt_status take_bank(const char *path, const lgt_tensors *tensors, const char *prefix, lgt_align_bank *bank,
+                            lgt_error *err) {
+    static const char *const parts[BANK_PARTS] = {"ids", "labels", "scores", "directions"};
+    static const lgt_dtype dtypes[BANK_PARTS] = {LGT_I64, LGT_I64, LGT_F64, LGT_F32};
+    const lgt_array *found[BANK_PARTS] = {NULL};
+    const void *data[BANK_PARTS] = {NULL};
+    char name[LGT_TENSOR_NAME_SIZE];
+    int64_t dim = lgt_align_bank_dim(bank), count = 0;
+    lgt_status status = LGT_OK;
+    lgt_text_format(name, sizeof name, "%s.%s", prefix, parts[0]);
+    if (lgt_tensors_find(tensors, name)) count = lgt_tensors_find(tensors, name)->count;
+    for (int i = 0; i < BANK_PARTS - (dim == 0) && count > 0 && !status; i++) {
+        lgt_text_format(name, sizeof name, "%s.%s", prefix, parts[i]);
+        status = find(path, tensors, name, dtypes[i], count * (i == BANK_PARTS - 1 ? dim : 1), &found[i], err);
+        if (!status) data[i] = found[i]->data;
+    }
+    if (status) return status;
+    status = lgt_align_bank_import(bank, count, data[0], data[1], data[2], data[3], err);
+    return status ? lgt_fail_within(err, status, "%s: ", path) : LGT_OK;
+}
+
+lgt_status lgt_checkpoint_take(lgt_trainer *trainer, const char *path, const lgt_tensors *tensors,
+                               lgt_checkpoint *about, lgt_error *err) {
+    lgt_state_part parts[LGT_STATE_PARTS];
+    const lgt_array *found[LGT_STATE_PARTS];
+    lgt_trainer *t = trainer;
+    char prefix[LGT_TENSOR_NAME_SIZE];
+    const char *log = lgt_tensors_metadata(tensors, log_length_key);
+    int n_parts = lgt_trainer_parts(t, parts);
+    lgt_facts facts;
+    lgt_status status = lgt_facts_of(t, about, &facts, err);
+    if (!status) status = lgt_facts_compare(&facts, path, tensors, err);
+    lgt_facts_free(t->context, &facts);
+    for (int i = 0; i < n_parts && !status; i++)
+        status = find(path, tensors, parts[i].name, parts[i].dtype, parts[i].count, &found[i], err);
+    if (status) return status;
+    for (int i = 0; i < n_parts; i++)
+        memcpy(parts[i].data, found[i]->data, (size_t)parts[i].count * lgt_dtype_size(parts[i].dtype));
+    for (int i = 0; i < LGT_MODEL_BANKS && !status; i++) {
+        lgt_align_bank *bank = lgt_model_bank_at(&t->model, i, prefix);
+        if (bank) status = take_bank(path, tensors, prefix, bank, err);
+    }
+    if (!status) status = lgt_trainer_check_state(t, path, err);
+    if (status) return status;
+    t->ready = -1; /* the batch that lies there is of another step */
+    lgt_trainer_draw_order(t, t->model.step - 1);
+    lgt_text_int64(log, strlen(log), &about->log_length);
+    about->record = lgt_trainer_record(t);
+    return LGT_OK;
+}
+
+lgt_status lgt_trainer_load(lgt_trainer *trainer, const char *path, lgt_checkpoint *about, lgt_error *err) {
+    lgt_tensors tensors;
+    lgt_status status = check_trainer(trainer, err);
+    if (!status) status = lgt_checkpoint_open(trainer->context, path, about->log_length, &tensors, err);
+    if (status) return status;
+    status = lgt_checkpoint_take(trainer, path, &tensors, about, err);
+    lgt_tensors_free(trainer->context, &tensors);
+    return status ? status : lgt_succeed(err);
+}
