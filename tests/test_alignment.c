@@ -7,6 +7,7 @@
 #include "align_setup.h"
 #include "temporary.h"
 #include "train/model.h"
+#include "train/trainer.h"
 #include "train_data.h"
 
 /* --- The encoder --- */
@@ -92,6 +93,29 @@ static void training_is_the_same_to_the_bit_on_any_number_of_threads(void **stat
         lgt_trainer_free(trainer), lgt_context_free(context);
     }
     test_clusters_free(&data);
+}
+
+/* Beyond the bound gradients are written out and looked at first. */
+static void steps_in_place_have_the_bits_of_careful_ones(void **state) {
+    (void)state;
+    lgt_context *context = test_context(2);
+    lgt_dataset data = test_clusters(150, 6, 4, 1.0, 5);
+    lgt_train_options options = test_train_options("arcface:s=8,m=0.2", "mlp:8,8", 4);
+    options.align = test_align_terms(everything);
+    lgt_trainer *trainers[2];
+    lgt_train_record records[2];
+    for (int careful = 0; careful < 2; careful++) {
+        trainers[careful] = test_trainer(context, &options, &data);
+        if (careful) trainers[careful]->data_norm = INFINITY;
+        records[careful] = test_train(trainers[careful]);
+        assert_true(lgt_trainer_is_bounded_behind(trainers[careful], 1) == !careful);
+    }
+    assert_true(records[0].epoch_align_loss == records[1].epoch_align_loss);
+    for (int g = 0; g < LGT_N_GROUPS; g++)
+        assert_memory_equal(trainers[0]->groups[g].value, trainers[1]->groups[g].value,
+                            (size_t)trainers[0]->groups[g].count * sizeof(float));
+    lgt_trainer_free(trainers[0]), lgt_trainer_free(trainers[1]);
+    test_clusters_free(&data), lgt_context_free(context);
 }
 
 /* Mean cosine of rows of equal labels, over the training data. */
@@ -315,6 +339,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients_at_hidden_layers_reach_the_parameters),
         cmocka_unit_test(training_is_the_same_to_the_bit_on_any_number_of_threads),
+        cmocka_unit_test(steps_in_place_have_the_bits_of_careful_ones),
         cmocka_unit_test(alignment_brings_rows_of_a_class_together),
         cmocka_unit_test(banks_are_saved_and_restored_with_the_model),
         cmocka_unit_test(banks_that_contradict_themselves_are_refused),

@@ -37,16 +37,29 @@ static void feature_norms(const lgt_trainer *t, int64_t n, double *least, double
     *least = sqrt(*least), *largest = sqrt(*largest);
 }
 
+/* What the encoder multiplies the length of its deltas by, at most. */
+static double amplification(const lgt_trainer *t) {
+    double weights = sqrt(t->moved[LGT_GROUP_ENCODER].value);
+    return (t->data_norm + 1) * pow(1 + weights, lgt_encoder_n_layers(t->model.encoder));
+}
+
+int lgt_trainer_is_bounded_behind(const lgt_trainer *trainer, int64_t n) {
+    const lgt_trainer *t = trainer;
+    const lgt_view *hidden = t->alignment.dhidden;
+    double length = sqrt(lgt_trainer_square(t, t->dy, n * lgt_model_dim(&t->model)));
+    for (int l = 0; l < t->alignment.n_hidden && hidden; l++)
+        length += sqrt(lgt_trainer_square(t, hidden[l].data, hidden[l].rows * hidden[l].cols));
+    return slack * length * amplification(t) < LGT_GRADIENT_MOST; /* not so where anything is NaN */
+}
+
 int lgt_trainer_is_bounded(const lgt_trainer *trainer, int64_t n) {
     const lgt_trainer *t = trainer;
-    int n_layers = lgt_encoder_n_layers(t->model.encoder);
     double x_least, x_most, w_least, w_most, p = steepness(&t->model.loss), rows = sqrt((double)n);
     feature_norms(t, n, &x_least, &x_most);
     lgt_head_step_norms(&t->head_step, &w_least, &w_most);
     double lse = p * (1 + x_most) * (1 + w_most) + 64, force = slack * p * (1 + t->options.z_loss * lse) * t->heaviest;
     double dw = force * (1 + x_most) * (1 + 1 / w_least), dx = force * (1 + w_most) * (1 + 1 / x_least);
-    double weights = sqrt(t->moved[LGT_GROUP_ENCODER].value);
-    double encoder = dx * rows * (t->data_norm + 1) * pow(1 + weights, n_layers);
+    double encoder = dx * rows * amplification(t);
     if (t->options.l2 > 0) dw += t->options.l2 * w_most;
     return fmax(dw, encoder) < LGT_GRADIENT_MOST; /* not so where anything is NaN */
 }

@@ -173,18 +173,11 @@ static lgt_status backward_at_once(lgt_trainer *t, lgt_view dy, lgt_error *err) 
     const int64_t *rows;
     int same_epoch = next.step % t->steps_per_epoch != 0;
     if (same_epoch) load.count = lgt_ceil_div(batch_of(t, next.step, &rows), LGT_LOAD_ROWS);
-    lgt_status status = lgt_encoder_backward_into(t->pass, dy, NULL, (lgt_layer_sink){step_row, t}, no_dx, &load, err);
+    lgt_status status =
+        lgt_encoder_backward_into(t->pass, dy, t->alignment.dhidden, (lgt_layer_sink){step_row, t}, no_dx, &load, err);
     if (!status && same_epoch) t->ready = next.step;
     if (!status) finish_encoder(t);
     return status;
-}
-
-static lgt_status backward(lgt_trainer *t, const int64_t *rows, lgt_view dy, lgt_error *err) {
-    lgt_mut no_dx = {0};
-    lgt_status status = t->model.align.n_terms > 0 ? align(t, rows, dy.rows, err) : LGT_OK;
-    return status ? status
-                  : lgt_encoder_backward_through(t->pass, dy, t->alignment.dhidden,
-                                                 t->groups[LGT_GROUP_ENCODER].gradient, no_dx, err);
 }
 
 /* Those of the bias are sums of weights of logits, which z-loss alone makes large. */
@@ -208,19 +201,34 @@ static lgt_status step_at_once(lgt_trainer *t, const lgt_head_inputs *in, lgt_he
     return status ? status : backward_at_once(t, lgt_view_of(t->dy, in->x.rows, in->x.cols, LGT_F32), err);
 }
 
-/* Else all of them are made and looked at first; those of W, which are not kept, are made twice. */
-static lgt_status step_with_care(lgt_trainer *t, const lgt_head_inputs *in, const int64_t *rows, lgt_head_outputs *out,
-                                 lgt_error *err) {
+/* The encoder's gradients are made and looked at before any parameter moves. */
+static lgt_status step_encoder_last(lgt_trainer *t, const lgt_head_inputs *in, lgt_view dy, lgt_head_outputs *out,
+                                    lgt_error *err) {
     lgt_head_outputs second = {.sink = lgt_head_step_sink(&t->head_step)};
-    out->sink = lgt_head_step_check(&t->head_step);
-    lgt_status status = lgt_plan_run(t->plan, in, out, err);
-    if (!status) status = backward(t, rows, lgt_view_of(t->dy, in->x.rows, in->x.cols, LGT_F32), err);
+    lgt_mut no_dx = {0};
+    lgt_status status = lgt_encoder_backward_through(t->pass, dy, t->alignment.dhidden,
+                                                     t->groups[LGT_GROUP_ENCODER].gradient, no_dx, err);
     if (!status) status = check_gradients(t, out, err);
     if (!status) status = lgt_plan_run(t->plan, in, &second, err);
     if (!status)
         t->moved[LGT_GROUP_ENCODER] =
             lgt_update_apply(t->context, t->update, &t->rest, &t->groups[LGT_GROUP_ENCODER], t->ranges);
     return status;
+}
+
+/* Where no bound holds beforehand, or alignment is yet to change dy: the head runs twice, since the gradients of W are
+ * not kept. `bounded`: those need no look. */
+static lgt_status step_with_care(lgt_trainer *t, const lgt_head_inputs *in, const int64_t *rows, int bounded,
+                                 lgt_head_outputs *out, lgt_error *err) {
+    lgt_head_outputs second = {.sink = lgt_head_step_sink(&t->head_step)};
+    lgt_view dy = lgt_view_of(t->dy, in->x.rows, in->x.cols, LGT_F32);
+    if (!bounded) out->sink = lgt_head_step_check(&t->head_step);
+    lgt_status status = lgt_plan_run(t->plan, in, out, err);
+    if (!status && t->model.align.n_terms > 0) status = align(t, rows, in->x.rows, err);
+    if (status) return status;
+    if (!bounded || !lgt_trainer_is_bounded_behind(t, in->x.rows)) return step_encoder_last(t, in, dy, out, err);
+    status = lgt_plan_run(t->plan, in, &second, err);
+    return status ? status : backward_at_once(t, dy, err);
 }
 
 /* Moves all parameters, or none. */
@@ -234,8 +242,8 @@ static lgt_status step(lgt_trainer *t, double lr, const int64_t *rows, int64_t n
     lgt_head_step_begin(&t->head_step, &t->options, &head, t->model.step, &in);
     out->dx = lgt_mut_of(t->dy, n, lgt_model_dim(&t->model), LGT_F32);
     out->db = place_bias(t, &in);
-    int at_once = t->model.align.n_terms == 0 && lgt_trainer_is_bounded(t, n);
-    status = at_once ? step_at_once(t, &in, out, err) : step_with_care(t, &in, rows, out, err);
+    int bounded = lgt_trainer_is_bounded(t, n), at_once = bounded && t->model.align.n_terms == 0;
+    status = at_once ? step_at_once(t, &in, out, err) : step_with_care(t, &in, rows, bounded, out, err);
     if (status) return status;
     lgt_head_step_end(&t->head_step);
     spread_bias(t, &in);

@@ -50,6 +50,9 @@ struct lgt_trainer {
 /* Whether no gradient of the step, of n rows with features t->y, can leave the range of float. */
 int lgt_trainer_is_bounded(const lgt_trainer *trainer, int64_t n);
 
+/* The same of the encoder's gradients behind t->dy and what the alignment gives hidden layers, as they are. */
+int lgt_trainer_is_bounded_behind(const lgt_trainer *trainer, int64_t n);
+
 /* Draws the permutation of the epoch that step number `step` (from 0) is in. */
 void lgt_trainer_draw_order(lgt_trainer *trainer, int64_t step);
 
