@@ -10,7 +10,8 @@
  *
  * and their operands are packed once each, features for a block, classes for a tile, weights P for a crossing. What a
  * packed operand looks like is the affair of its set: bytes, aligned to 64. The same call gives the same bits on the
- * same set; sums over k, classes and rows run in rising order, with one rounding a term or better. */
+ * same set; sums over k, classes and rows run in rising order, with one rounding a term or better, or in integers,
+ * with errors relative to whole vectors (docs/kernels.md). */
 #ifndef LGT_KERNEL_KERNELS_H
 #define LGT_KERNEL_KERNELS_H
 
@@ -41,6 +42,8 @@ typedef struct lgt_extent {
         void (*pack_classes)(const lgt_extent *e, const T *const *w, const double *factor, int64_t n, void *out);      \
         /* What pack_classes made of n vectors, for gather_x as well. */                                               \
         void (*turn_classes)(const lgt_extent *e, int64_t n, void *classes);                                           \
+        /* The weights u of a crossing for gather_x with these packed classes and for gather_w with these features; an \
+         * operand that is NULL will not be asked for. */                                                              \
         void (*pack_weights)(const lgt_extent *e, const T *u, int64_t n_classes, int64_t n_rows, const void *classes,  \
                              const void *features, void *out);                                                         \
         void (*logits)(const lgt_extent *e, const void *classes, int64_t n_classes, const void *features,              \
