@@ -89,7 +89,7 @@ static void FN(forward_task)(void *argument, int64_t index, int worker) {
     for (int64_t tile = c.tile_begin; tile < c.tile_end; tile++) {
         FN(inspect)(s, w, FN(load)(s, w, tile, s->first > 0), found);
         if (c.group == 0 && s->first == 0) FN(keep_norms)(s, w, tile);
-        if (s->once) FN(turn_tile)(&s->tiling, &w->tile);
+        if (s->once && s->batch->dx.data) FN(turn_tile)(&s->tiling, &w->tile);
         for (int64_t block = c.block_begin; block < c.block_end && !found->beyond; block++)
             if (s->once)
                 found->beyond = FN(once_block)(s, w, &c, tile, block);
