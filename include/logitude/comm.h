@@ -20,7 +20,8 @@ typedef struct lgt_comm {
     void *user; /* first argument of all that follows */
 
     /* data holds a part of every rank, in their order, rank r's in bytes [offsets[r], offsets[r+1]); each brings its
-     * own, and all parts are everywhere afterwards. offsets (P+1), rising, the same on all ranks; parts may be empty. */
+     * own, and all parts are everywhere afterwards. offsets (P+1), rising, the same on all ranks; parts may be
+     * empty. */
     lgt_status (*gather)(void *user, void *data, const int64_t *offsets, lgt_error *err);
 
     /* Bytes [send_offsets[q], send_offsets[q+1]) of send go to rank q, and what rank q sends here comes into bytes
@@ -54,11 +55,11 @@ LGT_API lgt_status lgt_comm_group_create(int size, double timeout, lgt_comm_grou
 LGT_API void lgt_comm_group_free(lgt_comm_group *group);
 
 /* Faults for tests of programs: the `call`-th collective call of `rank` (from 1, counted since the group was made)
- * does not come to pass. */
+ * does not come to pass. One fault a rank: a later one takes the place of the one before. Errors: USAGE. */
 typedef enum lgt_comm_fault {
     LGT_COMM_FAULT_FAIL = 0,   /* it returns COMM on this rank, which gives up; the others hear of it */
     LGT_COMM_FAULT_VANISH = 1, /* it returns COMM on this rank and tells nobody: the others wait for their timeout */
-    LGT_COMM_FAULT_FLIP = 2    /* it succeeds, but one bit of what this rank hands over is wrong */
+    LGT_COMM_FAULT_FLIP = 2    /* it succeeds, but one bit of what this rank hands to each other is wrong */
 } lgt_comm_fault;
 LGT_API lgt_status lgt_comm_group_inject(lgt_comm_group *group, int rank, int64_t call, lgt_comm_fault fault,
                                          lgt_error *err);
