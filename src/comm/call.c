@@ -196,3 +196,42 @@ void lgt_comm_name_ranks(const unsigned char *flags, int size, char *out, size_t
     }
     if (count > named) snprintf(out + used, room - used, " and %d others", count - named);
 }
+
+/* ---- the functions of a communicator ---- */
+
+static lgt_status serve(void *user, const lgt_comm_call *call, lgt_error *err) {
+    lgt_comm_server *server = user;
+    return server->collective(server, call, err);
+}
+
+static lgt_status gather(void *user, void *data, const int64_t *offsets, lgt_error *err) {
+    return serve(user, &(lgt_comm_call){.op = LGT_COMM_GATHER, .data = data, .offsets = offsets}, err);
+}
+
+static lgt_status exchange(void *user, const void *send, const int64_t *send_offsets, void *receive,
+                           const int64_t *receive_offsets, lgt_error *err) {
+    lgt_comm_call call = {.op = LGT_COMM_EXCHANGE, .data = receive, .send = send};
+    call.offsets = receive_offsets, call.send_offsets = send_offsets;
+    return serve(user, &call, err);
+}
+
+static lgt_status sum(void *user, void *values, int64_t n, lgt_dtype dtype, lgt_error *err) {
+    return serve(user, &(lgt_comm_call){.op = LGT_COMM_SUM, .data = values, .n = n, .dtype = dtype}, err);
+}
+
+static lgt_status max(void *user, void *values, int64_t n, lgt_dtype dtype, lgt_error *err) {
+    return serve(user, &(lgt_comm_call){.op = LGT_COMM_MAX, .data = values, .n = n, .dtype = dtype}, err);
+}
+
+static lgt_status broadcast(void *user, void *data, int64_t bytes, int root, lgt_error *err) {
+    return serve(user, &(lgt_comm_call){.op = LGT_COMM_BROADCAST, .data = data, .n = bytes, .root = root}, err);
+}
+
+static lgt_status barrier(void *user, lgt_error *err) {
+    return serve(user, &(lgt_comm_call){.op = LGT_COMM_BARRIER}, err);
+}
+
+void lgt_comm_fill(lgt_comm *comm, int rank, int size, lgt_comm_server *server,
+                   void (*abort)(void *user, int code, const char *reason)) {
+    *comm = (lgt_comm){sizeof *comm, rank, size, server, gather, exchange, sum, max, broadcast, barrier, abort};
+}

@@ -25,6 +25,15 @@ typedef struct lgt_comm_call {
     int root;
 } lgt_comm_call;
 
+/* The first member of what a communicator's `user` points to: whoever serves all its calls. */
+typedef struct lgt_comm_server {
+    lgt_status (*collective)(struct lgt_comm_server *server, const lgt_comm_call *call, lgt_error *err);
+} lgt_comm_server;
+
+/* A communicator that hands its calls to the server. */
+void lgt_comm_fill(lgt_comm *comm, int rank, int size, lgt_comm_server *server,
+                   void (*abort)(void *user, int code, const char *reason));
+
 /* "gather", "exchange", ... */
 const char *lgt_comm_op_name(lgt_comm_op op);
 

@@ -15,6 +15,7 @@ enum { MOST_RANKS = 1024 };
 
 /* One rank, the user of its communicator. */
 typedef struct member {
+    lgt_comm_server server;
     lgt_comm_group *group;
     int rank;
     int64_t calls, sent;
@@ -221,7 +222,8 @@ static lgt_status enter(member *m, const lgt_comm_call *call, lgt_error *err) {
     return meet(m, err);
 }
 
-static lgt_status collective(member *m, const lgt_comm_call *call, lgt_error *err) {
+static lgt_status collective(lgt_comm_server *user, const lgt_comm_call *call, lgt_error *err) {
+    member *m = (member *)user;
     lgt_comm_group *group = m->group;
     pthread_mutex_lock(&group->mutex);
     lgt_status status = enter(m, call, err);
@@ -236,43 +238,14 @@ static lgt_status collective(member *m, const lgt_comm_call *call, lgt_error *er
     return status;
 }
 
-/* ---- the functions of a communicator ---- */
+/* ---- groups ---- */
 
-static lgt_status call_gather(void *user, void *data, const int64_t *offsets, lgt_error *err) {
-    return collective(user, &(lgt_comm_call){.op = LGT_COMM_GATHER, .data = data, .offsets = offsets}, err);
-}
-
-static lgt_status call_exchange(void *user, const void *send, const int64_t *send_offsets, void *receive,
-                                const int64_t *receive_offsets, lgt_error *err) {
-    lgt_comm_call call = {.op = LGT_COMM_EXCHANGE, .data = receive, .send = send};
-    call.offsets = receive_offsets, call.send_offsets = send_offsets;
-    return collective(user, &call, err);
-}
-
-static lgt_status call_sum(void *user, void *values, int64_t n, lgt_dtype dtype, lgt_error *err) {
-    return collective(user, &(lgt_comm_call){.op = LGT_COMM_SUM, .data = values, .n = n, .dtype = dtype}, err);
-}
-
-static lgt_status call_max(void *user, void *values, int64_t n, lgt_dtype dtype, lgt_error *err) {
-    return collective(user, &(lgt_comm_call){.op = LGT_COMM_MAX, .data = values, .n = n, .dtype = dtype}, err);
-}
-
-static lgt_status call_broadcast(void *user, void *data, int64_t bytes, int root, lgt_error *err) {
-    return collective(user, &(lgt_comm_call){.op = LGT_COMM_BROADCAST, .data = data, .n = bytes, .root = root}, err);
-}
-
-static lgt_status call_barrier(void *user, lgt_error *err) {
-    return collective(user, &(lgt_comm_call){.op = LGT_COMM_BARRIER}, err);
-}
-
-static void call_abort(void *user, int code, const char *reason) {
+static void break_from(void *user, int code, const char *reason) {
     member *m = user;
     pthread_mutex_lock(&m->group->mutex);
     break_group(m->group, "rank %d aborted with code %d: %s", m->rank, code, reason ? reason : "no reason given");
     pthread_mutex_unlock(&m->group->mutex);
 }
-
-/* ---- groups ---- */
 
 /* The condition keeps the clock that no one sets. */
 static int start_locks(lgt_comm_group *group) {
@@ -302,8 +275,8 @@ lgt_status lgt_comm_group_create(int size, double timeout, lgt_comm_group **out,
     group->size = size, group->timeout = seconds;
     for (int r = 0; r < size; r++) {
         group->members[r].group = group, group->members[r].rank = r;
-        comms[r] = (lgt_comm){sizeof *comms, r,        size,           &group->members[r], call_gather, call_exchange,
-                              call_sum,      call_max, call_broadcast, call_barrier,       call_abort};
+        group->members[r].server.collective = collective;
+        lgt_comm_fill(&comms[r], r, size, &group->members[r].server, break_from);
     }
     *out = group;
     return lgt_succeed(err);
