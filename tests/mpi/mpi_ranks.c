@@ -1,14 +1,12 @@
 /* One rank of the tests over MPI (tests/mpi/run.py starts them):
  *   mpi_ranks laws LARGEST                the laws of every communicator, parts of up to so many bytes
  *   mpi_ranks fault KIND RANK SECONDS     that rank comes to grief in the midst of calls; 0 seconds: the usual timeout
- *   mpi_ranks own                         a program that sets MPI up itself is served as well
  *   mpi_ranks speed                       latency and bandwidth of a gather */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "comm_laws.h"
 #include "logitude/mpi.h"
@@ -44,13 +42,9 @@ static void come_to_grief(const lgt_comm *comm, const char *kind) {
     if (strcmp(kind, "segfault") == 0) raise(SIGSEGV);
     if (strcmp(kind, "stop") == 0) raise(SIGSTOP);
     if (strcmp(kind, "exit") == 0) exit(3);
-    if (strcmp(kind, "leave") == 0) exit(0);
     if (strcmp(kind, "abort") == 0) give_up(comm, "the disk is full");
     if (strcmp(kind, "stray") == 0 && comm->gather(comm->user, bytes, at, NULL)) give_up(comm, "strayed");
     if (strcmp(kind, "short") == 0 && comm->broadcast(comm->user, bytes, 3, comm->rank, NULL)) give_up(comm, "short");
-    if (strcmp(kind, "free") == 0) {
-        kill(getpid(), SIGSTOP);
-    }
 }
 
 static void meet_fault(const lgt_comm *comm, const char *kind, int rank) {
@@ -67,6 +61,7 @@ static void meet_fault(const lgt_comm *comm, const char *kind, int rank) {
             status = comm->sum(comm->user, value, 2, LGT_F64, &err);
         if (status) give_up(comm, err.message);
     }
+    if (strcmp(kind, "late") == 0 && comm->rank == rank) raise(SIGSTOP);
 }
 
 /* ---- speed ---- */
@@ -110,7 +105,7 @@ int main(int argc, char **argv) {
     if (strcmp(mode, "laws") == 0 && argc > 2) check_laws(&comm, atoll(argv[2]));
     if (strcmp(mode, "fault") == 0 && argc > 4) meet_fault(&comm, argv[2], atoi(argv[3]));
     if (strcmp(mode, "speed") == 0) measure(&comm);
-    if (comm.rank == 0) printf("all %d ranks came through\n", comm.size);
     lgt_mpi_free(mpi);
+    if (comm.rank == 0) printf("all %d ranks came through\n", comm.size);
     return 0;
 }
