@@ -99,7 +99,7 @@ int main(int argc, char **argv) {
     double timeout = argc > 4 ? atof(argv[4]) : 60;
     if (lgt_mpi_create(timeout, &mpi, &comm, &here, &err)) {
         fprintf(stderr, "mpi_ranks: %s\n", err.message);
-        return err.status;
+        return (int)err.status;
     }
     if (here != comm.size) give_up(&comm, "not all ranks are known to be here");
     if (strcmp(mode, "laws") == 0 && argc > 2) check_laws(&comm, atoll(argv[2]));
