@@ -285,10 +285,10 @@ static void FN(projections_agree_with_long_double)(void **state) {
             for (int64_t k = 0; k < n; k++) v[k] *= (T)sizes[n % 3];
             g[n] = v[n] = (T)NAN, out[n] = 777; /* neither to be read nor to be written */
             double over = n > 0 ? 1 / sqrt(set->square_sum(v, n)) : 1;
-            set->project(g, v, n, over, out);
+            set->project(g, v, n, over, out, n % 2 == 0);
             assert_true(out[n] == 777);
             assert_at_most(FN(check_project)(g, v, n, over, out), 1, "a projection's error over its bound");
-            set->project(g, v, n, over, g); /* in place */
+            set->project(g, v, n, over, g, 0); /* in place */
             assert_memory_equal(g, out, (size_t)n * sizeof *g);
         }
     }

@@ -405,13 +405,13 @@ static void projections_agree_with_double(void **state) {
             for (int64_t k = 0; k < n; k++) v[k] = (float)((double)v[k] / sqrt(square) / over);
             for (int64_t k = 0; k < n; k++) along += (double)g[k] * ((double)v[k] * over);
             for (int64_t k = 0; k < n; k++) most = fmax(most, fabs((double)g[k]) + fabs(along));
-            set_of(m)->project(g, v, n, over, out);
+            set_of(m)->project(g, v, n, over, out, n % 2 == 0);
             assert_true(out[n] == 777);
             for (int64_t k = 0; k < n; k++) {
                 double exact = n == 1 ? 0 : ((double)g[k] - along * ((double)v[k] * over)) * over;
                 assert_at_most(fabs((double)out[k] - exact), 0x1p-20 * most * over + 1e-38, "a projection");
             }
-            set_of(m)->project(g, v, n, over, g);
+            set_of(m)->project(g, v, n, over, g, 0);
             assert_memory_equal(g, out, (size_t)n * sizeof *g);
         }
 }

@@ -36,10 +36,10 @@ LGT_INLINE V FN(exp)(V x) {
 /* Strips of columns as wide as four vectors: a cache line or more of each class, and four independent sums. */
 enum { FN(strip_vectors) = 4, FN(strip_width) = FN(strip_vectors) * FN(lanes) };
 
-/* The first sweep finds the maxima, the second sums; where every z is -inf the second subtracts 0 instead. */
-LGT_INLINE void FN(exp_sum_strip)(const lgt_extent *e, const T *u, int64_t n_classes, int vectors, T scale,
-                                  const T *bias, T *max, T *sum, T *top) {
-    V most[FN(strip_vectors)], less[FN(strip_vectors)], total[FN(strip_vectors)], first[FN(strip_vectors)];
+/* The maxima of a strip and where they are first. */
+LGT_INLINE void FN(most_of_strip)(const lgt_extent *e, const T *u, int64_t n_classes, int vectors, T scale,
+                                  const T *bias, T *max, T *top) {
+    V most[FN(strip_vectors)], first[FN(strip_vectors)];
     for (int v = 0; v < vectors; v++) most[v] = FN(splat)(-INFINITY), first[v] = FN(splat)(0);
     for (int64_t j = 0; j < n_classes; j++) {
         for (int v = 0; v < vectors; v++) {
@@ -49,17 +49,25 @@ LGT_INLINE void FN(exp_sum_strip)(const lgt_extent *e, const T *u, int64_t n_cla
         }
     }
     for (int v = 0; v < vectors; v++) {
-        less[v] = FN(select)(most[v] > -INFINITY, most[v], FN(splat)(0));
+        *(V *)(max + v * FN(lanes)) = most[v];
+        *(V *)(top + v * FN(lanes)) = first[v];
+    }
+}
+
+/* The first sweep finds the maxima, the second sums; where every z is -inf the second subtracts 0 instead. */
+LGT_INLINE void FN(exp_sum_strip)(const lgt_extent *e, const T *u, int64_t n_classes, int vectors, T scale,
+                                  const T *bias, T *max, T *sum, T *top) {
+    V less[FN(strip_vectors)], total[FN(strip_vectors)];
+    FN(most_of_strip)(e, u, n_classes, vectors, scale, bias, max, top);
+    for (int v = 0; v < vectors; v++) {
+        V most = *(const V *)(max + v * FN(lanes));
+        less[v] = FN(select)(most > -INFINITY, most, FN(splat)(0));
         total[v] = FN(splat)(0);
     }
     for (int64_t j = 0; j < n_classes; j++)
         for (int v = 0; v < vectors; v++)
             total[v] += FN(exp)(*(const V *)(u + j * e->ld + v * FN(lanes)) * scale + bias[j] - less[v]);
-    for (int v = 0; v < vectors; v++) {
-        *(V *)(max + v * FN(lanes)) = most[v];
-        *(V *)(sum + v * FN(lanes)) = total[v];
-        *(V *)(top + v * FN(lanes)) = first[v];
-    }
+    for (int v = 0; v < vectors; v++) *(V *)(sum + v * FN(lanes)) = total[v];
 }
 
 static void FN(exp_sum)(const lgt_extent *e, const T *u, int64_t n_classes, int64_t n_rows, T scale, const T *bias,
@@ -69,6 +77,36 @@ static void FN(exp_sum)(const lgt_extent *e, const T *u, int64_t n_classes, int6
         FN(exp_sum_strip)(e, u + i, n_classes, FN(strip_vectors), scale, bias, max + i, sum + i, top + i);
     for (; i < n_rows; i += FN(lanes))
         FN(exp_sum_strip)(e, u + i, n_classes, 1, scale, bias, max + i, sum + i, top + i);
+}
+
+static void FN(find_most)(const lgt_extent *e, const T *u, int64_t n_classes, int64_t n_rows, T scale, const T *bias,
+                          T *max, T *top) {
+    int64_t i = 0;
+    for (; i + FN(strip_width) <= n_rows; i += FN(strip_width))
+        FN(most_of_strip)(e, u + i, n_classes, FN(strip_vectors), scale, bias, max + i, top + i);
+    for (; i < n_rows; i += FN(lanes)) FN(most_of_strip)(e, u + i, n_classes, 1, scale, bias, max + i, top + i);
+}
+
+LGT_INLINE void FN(exp_over_strip)(const lgt_extent *e, T *u, int64_t n_classes, int vectors, T scale, const T *bias,
+                                   const T *high, T *sum) {
+    V total[FN(strip_vectors)];
+    for (int v = 0; v < vectors; v++) total[v] = FN(splat)(0);
+    for (int64_t j = 0; j < n_classes; j++)
+        for (int v = 0; v < vectors; v++) {
+            V *place = (V *)(u + j * e->ld + v * FN(lanes));
+            V q = FN(exp)(*place * scale + bias[j] - *(const V *)(high + v * FN(lanes)));
+            *place = q;
+            total[v] += q;
+        }
+    for (int v = 0; v < vectors; v++) *(V *)(sum + v * FN(lanes)) = total[v];
+}
+
+static void FN(exp_over)(const lgt_extent *e, T *u, int64_t n_classes, int64_t n_rows, T scale, const T *bias,
+                         const T *high, T *sum) {
+    int64_t i = 0;
+    for (; i + FN(strip_width) <= n_rows; i += FN(strip_width))
+        FN(exp_over_strip)(e, u + i, n_classes, FN(strip_vectors), scale, bias, high + i, sum + i);
+    for (; i < n_rows; i += FN(lanes)) FN(exp_over_strip)(e, u + i, n_classes, 1, scale, bias, high + i, sum + i);
 }
 
 static void FN(exp_weights)(const lgt_extent *e, T *u, int64_t n_classes, int64_t n_rows, T scale, const T *bias,

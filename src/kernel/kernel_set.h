@@ -80,13 +80,14 @@ LGT_INLINE float nearest_bf16(float value) {
 
 /* The members that no arithmetic changes. */
 #define LANE_MEMBERS(suffix)                                                                                           \
-    exp_sum_##suffix, exp_weights_##suffix, class_sums_##suffix, product_##suffix, square_sum_##suffix, dot_##suffix,  \
-        widen_##suffix, project_##suffix, project_sums_##suffix, peak_##suffix
+    exp_sum_##suffix, find_most_##suffix, exp_over_##suffix, exp_weights_##suffix, class_sums_##suffix,                \
+        product_##suffix, square_sum_##suffix, dot_##suffix, widen_##suffix, project_##suffix, project_sums_##suffix,  \
+        peak_##suffix
 /* Everything in the type itself. */
 #define FULL_MEMBERS(suffix)                                                                                           \
-    features_size_##suffix, classes_size_##suffix, no_weights_size_##suffix, pack_features_##suffix,                   \
-        pack_classes_##suffix, turn_no_classes_##suffix, pack_no_weights_##suffix, logits_##suffix, gather_x_##suffix, \
-        gather_w_##suffix, LANE_MEMBERS(suffix)
+    features_size_##suffix, classes_size_##suffix, no_weights_size_##suffix, no_weights_size_##suffix,                 \
+        pack_features_##suffix, pack_classes_##suffix, turn_no_classes_##suffix, pack_no_weights_##suffix,             \
+        logits_##suffix, gather_x_##suffix, gather_w_##suffix, LANE_MEMBERS(suffix)
 
 /* bf16 is float's set with its own packing: weights are a rounded copy of u. */
 #define PUBLISH(isa)                                                                                                   \
@@ -96,10 +97,10 @@ LGT_INLINE float nearest_bf16(float value) {
     extern const lgt_kernels_f64 lgt_kernels_f64_##isa;                                                                \
     const lgt_kernels_f32 lgt_kernels_f32_##isa = {FULL_MEMBERS(f32)};                                                 \
     const lgt_kernels_f64 lgt_kernels_f64_##isa = {FULL_MEMBERS(f64)};                                                 \
-    const lgt_kernels_f32 lgt_kernels_bf16_##isa = {features_size_f32,  classes_size_f32,  weights_size_bf16,          \
-                                                    pack_features_bf16, pack_classes_bf16, turn_no_classes_f32,        \
-                                                    pack_weights_bf16,  logits_f32,        gather_x_f32,               \
-                                                    gather_w_f32,       LANE_MEMBERS(f32)}
+    const lgt_kernels_f32 lgt_kernels_bf16_##isa = {features_size_f32,   classes_size_f32,   weights_size_bf16,        \
+                                                    weights_size_bf16,   pack_features_bf16, pack_classes_bf16,        \
+                                                    turn_no_classes_f32, pack_weights_bf16,  logits_f32,               \
+                                                    gather_x_f32,        gather_w_f32,       LANE_MEMBERS(f32)}
 #define PUBLISH_AS(isa) PUBLISH(isa)
 
 PUBLISH_AS(ISA);

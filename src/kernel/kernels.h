@@ -37,6 +37,9 @@ typedef struct lgt_extent {
         int64_t (*features_size)(const lgt_extent *e);                                                                 \
         int64_t (*classes_size)(const lgt_extent *e);                                                                  \
         int64_t (*weights_size)(const lgt_extent *e);                                                                  \
+        /* Bytes at the beginning of packed weights that gather_w reads, whatever classes and features they were       \
+         * packed for; 0 where there are none such. */                                                                 \
+        int64_t (*kept_size)(const lgt_extent *e);                                                                     \
         /* n vectors of dim elements, the i-th times factor[i] and rounded once to T. */                               \
         void (*pack_features)(const lgt_extent *e, const T *const *x, const double *factor, int64_t n, void *out);     \
         void (*pack_classes)(const lgt_extent *e, const T *const *w, const double *factor, int64_t n, void *out);      \
@@ -59,6 +62,12 @@ typedef struct lgt_extent {
          * of LGT_LANES. */                                                                                            \
         void (*exp_sum)(const lgt_extent *e, const T *u, int64_t n_classes, int64_t n_rows, T scale, const T *bias,    \
                         T *max, T *sum, T *top);                                                                       \
+        /* max_i and top_i alone. */                                                                                   \
+        void (*find_most)(const lgt_extent *e, const T *u, int64_t n_classes, int64_t n_rows, T scale, const T *bias,  \
+                          T *max, T *top);                                                                             \
+        /* u_ji = exp(min(z_ji - high_i, 0)) and sum_i their sum; high as in exp_weights. */                           \
+        void (*exp_over)(const lgt_extent *e, T *u, int64_t n_classes, int64_t n_rows, T scale, const T *bias,         \
+                         const T *high, T *sum);                                                                       \
         /* u_ji = multiplier_i exp(min(z_ji - high_i - low_i, 0)) + shift_i. The four arrays are readable up to a      \
          * multiple of LGT_LANES. */                                                                                   \
         void (*exp_weights)(const lgt_extent *e, T *u, int64_t n_classes, int64_t n_rows, T scale, const T *bias,      \
@@ -76,8 +85,8 @@ typedef struct lgt_extent {
         /* out_k = sum over parts p of v_(p stride + k) in double, in rising order. */                                 \
         void (*widen)(const T *v, int64_t parts, int64_t stride, int64_t n, double *out);                              \
         /* out_k = (g_k - <g, v^> v^_k) / |v|, v^ = v / |v|, in double and rounded once; `over` is 1 / |v|. out may be \
-         * g. */                                                                                                       \
-        void (*project)(const T *g, const T *v, int64_t n, double over, T *out);                                       \
+         * g; away: it is not, nor will it be read soon. */                                                            \
+        void (*project)(const T *g, const T *v, int64_t n, double over, T *out, int away);                             \
         /* The same of sums in double, in place. */                                                                    \
         void (*project_sums)(double *g, const T *v, int64_t n, double over);                                           \
         /* Multiply-adds on registers, `turns` times a few dozen: the roof of the products. The operations of a        \

@@ -24,6 +24,16 @@ static void exp_sum(const lgt_extent *e, const float *u, int64_t n_classes, int6
     lgt_kernels_f32_avx512.exp_sum(e, u, n_classes, n_rows, scale, bias, max, sum, top);
 }
 
+static void find_most(const lgt_extent *e, const float *u, int64_t n_classes, int64_t n_rows, float scale,
+                      const float *bias, float *max, float *top) {
+    lgt_kernels_f32_avx512.find_most(e, u, n_classes, n_rows, scale, bias, max, top);
+}
+
+static void exp_over(const lgt_extent *e, float *u, int64_t n_classes, int64_t n_rows, float scale, const float *bias,
+                     const float *high, float *sum) {
+    lgt_kernels_f32_avx512.exp_over(e, u, n_classes, n_rows, scale, bias, high, sum);
+}
+
 static void exp_weights(const lgt_extent *e, float *u, int64_t n_classes, int64_t n_rows, float scale,
                         const float *bias, const float *high, const float *low, const float *multiplier,
                         const float *shift) {
@@ -55,17 +65,19 @@ static double square_sum(const float *v, int64_t n) {
     return lgt_kernels_f32_avx512.square_sum(v, n);
 }
 
-static void project(const float *g, const float *v, int64_t n, double over, float *out) {
-    lgt_kernels_f32_avx512.project(g, v, n, over, out);
+static void project(const float *g, const float *v, int64_t n, double over, float *out, int away) {
+    lgt_kernels_f32_avx512.project(g, v, n, over, out, away);
 }
 
 /* The same in float, beside products of bfloat16 numbers: double would take a tenth of their time. v |v|^-1 and what is
- * left of g stay in range where g does; vectors whose own length does not are double's. */
-static void project_in_float(const float *g, const float *v, int64_t n, double over, float *out) {
+ * left of g stay in range where g does; vectors whose own length does not are double's. Past the caches where it may:
+ * dw is a fifth of all that such a pass reads and writes, and a line that is written as a whole need not be read. */
+static void project_in_float(const float *g, const float *v, int64_t n, double over, float *out, int away) {
     if (!(over > 1e-30 && over < 1e30) || n == 1) {
-        project(g, v, n, over, out);
+        project(g, v, n, over, out, away);
         return;
     }
+    int stream = away && (uintptr_t)out % 64 == 0 && n % 16 == 0;
     const __m512 factor = _mm512_set1_ps((float)over);
     __m512 sum[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
     for (int64_t k = 0; k < n; k += 32)
@@ -79,14 +91,19 @@ static void project_in_float(const float *g, const float *v, int64_t n, double o
         __mmask16 there = amx_mask(n - k, 0);
         __m512 unit = _mm512_mul_ps(_mm512_maskz_loadu_ps(there, v + k), factor);
         __m512 rest = _mm512_fnmadd_ps(along, unit, _mm512_maskz_loadu_ps(there, g + k));
-        _mm512_mask_storeu_ps(out + k, there, _mm512_mul_ps(rest, factor));
+        if (stream)
+            _mm512_stream_ps(out + k, _mm512_mul_ps(rest, factor));
+        else
+            _mm512_mask_storeu_ps(out + k, there, _mm512_mul_ps(rest, factor));
     }
+    if (stream) _mm_sfence(); /* other threads may read it as they read all else */
 }
 
 /* The members that are those of AVX-512. */
 #define ELEMENTWISE                                                                                                    \
-    .exp_sum = exp_sum, .exp_weights = exp_weights, .class_sums = class_sums, .product = product,                      \
-    .square_sum = square_sum, .dot = dot, .project_sums = project_sums, .widen = widen
+    .exp_sum = exp_sum, .find_most = find_most, .exp_over = exp_over, .exp_weights = exp_weights,                      \
+    .class_sums = class_sums, .product = product, .square_sum = square_sum, .dot = dot, .project_sums = project_sums,  \
+    .widen = widen
 
 #define AMX_SET(name, parts)                                                                                           \
     static int64_t features_size_##name(const lgt_extent *e) {                                                         \
@@ -97,6 +114,9 @@ static void project_in_float(const float *g, const float *v, int64_t n, double o
     }                                                                                                                  \
     static int64_t weights_size_##name(const lgt_extent *e) {                                                          \
         return 2 * operand_size(e->tile, e->block, parts);                                                             \
+    }                                                                                                                  \
+    static int64_t kept_size_##name(const lgt_extent *e) {                                                             \
+        return operand_size(e->tile, e->block, parts);                                                                 \
     }                                                                                                                  \
     static void pack_features_##name(const lgt_extent *e, const float *const *x, const double *factor, int64_t n,      \
                                      void *out) {                                                                      \
@@ -141,6 +161,7 @@ static void project_in_float(const float *g, const float *v, int64_t n, double o
         .features_size = features_size_##name,                                                                         \
         .classes_size = classes_size_##name,                                                                           \
         .weights_size = weights_size_##name,                                                                           \
+        .kept_size = kept_size_##name,                                                                                 \
         .pack_features = pack_features_##name,                                                                         \
         .pack_classes = pack_classes_##name,                                                                           \
         .turn_classes = turn_classes_##name,                                                                           \
@@ -237,6 +258,12 @@ static int64_t weights_size_f32(const lgt_extent *e) {
            sliced_size(e->block, e->tile);
 }
 
+/* They are scaled by the features they are packed for. */
+static int64_t kept_size_f32(const lgt_extent *e) {
+    (void)e;
+    return 0;
+}
+
 static void pack_weights_f32(const lgt_extent *e, const float *u, int64_t n_classes, int64_t n_rows,
                              const void *classes, const void *features, void *out) {
     sliced_weights to = weights_of(e, out);
@@ -282,6 +309,7 @@ const lgt_kernels_f32 lgt_kernels_f32_amx = {
     .features_size = features_size_f32,
     .classes_size = classes_size_f32,
     .weights_size = weights_size_f32,
+    .kept_size = kept_size_f32,
     .pack_features = pack_features_f32,
     .pack_classes = pack_classes_f32,
     .turn_classes = turn_classes_f32,

@@ -58,7 +58,8 @@ static double FN(part_along)(const T *g, const T *v, int64_t n, double over) {
     return FN(total)(lane);
 }
 
-static void FN(project)(const T *g, const T *v, int64_t n, double over, T *out) {
+static void FN(project)(const T *g, const T *v, int64_t n, double over, T *out, int away) {
+    (void)away;
     double along = FN(part_along)(g, v, n, over), rest = n == 1 ? 0 : over; /* nothing lies across a line */
     for (int64_t k = 0; k < n; k++) out[k] = (T)(((double)g[k] - along * ((double)v[k] * over)) * rest);
 }

@@ -1,5 +1,13 @@
 /* The two passes over class tiles: crowd sums forward, forces backward. */
 
+static int FN(wants_dw)(const FN(stream) * s) {
+    return s->batch->dw.data || s->batch->sink.take;
+}
+
+static int FN(wants_gradients)(const FN(stream) * s) {
+    return s->batch->dx.data || s->batch->db.data || FN(wants_dw)(s);
+}
+
 /* A task of the grid: the tiles of a stripe by the blocks of a group. */
 typedef struct FN(cell) {
     int64_t stripe, group;
@@ -67,6 +75,8 @@ static void FN(keep_norms)(const FN(stream) * s, const FN(worker) * w, int64_t t
     memcpy(s->tiling.known + tile * places, w->tile.norms, (size_t)places * sizeof(double));
 }
 
+#include "engine/cpu/once_template.h"
+
 static void FN(forward_task)(void *argument, int64_t index, int worker) {
     FN(stream) *s = argument;
     FN(worker) *w = &s->workers[worker];
@@ -79,8 +89,12 @@ static void FN(forward_task)(void *argument, int64_t index, int worker) {
     for (int64_t tile = c.tile_begin; tile < c.tile_end; tile++) {
         FN(inspect)(s, w, FN(load)(s, w, tile, s->first > 0), found);
         if (c.group == 0 && s->first == 0) FN(keep_norms)(s, w, tile);
-        for (int64_t block = c.block_begin; block < c.block_end; block++)
-            FN(forward_block)(s, w, c.stripe, tile - c.tile_begin, block);
+        if (s->once) FN(turn_tile)(&s->tiling, &w->tile);
+        for (int64_t block = c.block_begin; block < c.block_end && !found->beyond; block++)
+            if (s->once)
+                found->beyond = FN(once_block)(s, w, &c, tile, block);
+            else
+                FN(forward_block)(s, w, c.stripe, tile - c.tile_begin, block);
     }
 }
 
@@ -107,19 +121,11 @@ static void FN(gather_all)(FN(stream) * s, FN(worker) * w, const FN(rows) * r, c
     }
 }
 
-static int FN(wants_dw)(const FN(stream) * s) {
-    return s->batch->dw.data || s->batch->sink.take;
-}
-
-static int FN(wants_gradients)(const FN(stream) * s) {
-    return s->batch->dx.data || s->batch->db.data || FN(wants_dw)(s);
-}
-
 static void FN(backward_block)(FN(stream) * s, FN(worker) * w, const FN(cell) * c, int64_t tile, int64_t block, T *dw) {
     FN(rows) r = FN(rows_of)(s, block);
     const lgt_batch *b = s->batch;
     int64_t place = c->group * s->layout.n_tiles + tile, row = c->stripe * s->layout.panel_rows + r.first;
-    double *db = s->db + place * s->layout.extent.tile;
+    double *db = b->db.data ? s->db + place * s->layout.extent.tile : NULL;
     T *kept = FN(kept_at)(s, c->stripe, tile - c->tile_begin, block), *u = kept ? kept : w->u;
     if (!kept) FN(meet)(s, w, &r, u);
     FN(find_places)(s, w, &r);
@@ -151,7 +157,7 @@ static void FN(backward_task)(void *argument, int64_t index, int worker) {
         FN(load)(s, w, tile, 1);
         FN(turn_tile)(&s->tiling, &w->tile);
         if (s->batch->along) FN(turn_tile)(&s->tiling, &w->moves);
-        memset(s->db + place * size, 0, (size_t)size * sizeof(double));
+        if (s->batch->db.data) memset(s->db + place * size, 0, (size_t)size * sizeof(double));
         if (s->batch->along) memset(s->class_turns + place * places, 0, (size_t)places * sizeof *s->class_turns);
         if (c.block_begin == c.block_end) memset(dw, 0, (size_t)(places * s->layout.width) * sizeof(T));
         for (int64_t block = c.block_begin; block < c.block_end; block++) FN(backward_block)(s, w, &c, tile, block, dw);

@@ -106,7 +106,7 @@ static void FN(weigh_motion)(FN(stream) * s, FN(worker) * w, const FN(rows) * r,
             double c = (double)w->other[at];
             x[i].along += m.h * c, x[i].turn += m.h * (double)w->to_x[at];
             classes[place].along += m.h * c, classes[place].turn += m.h * (double)w->to_w[at];
-            db[j] += m.g_motion;
+            if (db) db[j] += m.g_motion;
             w->u[at] = (T)m.h;
             w->to_x[at] = (T)(m.h_motion - m.h * s->stretch[r->first + i]);
             w->to_w[at] = (T)(m.h_motion - m.h * w->moves.norms[place]);

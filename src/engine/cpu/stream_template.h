@@ -27,12 +27,15 @@ typedef struct FN(worker) {
     lgt_ray x, w;
     lgt_motion x_motion, w_motion;
     double *gradient, *scratch; /* (dim), (2 dim) */
+    double *shares;             /* lanes: k of once_template.h; where weights are kept */
+    char *features;             /* (n_blocks) packed, times those */
 } FN(worker);
 
 /* What a cell of the grid finds in its classes on the way. */
 typedef struct FN(findings) {
     int64_t bad, zero; /* the first row of w that is not finite, or -1; rows without a direction */
     double longest;
+    int beyond; /* whether one pass is not enough */
 } FN(findings);
 
 typedef struct FN(stream) {
@@ -41,15 +44,19 @@ typedef struct FN(stream) {
     lgt_layout planned, layout; /* for the most classes, and for those of the run */
     FN(tiling) tiling;
     int n_workers;
+    int64_t worker_bytes;
     int straight;       /* whether the target logit is a product like the others: no bend, no direction */
     int plain;          /* the same in first order: the target weighs like the other classes */
     int still;          /* second order: only the classes move */
     int bent;           /* whether products become logits by more than the one scale */
+    int once;           /* whether the run makes its products in one pass */
     int64_t run;        /* counts runs, from 1: a tile loaded in an earlier one is stale */
     int64_t kept_tiles; /* of each stripe, whose products are kept from the forward pass to the backward one */
     FN(worker) * workers;
     char *arena; /* behind the workers' arrays */
-    T *kept;     /* (n_stripes, kept_tiles, n_blocks) crossings */
+    T *kept;     /* (n_stripes, kept_tiles, n_blocks) crossings, or the packed weights of all */
+    int keeps_weights;
+    int64_t kept_size; /* of the packed weights of a crossing */
     /* One panel: rows [first, first + n_rows). */
     int64_t first, n_rows, n_blocks, n_groups;
     const T **x_rows;     /* (panel) where the rows of x lie */
@@ -60,7 +67,7 @@ typedef struct FN(stream) {
     lgt_crowd *crowds;    /* (n_stripes, panel) */
     T *dx;                /* (n_stripes, panel, width) */
     T *dw;                /* (groups, tiles, centres, tile, width): only where rows are grouped */
-    double *db;           /* (groups, tiles, tile) */
+    double *db;           /* (groups, tiles, tile); only where the loss has a bias */
     int64_t *tile_first;  /* (n_tiles) first row of the panel whose target is in the tile, or -1 */
     int64_t *tile_next;   /* (panel) the next such row */
     int64_t *bad_rows;    /* (row tasks) first bad row of each, or -1 */
@@ -112,6 +119,10 @@ static void FN(release)(const lgt_problem *problem, void *state) {
     lgt_release(problem->context, s);
 }
 
+static int FN(keeps)(const lgt_problem *p) {
+    return !p->options.loss_only && !p->options.second_order && !p->bends_crowd && p->centres == 1;
+}
+
 static void FN(place_worker)(const FN(stream) * s, FN(worker) * w, lgt_arena *arena) {
     const lgt_problem *p = s->problem;
     const lgt_extent *e = &s->layout.extent;
@@ -134,6 +145,12 @@ static void FN(place_worker)(const FN(stream) * s, FN(worker) * w, lgt_arena *ar
     FN(place_ray)(&w->w, p->dim, arena);
     w->gradient = lgt_arena_take(arena, p->dim, sizeof(double));
     w->scratch = lgt_arena_take(arena, p->dim, 2 * sizeof(double));
+    if (s->kept_size > 0) {
+        w->shares = lgt_arena_take(arena, e->block, sizeof(double));
+        int64_t features = s->layout.n_blocks * s->tiling.features_size;
+        /* The way back has no use for the tile's operand. */
+        w->features = features <= s->tiling.classes_size ? w->tile.packed : lgt_arena_take(arena, features, 1);
+    }
     if (!second) return;
     FN(place_tile)(&s->tiling, &w->moves, arena);
     w->moving = lgt_arena_take(arena, places, (size_t)p->dim * sizeof(T));
@@ -160,22 +177,28 @@ static lgt_status FN(create_workers)(FN(stream) * s, int64_t *bytes, lgt_error *
         lgt_arena slice = {s->arena + i * arena.used, 0};
         FN(place_worker)(s, &s->workers[i], &slice);
     }
-    *bytes += s->n_workers * (arena.used + (int64_t)sizeof *s->workers);
+    s->worker_bytes = arena.used + (int64_t)sizeof *s->workers;
+    *bytes += s->n_workers * s->worker_bytes;
     return status;
 }
 
-/* What the rest of the workspace holds of products. Kept are those of the first tiles of every stripe, so that stripes
- * stay even; bent products change in place and several centres have several, so those are computed again. */
+/* What the rest of the workspace holds: the weights of all crossings (once_template.h), else products. Kept are those
+ * of the first tiles of every stripe, so that stripes stay even; bent products change in place and several centres have
+ * several, so those are computed again. Whether weights fit is reckoned with two workers: bits may depend on it, and
+ * must not on the number of threads. */
 static lgt_status FN(create_kept)(FN(stream) * s, int64_t *bytes, lgt_error *err) {
     const lgt_problem *p = s->problem;
     const lgt_layout *l = &s->layout;
     int64_t workspace = p->options.workspace > 0 ? p->options.workspace : LGT_WORKSPACE;
     int64_t crossings = l->n_stripes * l->n_blocks, one = lgt_layout_crossing(l) * (int64_t)sizeof(T);
-    if (p->options.loss_only || p->options.second_order || p->bends_crowd || p->centres > 1) return LGT_OK;
-    int64_t room = lgt_max64(0, workspace - *bytes) / one / crossings;
-    s->kept_tiles = lgt_min64(room, lgt_ceil_div(l->n_tiles, l->n_stripes));
-    *bytes += s->kept_tiles * crossings * one;
-    return lgt_alloc(p->context, s->kept_tiles * crossings, (size_t)one, &s->kept, err);
+    if (!FN(keeps)(p)) return LGT_OK;
+    int64_t room = lgt_max64(0, workspace - *bytes), tiles = lgt_ceil_div(l->n_tiles, l->n_stripes);
+    int64_t weights = l->n_tiles * l->n_blocks * s->kept_size;
+    s->keeps_weights = weights > 0 && weights <= workspace - (*bytes + (2 - s->n_workers) * s->worker_bytes);
+    s->kept_tiles = lgt_min64(room / one / crossings, tiles);
+    int64_t kept = lgt_max64(s->kept_tiles * crossings * one, s->keeps_weights ? weights : 0);
+    *bytes += kept;
+    return lgt_alloc(p->context, kept, 1, &s->kept, err);
 }
 
 static lgt_status FN(create_panel)(FN(stream) * s, int64_t *bytes, lgt_error *err) {
@@ -199,7 +222,7 @@ static lgt_status FN(create_panel)(FN(stream) * s, int64_t *bytes, lgt_error *er
                   {&s->crowds, crowds, sizeof *s->crowds},
                   {&s->dx, want * crowds, vector},
                   {&s->dw, grouped, vector},
-                  {&s->db, want * groups * classes, sizeof(double)},
+                  {&s->db, want && p->loss.info->has_bias ? groups * classes : 0, sizeof(double)},
                   {&s->tile_first, l->n_tiles, sizeof(int64_t)},
                   {&s->tile_next, panel, sizeof(int64_t)},
                   {&s->bad_rows, tasks, sizeof(int64_t)},
@@ -241,6 +264,7 @@ static lgt_status FN(plan)(const lgt_problem *problem, void **state, int64_t *by
     s->problem = problem;
     s->planned = s->layout = lgt_layout_of(&shape);
     s->tiling = FN(tiling_of)(problem, &s->layout.extent);
+    s->kept_size = FN(keeps)(problem) ? s->tiling.kernels->kept_size(&s->layout.extent) : 0;
     status = FN(create_workers)(s, bytes, err);
     if (!status) status = FN(create_panel)(s, bytes, err);
     return status ? status : FN(create_kept)(s, bytes, err);
@@ -274,6 +298,12 @@ static lgt_status FN(find_fault)(FN(stream) * s, lgt_error *err) {
                     lgt_dtype_name(DTYPE));
 }
 
+static int FN(is_beyond)(const FN(stream) * s, int64_t cells) {
+    int beyond = 0;
+    for (int64_t i = 0; i < cells; i++) beyond |= s->found[i].beyond;
+    return beyond;
+}
+
 /* Stage by stage: every row has met every class before forces are known. */
 static lgt_status FN(run_stages)(FN(stream) * s, int64_t tasks, int64_t cells, lgt_error *err) {
     lgt_context *context = s->problem->context;
@@ -282,10 +312,18 @@ static lgt_status FN(run_stages)(FN(stream) * s, int64_t tasks, int64_t cells, l
     for (int64_t i = 0; i < cells; i++) s->found[i].bad = -1;
     if ((status = FN(find_fault)(s, err))) return status;
     lgt_parallel_for(context, s->n_blocks, FN(pack_task), s);
+    s->once = FN(may_once)(s);
     lgt_parallel_for(context, cells, FN(forward_task), s);
+    if (s->once && FN(is_beyond)(s, cells)) {
+        s->once = 0;
+        lgt_parallel_for(context, cells, FN(forward_task), s);
+    }
     lgt_parallel_for(context, tasks, FN(combine_task), s);
     if ((status = FN(find_fault)(s, err))) return status;
-    if (FN(wants_gradients)(s)) lgt_parallel_for(context, cells, FN(backward_task), s);
+    if (s->once && FN(wants_dw)(s))
+        lgt_parallel_for(context, cells, FN(once_task), s);
+    else if (!s->once && FN(wants_gradients)(s))
+        lgt_parallel_for(context, cells, FN(backward_task), s);
     return LGT_OK;
 }
 
@@ -319,6 +357,7 @@ static lgt_status FN(run)(const lgt_problem *problem, void *state, lgt_batch *ba
     s->plain = !batch->along && s->straight;
     s->still = batch->along && !batch->along->x.data;
     s->bent = problem->bends_crowd || batch->scales || batch->along;
+    s->once = 0;
     s->run++;
     s->tiling.w = batch->w;
     s->tiling.b = batch->b;

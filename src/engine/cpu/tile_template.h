@@ -93,8 +93,9 @@ static int FN(measure_class)(const FN(tiling) * g, FN(tile) * tile, int64_t at, 
     return finite;
 }
 
-/* Loads tile `index`; measured: its norms are known. Returns the first row of w that is not finite, or -1. */
-static int64_t FN(load_tile)(const FN(tiling) * g, int64_t index, int measured, FN(tile) * tile) {
+/* Finds tile `index`, all but its operands; measured: its norms are known. Returns the first row of w that is not
+ * finite, or -1. */
+static int64_t FN(find_tile)(const FN(tiling) * g, int64_t index, int measured, FN(tile) * tile) {
     const lgt_problem *p = g->problem;
     int64_t bad = -1, size = g->extent.tile;
     tile->first = index * size;
@@ -113,6 +114,11 @@ static int64_t FN(load_tile)(const FN(tiling) * g, int64_t index, int measured, 
             tile->factors[place] = !p->unit_w ? 1 : tile->norms[place] > 0 ? 1 / tile->norms[place] : 0;
         }
     }
+    return bad;
+}
+
+static int64_t FN(load_tile)(const FN(tiling) * g, int64_t index, int measured, FN(tile) * tile) {
+    int64_t bad = FN(find_tile)(g, index, measured, tile);
     FN(pack_tile)(g, tile);
     return bad;
 }
