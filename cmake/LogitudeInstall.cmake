@@ -1,7 +1,14 @@
-# Installation: headers, both libraries, the program, the CMake package and the pkg-config file.
+# Installation: headers, both libraries, those of MPI that were built, the program, the CMake package and the pkg-config file.
 include(CMakePackageConfigHelpers)
 
-install(DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}/include/logitude DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}/include/logitude DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+        PATTERN mpi.h EXCLUDE)
+foreach(library logitude_mpi logitude_mpich)
+  if(TARGET ${library})
+    install(TARGETS ${library})
+    install(FILES ${CMAKE_CURRENT_SOURCE_DIR}/include/logitude/mpi.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/logitude)
+  endif()
+endforeach()
 install(TARGETS logitude_shared EXPORT logitude-shared)
 install(TARGETS logitude_static EXPORT logitude-static)
 if(LOGITUDE_BUILD_CLI)

@@ -252,7 +252,8 @@ static void numbers_outside_the_lists_have_the_name_unknown(void **state) {
     (void)state;
     assert_string_equal(lgt_status_name(LGT_OK), "ok");
     assert_string_equal(lgt_status_name(LGT_ERR_INTERRUPTED), "interrupted");
-    assert_string_equal(lgt_status_name((lgt_status)10), "unknown");
+    assert_string_equal(lgt_status_name(LGT_ERR_COMM), "comm");
+    assert_string_equal(lgt_status_name((lgt_status)11), "unknown");
     assert_string_equal(lgt_status_name((lgt_status)-1), "unknown");
     assert_string_equal(lgt_dtype_name(LGT_I64), "i64");
     assert_string_equal(lgt_dtype_name((lgt_dtype)6), "unknown");

@@ -6,7 +6,7 @@ build="gcc cmake make libpthreadpool-dev libjansson-dev zlib1g-dev libjs-chart.j
 case "${1:-build}" in
     build) wanted="$build" ;;
     demo) wanted="$build dataset-fashion-mnist" ;;
-    test) wanted="$build libcmocka-dev liblapacke-dev g++ python3 python3-numpy" ;;
+    test) wanted="$build libcmocka-dev liblapacke-dev libopenmpi-dev openmpi-bin libmpich-dev mpich g++ python3 python3-numpy" ;;
     reference) wanted="doxygen python3" ;;
     site) wanted="mkdocs python3" ;;
     deb) wanted="$build build-essential debhelper dh-python python3" ;;

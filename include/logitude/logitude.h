@@ -24,6 +24,7 @@
 #include "align.h"
 #include "analysis.h"
 #include "bench.h"
+#include "comm.h"
 #include "context.h"
 #include "curvature.h"
 #include "custom_loss.h"

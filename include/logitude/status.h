@@ -20,7 +20,8 @@ typedef enum lgt_status {
     LGT_ERR_MEMORY = 6,      /* an allocation failed or a limit was reached */
     LGT_ERR_CHECK = 7,       /* a check ran and found a defect */
     LGT_ERR_UNSUPPORTED = 8, /* a valid request that this engine or build does not serve */
-    LGT_ERR_INTERRUPTED = 9  /* the caller's callback asked to stop */
+    LGT_ERR_INTERRUPTED = 9, /* the caller's callback asked to stop */
+    LGT_ERR_COMM = 10        /* another rank of a shared computation failed, or did not answer */
 } lgt_status;
 
 /* Caller-owned. Pass NULL to any call when the text is not wanted. The message carries the values at fault, for

@@ -43,8 +43,8 @@ Calls release the interpreter's lock. Errors are subclasses of logitude.Error an
 fits. Everything here is declared from one table that is checked against the C headers.
 """
 from ._version import __version__
-from ._errors import (CheckError, DataError, Error, FileError, InternalError, InterruptedByCaller, MemoryLimitError,
-                      NonFiniteError, UnsupportedError, UsageError)
+from ._errors import (CheckError, CommError, DataError, Error, FileError, InternalError, InterruptedByCaller,
+                      MemoryLimitError, NonFiniteError, UnsupportedError, UsageError)
 from ._context import Context, default_context
 from ._loss import Loss, LossInfo, ParameterInfo, Preset, losses, presets
 from ._head import (Head, HeadResult, Inputs, Options, Plan, PlanOptions, Predictions, Product, hvp, loss_and_gradients,

@@ -53,8 +53,13 @@ class InterruptedByCaller(Error):
     status = 9
 
 
+class CommError(Error, ConnectionError):
+    """Another rank of a shared computation failed, or did not answer."""
+    status = 10
+
+
 KINDS = {kind.status: kind for kind in (InternalError, UsageError, DataError, NonFiniteError, FileError, MemoryLimitError,
-                                        CheckError, UnsupportedError, InterruptedByCaller)}
+                                        CheckError, UnsupportedError, InterruptedByCaller, CommError)}
 
 
 def raise_error(status: int, message: str) -> NoReturn:

@@ -10,8 +10,8 @@ const char *lgt_version(void) {
 }
 
 const char *lgt_status_name(lgt_status status) {
-    static const char *const names[] = {"ok", "internal", "usage", "data",        "nonfinite",
-                                        "io", "memory",   "check", "unsupported", "interrupted"};
+    static const char *const names[] = {"ok",     "internal", "usage",       "data",        "nonfinite", "io",
+                                        "memory", "check",    "unsupported", "interrupted", "comm"};
     int index = (int)status;
     return index >= 0 && index < (int)(sizeof names / sizeof *names) ? names[index] : "unknown";
 }

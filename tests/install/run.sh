@@ -45,6 +45,23 @@ compile() {
 echo "the compiler alone"
 compile plain -I"$work/prefix/include" -L"$lib" -llogitude -Wl,-rpath,"$lib"
 
+cat > "$work/mpi.c" << 'END'
+#include <logitude/mpi.h>
+int main(void) {
+    lgt_mpi *mpi = NULL;
+    lgt_comm comm;
+    if (lgt_mpi_create(1, &mpi, &comm, NULL, NULL)) return 1;
+    lgt_mpi_free(mpi);
+    return comm.size != 1;
+}
+END
+for name in logitude_mpi logitude_mpich; do
+    [ -e "$build/lib$name.so" ] || { echo "skipped: $name was not built"; continue; }
+    echo "$name"
+    quietly cc -std=c11 "$work/mpi.c" -I"$work/prefix/include" -L"$lib" "-l$name" -Wl,-rpath,"$lib" -o "$work/$name"
+    "$work/$name"
+done
+
 if command -v pkg-config > /dev/null; then
     export PKG_CONFIG_PATH="$lib/pkgconfig"
     echo "pkg-config, version $(pkg-config --modversion logitude)"

@@ -1,0 +1,53 @@
+# The MPI communicator, once for each MPI that is there: liblogitude_mpi (Open MPI) and liblogitude_mpich (MPICH). Each
+# stands alone: what it needs of the library is linked in and stays inside.
+
+option(LOGITUDE_BUILD_MPI "Build the MPI communicators" ${PROJECT_IS_TOP_LEVEL})
+find_program(LOGITUDE_MPICC_OPENMPI NAMES mpicc.openmpi DOC "Open MPI's compiler wrapper")
+find_program(LOGITUDE_MPICC_MPICH NAMES mpicc.mpich DOC "MPICH's compiler wrapper")
+
+# An interface target with the flags that the wrapper tells.
+function(logitude_find_mpi name wrapper)
+  execute_process(COMMAND ${wrapper} -show OUTPUT_VARIABLE line RESULT_VARIABLE failure OUTPUT_STRIP_TRAILING_WHITESPACE)
+  if(failure)
+    message(WARNING "${wrapper} -show fails: ${failure}; its MPI communicator is not built")
+    return()
+  endif()
+  separate_arguments(words UNIX_COMMAND "${line}")
+  set(folders ${words})
+  set(libraries ${words})
+  list(FILTER folders INCLUDE REGEX "^-I")
+  list(TRANSFORM folders REPLACE "^-I" "")
+  list(FILTER libraries INCLUDE REGEX "^-[lL]")
+  add_library(${name} INTERFACE IMPORTED GLOBAL)
+  target_include_directories(${name} SYSTEM INTERFACE ${folders})
+  target_link_libraries(${name} INTERFACE ${libraries})
+endfunction()
+
+# What reaches the source is the static library's file alone: no other library comes along.
+function(logitude_mpi_sources target mpi)
+  target_sources(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src/comm/mpi/mpi_comm.c)
+  logitude_compile_options(${target})
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+  target_link_libraries(${target} PRIVATE ${mpi} $<TARGET_FILE:logitude_static> m)
+  add_dependencies(${target} logitude_static)
+endfunction()
+
+if(LOGITUDE_BUILD_MPI AND NOT LOGITUDE_SANITIZE) # MPIs leak
+  if(LOGITUDE_MPICC_OPENMPI)
+    logitude_find_mpi(mpi_openmpi ${LOGITUDE_MPICC_OPENMPI})
+  endif()
+  if(LOGITUDE_MPICC_MPICH)
+    logitude_find_mpi(mpi_mpich ${LOGITUDE_MPICC_MPICH})
+  endif()
+  foreach(pair mpi_openmpi:logitude_mpi mpi_mpich:logitude_mpich)
+    string(REPLACE ":" ";" pair ${pair})
+    list(GET pair 0 mpi)
+    list(GET pair 1 library)
+    if(TARGET ${mpi})
+      add_library(${library} SHARED)
+      logitude_mpi_sources(${library} ${mpi})
+      target_link_options(${library} PRIVATE LINKER:--exclude-libs,ALL)
+      set_target_properties(${library} PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0)
+    endif()
+  endforeach()
+endif()
