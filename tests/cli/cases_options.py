@@ -33,6 +33,8 @@ OPTIONS = {
                  "terms", "out"],
     "bench": ["loss", "like", "rows", "dim", "classes", "dtype", "repeat", "seed", "want", "workspace",
               "optimizer", "sample-rate"],
+    "plan": ["classes", "dim", "batch", "dtype", "optimizer", "sample-rate", "workspace", "encoder", "inputs", "ranks",
+             "network", "latency", "memory", "machine"],
     "losses": ["like"],
     "info": [],
     "convert": ["to", "dtype", "prefix", "shards", "loss", "weight", "bias", "transpose"],
