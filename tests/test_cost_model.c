@@ -77,6 +77,22 @@ static void memory_traffic_and_time_are_the_sums_of_their_parts(void **state) {
     }
 }
 
+/* Ranks share nothing that one rank would not have to do, but for the network and the largest shard. */
+static void efficiency_is_what_one_rank_would_take_over_what_all_take(void **state) {
+    (void)state;
+    for (int i = 0; i < N_JOBS; i++) {
+        lgt_job job = drawn_job(i);
+        lgt_cost all = cost_of(&job);
+        int ranks = job.ranks;
+        job.ranks = 1;
+        lgt_cost alone = cost_of(&job);
+        assert_true(is_near(all.efficiency * ranks * all.seconds, alone.seconds));
+    }
+    lgt_job job = job_of((int64_t)1 << 24, 512, 256, 16); /* shards are equal */
+    job.workspace = 1;
+    assert_true(cost_of(&job).efficiency > 0.9 && cost_of(&job).efficiency < 1);
+}
+
 static void weights_are_those_of_the_rank_with_most(void **state) {
     (void)state;
     static const struct {
@@ -445,6 +461,7 @@ static void refused_memory_of_a_calibration_leaks_nothing(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_traffic_and_time_are_the_sums_of_their_parts),
+        cmocka_unit_test(efficiency_is_what_one_rank_would_take_over_what_all_take),
         cmocka_unit_test(weights_are_those_of_the_rank_with_most),
         cmocka_unit_test(ranks_together_hold_all_classes_and_little_more),
         cmocka_unit_test(doubling_classes_doubles_what_is_bound_to_them),

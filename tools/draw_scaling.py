@@ -27,7 +27,7 @@ def large(value):
 
 def by_classes(program):
     x = chart.Axis('classes', 1e5, 1e9, log=True, label=large)
-    time = chart.Panel('A step', x, chart.Axis('seconds', 0.01, 10000, log=True), width=300)
+    time = chart.Panel('A step', x, chart.Axis('seconds', 0.1, 100000, log=True), width=300)
     memory = chart.Panel('Memory of a rank', x, chart.Axis('GB', 0.1, 10000, log=True), width=300)
     for ranks, colour in zip(RANKS, COLOURS):
         plans = [(n, plan(program, '--classes', n, '--ranks', ranks)) for n in CLASSES]
@@ -41,7 +41,7 @@ def by_classes(program):
 
 def by_ranks(program):
     x = chart.Axis('ranks', 1, 1024, [4 ** i for i in range(6)], log=True, label=chart.plain)
-    parts = chart.Panel('100M classes, a tenth drawn: parts of a step', x, chart.Axis('seconds', 0.001, 1000, log=True), width=300)
+    parts = chart.Panel('A step: 100M classes, a tenth drawn', x, chart.Axis('seconds', 0.001, 1000, log=True), width=300)
     plans = [(2 ** i, plan(program, '--classes', 100000000, '--sample-rate', 0.1, '--ranks', 2 ** i)) for i in range(11)]
     for key, colour in (('compute', chart.TEAL), ('memory', chart.BROWN), ('network', chart.GREY)):
         parts.line([(ranks, p[f'{key}_seconds']) for ranks, p in plans if p[f'{key}_seconds'] > 0], colour, key)
