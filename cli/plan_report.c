@@ -111,6 +111,10 @@ static json_t *notes_of(const cli_args *args, const lgt_job *job, const lgt_cost
                  cost->threads, (double)cost->threads / machine->threads, machine->threads);
         cli_append(notes, cli_string(text));
     }
+    if (job->sample_rate < 1)
+        cli_append(notes,
+                   cli_string("drawing classes is not in the model: with small batches such steps were measured to "
+                              "take up to twice as long"));
     if (job->ranks > SHARED_STRIPES)
         cli_append(notes, cli_string("beyond 16 ranks the model cuts the classes into as many stripes as ranks, and "
                                      "partial sums grow with them"));
@@ -179,8 +183,7 @@ static void print_memory(const json_t *report) {
     const json_t *machine = json_object_get(report, "machine");
     print_parts("memory a rank", json_object_get(report, "memory_bytes"), keys);
     if (real_of(machine, "memory") > 0)
-        printf("%-18s %s %s\n", "",
-               json_is_true(json_object_get(report, "fits")) ? "fits into" : "does not fit into",
+        printf("%-18s %s %s\n", "", json_is_true(json_object_get(report, "fits")) ? "fits into" : "does not fit into",
                bytes_of(machine, "memory").text);
 }
 

@@ -309,8 +309,7 @@ static const char *const subject_words[] = {"head", "step", "machine", NULL};
 
 const cli_verb cli_verb_bench = {
     .name = "bench",
-    .summary =
-        "times a head, or its training, on random data, beside the roof; a machine for plan",
+    .summary = "times a head, or its training, on random data, beside the roof; a machine for plan",
     .usage = "head|step|machine [options]",
     .options = options,
     .n_options = sizeof options / sizeof *options,

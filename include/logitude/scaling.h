@@ -40,8 +40,8 @@ typedef struct lgt_machine {
     double network_bandwidth, network_latency; /* of a rank: bytes a second each way; seconds a message */
 } lgt_machine;
 
-/* The figures of a named machine with 2 cores and AVX-512 and AMX, measured by lgt_bench_machine_run, and a network of
- * 10 Gb/s and 20 microseconds, which is assumed. */
+/* The figures of a named machine with 2 cores and AVX-512 and AMX, measured as lgt_bench_machine_run does, by the
+ * processor time of one thread; and a network of 10 Gb/s and 20 microseconds, which is assumed. */
 LGT_API void lgt_machine_init(lgt_machine *machine);
 
 typedef struct lgt_job {

@@ -15,11 +15,11 @@ void lgt_machine_init(lgt_machine *machine) {
     *machine = (lgt_machine){.struct_size = sizeof *machine,
                              .name = "2 cores of an Intel Xeon with AVX-512 and AMX (virtual)",
                              .threads = 2,
-                             .memory = 24e9,
-                             .gflops = {180, 55, 250, 450},
-                             .class_bandwidth = {12e9, 12e9, 12e9, 12e9},
-                             .update_bandwidth = {12e9, 12e9, 12e9},
-                             .stream_bandwidth = 10e9,
+                             .memory = 25e9,
+                             .gflops = {300, 58, 380, 710},
+                             .class_bandwidth = {4.8e9, 7.9e9, 6.2e9, 5.9e9},
+                             .update_bandwidth = {22e9, 18e9, 16e9},
+                             .stream_bandwidth = 22e9,
                              .network_bandwidth = 1.25e9,
                              .network_latency = 20e-6};
 }

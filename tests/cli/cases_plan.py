@@ -80,6 +80,10 @@ class Plan(Case):
         for text, size in (("64GiB", 64 * 2 ** 30), ("64GB", 64e9), ("0.5TB", 5e11), ("5000000000B", 5e9)):
             self.assertEqual(self.plan("--classes", 1000, "--memory", text)["machine"]["memory"], size)
 
+    def test_notes_tell_what_is_not_modelled(self):
+        notes = self.plan("--classes", 1000, "--sample-rate", 0.5, "--ranks", 17)["notes"]
+        self.assertEqual([note.split()[0] for note in notes], ["speeds", "drawing", "beyond"])
+
     def test_memory_decides_how_many_ranks_are_needed(self):
         report = self.plan("--classes", 100000000, "--ranks", 2, "--memory", "100GB")
         self.assertFalse(report["fits"] or report["suggested"]["fits"])
