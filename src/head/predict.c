@@ -10,7 +10,7 @@ static lgt_status check(const lgt_head *head, lgt_view x, lgt_view w, lgt_view b
     lgt_status status;
     if ((status = lgt_check_view("x", x, x.rows, head->dim, LGT_F32, err)) ||
         (status = lgt_check_view("w", w, head->n_classes * lgt_loss_centres(&head->loss), head->dim, LGT_F32, err)) ||
-        (status = lgt_check_bias(head, b, LGT_F32, err)))
+        (status = lgt_check_bias(head, b, head->n_classes, LGT_F32, err)))
         return status;
     if (out->k < 1 || out->k > head->n_classes)
         return lgt_fail(err, LGT_ERR_USAGE, "k is %lld, expected 1 to %lld classes", (long long)out->k,

@@ -90,8 +90,9 @@ static void predict_block(void *argument, int64_t index, int worker) {
     if (p->bad_x[index] >= 0) return;
     for (int64_t i = first; i < first + n; i++) p->sums[i] = lgt_lse_empty();
     for (int64_t i = first * out->k; i < (first + n) * out->k; i++) out->logits[i] = -INFINITY, out->classes[i] = -1;
-    for (int64_t t = 0; t < p->layout.n_tiles; t++) {
-        p->bad_class[index] = load_tile_f32(&p->tiling, t, 0, &w->tile);
+    for (int64_t t = 0; t < p->layout.tile_at[p->layout.n_stripes]; t++) {
+        int64_t class, count = lgt_layout_tile(&p->layout, t, &class);
+        p->bad_class[index] = load_tile_f32(&p->tiling, class, count, NULL, &w->tile);
         if (p->bad_class[index] >= 0) return;
         for (int64_t j = 0; j < w->tile.n; j++) most = fmax(most, w->tile.norms[j]); /* read in DOT: one centre */
         predict_crossing(p, w, first, n);
@@ -156,8 +157,13 @@ lgt_status lgt_cpu_predict(const lgt_problem *problem, lgt_view x, lgt_view w, l
                            lgt_predictions *out, lgt_error *err) {
     lgt_context *context = problem->context;
     prediction p = {.problem = problem, .x = x, .labels = labels, .out = out};
-    lgt_shape shape = {problem->dim,       problem->n_classes,   x.rows, sizeof(float), 0,
-                       LGT_PRECISION_FULL, lgt_cpu_cache_bytes()};
+    lgt_shape shape = {.dim = problem->dim,
+                       .n_classes = problem->n_classes,
+                       .max_rows = x.rows,
+                       .max_listed = problem->n_classes,
+                       .element_size = sizeof(float),
+                       .precision = LGT_PRECISION_FULL,
+                       .cache_bytes = lgt_cpu_cache_bytes()};
     if (problem->dim > INT32_MAX)
         return lgt_fail(err, LGT_ERR_MEMORY, "a prediction of dim %lld overflows", (long long)problem->dim);
     p.layout = lgt_layout_of(&shape);
