@@ -314,8 +314,9 @@ static lgt_status FN(create_kept)(FN(stream) * s, int64_t before, int64_t *bytes
     int64_t workspace = p->options.workspace > 0 ? p->options.workspace : LGT_WORKSPACE;
     int64_t stripes = s->stripe_end - s->stripe_begin, crossings = stripes * l->n_blocks;
     int64_t one = lgt_layout_crossing(l) * (int64_t)sizeof(T), kept = 0;
-    if (!FN(keeps)(p) || stripes == 0) return LGT_OK;
+    if (!FN(keeps)(p)) return LGT_OK;
     s->keeps_weights = FN(weights_fit)(s, before, workspace);
+    if (stripes == 0) return LGT_OK;
     if (s->keeps_weights) kept = s->own_tiles * l->n_blocks * s->kept_size;
     s->kept_tiles = lgt_min64(lgt_max64(0, workspace - *bytes) / one / crossings, lgt_ceil_div(s->own_tiles, stripes));
     kept = lgt_max64(kept, s->kept_tiles * crossings * one);
