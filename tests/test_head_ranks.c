@@ -186,83 +186,86 @@ static void so_have_hessian_vector_products(void **state) {
     lgt_context_free(context);
 }
 
-/* --- Predictions --- */
+enum { LN = 40, LD = 16, LC = 500, LISTED = 60 };
 
-enum { ROWS = 45, FEATURES = 13, CLASSES = 330, TOP = 7, MOST_ROWS_OF_W = 3 * CLASSES };
-
-typedef struct listing {
-    int64_t classes[ROWS * TOP];
-    double logits[ROWS * TOP], lse[ROWS], label_logits[ROWS];
-} listing;
-
-typedef struct prediction {
-    const char *spec;
-    float x[ROWS * FEATURES], w[MOST_ROWS_OF_W * FEATURES], b[CLASSES];
-    int64_t labels[ROWS];
-    listing found[MOST];
+/* Runs over lists of classes, rows of dw into sinks: into one array (C, D) from all ranks. */
+typedef struct list_job {
+    lgt_precision precision;
+    const test_head *head;
+    float x[LN * LD], w[LC * LD], dx[MOST][LN * LD], dw[LC * LD];
     lgt_status statuses[MOST];
     lgt_error errors[MOST];
-} prediction;
+} list_job;
 
-static void predict(prediction *p, const lgt_comm *comm, int r) {
-    lgt_context *context = test_context(2);
-    lgt_loss loss;
+static void keep_row(void *user, int64_t row, const void *gradient) {
+    memcpy((float *)user + row * LD, gradient, LD * sizeof(float));
+}
+
+static lgt_status run_lists(list_job *j, const lgt_comm *comm, lgt_plan *plan, int64_t first, int64_t count,
+                            lgt_error *err) {
+    int64_t labels[LN], classes[LISTED];
+    lgt_head_inputs in = {.x = lgt_view_of(j->x, LN, LD, LGT_F32),
+                          .w = lgt_view_of(j->w + first * LD, count, LD, LGT_F32),
+                          .labels = labels,
+                          .classes = classes,
+                          .n_listed = LISTED};
+    int64_t first_list = comm ? 8 : 5;
+    lgt_head_outputs out = {.dx = lgt_mut_of(j->dx[comm ? comm->rank : 0], LN, LD, LGT_F32),
+                            .sink = {keep_row, j->dw + first * LD}};
+    lgt_status status = LGT_OK;
+    for (int64_t i = 0; i < LN; i++) labels[i] = i % 7 * 40;
+    /* The second list leaves the last stripes without a class, and nothing of the first run in them. */
+    for (int64_t every = first_list; every >= 5 && !status; every -= 3) {
+        for (int64_t k = 0; k < LISTED; k++) classes[k] = k * every;
+        memset(j->dw + first * LD, 0, (size_t)(count * LD) * sizeof(float));
+        status = lgt_plan_run(plan, &in, &out, err);
+    }
+    return status;
+}
+
+static void run_list_rank(void *argument, const lgt_comm *comm) {
+    list_job *j = argument;
+    int r = comm ? comm->rank : 0;
+    lgt_context *context = test_context(1 + r % 2);
     lgt_head *head = NULL;
-    int64_t first = 0, count = 0;
-    lgt_error *err = &p->errors[r];
-    listing *to = &p->found[r];
-    memset(to, 0, sizeof *to); /* no padding is compared */
-    lgt_predictions out = {TOP, to->classes, to->logits, to->lse, to->label_logits};
-    lgt_status status = lgt_loss_parse(p->spec, &loss, err);
-    if (!status) status = lgt_head_create(context, &loss, FEATURES, CLASSES, &head, err);
-    if (!status) status = lgt_head_shard(head, comm ? comm->size : 1, comm ? comm->rank : 0, &first, &count, err);
-    int64_t centres = lgt_loss_centres(&loss);
-    lgt_view w = lgt_view_of(p->w + first * centres * FEATURES, count * centres, FEATURES, LGT_F32), b = {0};
-    if (loss.info->has_bias) b = lgt_view_of(p->b + first, 1, count, LGT_F32);
-    if (!status)
-        status =
-            lgt_head_predict_shared(head, comm, lgt_view_of(p->x, ROWS, FEATURES, LGT_F32), w, b, p->labels, &out, err);
-    p->statuses[r] = status;
+    lgt_plan *plan = NULL;
+    lgt_error *err = &j->errors[r];
+    int64_t first = 0, count = LC;
+    lgt_plan_options o;
+    lgt_plan_options_init(&o);
+    o.max_rows = LN, o.max_classes = LISTED, o.sinks = 1, o.precision = j->precision, o.comm = comm;
+    lgt_status status = lgt_head_create(context, &j->head->loss, LD, LC, &head, err);
+    if (!status && comm) status = lgt_head_shard(head, comm->size, r, &first, &count, err);
+    if (!status) status = lgt_plan_create(head, &o, &plan, err);
+    j->statuses[r] = status ? status : run_lists(j, comm, plan, first, count, err);
+    lgt_plan_free(plan);
     lgt_head_free(head);
     lgt_context_free(context);
 }
 
-static void predict_rank(void *argument, const lgt_comm *comm) {
-    predict(argument, comm, comm->rank);
-}
-
-static void predictions_are_those_of_one_rank(void **state) {
-    static const char *const specs[] = {"softmax", "arcface", "subcenter:k=3"};
-    static prediction p;
-    static listing alone;
-    double numbers[MOST_ROWS_OF_W * FEATURES];
+static void so_have_listed_classes_and_sinks(void **state) {
+    static list_job alone, all;
     (void)state;
-    test_normal(numbers, ROWS * FEATURES, 1, 1);
-    for (int i = 0; i < ROWS * FEATURES; i++) p.x[i] = (float)numbers[i];
-    test_normal(numbers, MOST_ROWS_OF_W * FEATURES, 1, 2);
-    for (int i = 0; i < MOST_ROWS_OF_W * FEATURES; i++) p.w[i] = (float)numbers[i];
-    memcpy(p.w + 300 * FEATURES, p.w + 20 * FEATURES, FEATURES * sizeof *p.w); /* equal logits, on different ranks */
-    for (int i = 0; i < ROWS; i++) p.labels[i] = i * 7 % CLASSES;
-    for (size_t k = 0; k < sizeof specs / sizeof *specs; k++) {
-        p.spec = specs[k];
-        predict(&p, NULL, 0);
-        assert_ok(p.statuses[0], p.errors[0]);
-        alone = p.found[0];
-        for (int s = 0; s < N_SIZES; s++) {
-            test_on_ranks(sizes[s], 20, predict_rank, &p);
-            for (int r = 0; r < sizes[s]; r++) {
-                assert_ok(p.statuses[r], p.errors[r]);
-                assert_memory_equal(&p.found[r], &alone, sizeof alone);
+    test_head h = test_head_random("arcface:s=16,m=0.3", LN, LD, LC, 80);
+    for (int precision = 0; precision <= LGT_PRECISION_BF16; precision++) {
+        alone = (list_job){.precision = (lgt_precision)precision, .head = &h};
+        for (int64_t k = 0; k < LN * LD; k++) alone.x[k] = (float)h.x[k];
+        for (int64_t k = 0; k < LC * LD; k++) alone.w[k] = (float)h.w[k];
+        run_list_rank(&alone, NULL);
+        assert_ok(alone.statuses[0], alone.errors[0]);
+        for (int k = 0; k < N_SIZES; k++) {
+            all = alone;
+            memset(all.dw, 0, sizeof all.dw), memset(all.dx, 0, sizeof all.dx);
+            test_on_ranks(sizes[k], 20, run_list_rank, &all);
+            for (int r = 0; r < sizes[k]; r++) {
+                assert_ok(all.statuses[r], all.errors[r]);
+                assert_memory_equal(all.dx[r], alone.dx[0], sizeof alone.dx[0]);
             }
+            assert_memory_equal(all.dw, alone.dw, sizeof alone.dw);
         }
     }
-    p.w[200 * FEATURES] = NAN;
-    test_on_ranks(3, 20, predict_rank, &p);
-    for (int r = 0; r < 3; r++) assert_int_equal(p.statuses[r], LGT_ERR_DATA);
-    p.w[200 * FEATURES] = 0;
+    test_head_free(&h);
 }
-
-/* --- Faults --- */
 
 /* What one rank finds all ranks say. */
 static void a_fault_of_one_rank_is_told_by_all(void **state) {
@@ -340,7 +343,7 @@ int main(void) {
         cmocka_unit_test(every_loss_has_the_bits_of_one_rank),
         cmocka_unit_test(so_has_every_option),
         cmocka_unit_test(so_have_hessian_vector_products),
-        cmocka_unit_test(predictions_are_those_of_one_rank),
+        cmocka_unit_test(so_have_listed_classes_and_sinks),
         cmocka_unit_test(a_fault_of_one_rank_is_told_by_all),
         cmocka_unit_test(a_rank_that_gives_up_ends_the_run_of_all),
         cmocka_unit_test(traffic_is_of_rows_and_never_of_classes),

@@ -62,13 +62,12 @@ typedef struct lgt_plan_options {
     int loss_only;           /* 1: the plan never computes gradients, and reserves no memory for them */
     int second_order;        /* 1: the plan serves lgt_plan_hvp, and reserves memory for it */
     lgt_precision precision; /* other than FULL: LGT_F32 and the cpu engine; second order is always FULL */
-    int64_t
-        workspace;        /* most bytes the plan may hold on two threads: what its work leaves free keeps weights or
-                             logits,       which are else computed twice; default 0: 64 MiB, or as much as the work needs if
-                             that        is       more. In BF16 results depend on it, to rounding: there all weights may be kept */
-    int64_t max_classes;  /* most classes of a run that lists them (in->classes), and if fewer than C every run does;
-                             default 0: no run does */
-    int sinks;            /* 1: runs may hand rows of dw to a sink; a batch is then never cut into panels */
+    int64_t workspace;       /* most bytes the plan may hold on two threads: what its work leaves free keeps weights or
+                                logits, which are else computed twice; default 0: 64 MiB, or as much as the work needs if
+                                that is more. In BF16 results depend on it, to rounding: there all weights may be kept */
+    int64_t max_classes;     /* most classes of a run that lists them (in->classes), and if fewer than C every run does;
+                                default 0: no run does */
+    int sinks;               /* 1: runs may hand rows of dw to a sink; a batch is then never cut into panels */
     const lgt_comm *comm; /* the ranks that share the classes, each with those of lgt_head_shard (docs/scaling.md); must
                              outlive the plan. Default NULL: this one has all. The cpu engine only */
 } lgt_plan_options;

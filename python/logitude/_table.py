@@ -22,7 +22,7 @@ lgt_bend: double value; double d_theta, d_r, d_q; double d_theta_theta, d_theta_
     penalty, penalty_r, penalty_r_r
 lgt_plan_options: size_t struct_size; lgt_engine engine; lgt_dtype dtype; int64_t max_rows; lgt_reduction reduction;
     double label_smoothing; double z_loss; int64_t ignore_label; int loss_only; int second_order; lgt_precision
-    precision; int64_t workspace; int64_t max_classes; int sinks
+    precision; int64_t workspace; int64_t max_classes; int sinks; const lgt_comm *comm
 lgt_head_inputs: lgt_view x; lgt_view w; lgt_view b; const int64_t *labels; const double *sample_weights; const double
     *class_weights; const double *upstream; int64_t step; lgt_view soft_targets; const double *class_margins; const
     double *class_scales; const double *qualities; const double *state; int frozen; const int64_t *classes; int64_t
