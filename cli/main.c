@@ -8,6 +8,7 @@
 #include "help.h"
 #include "nearest.h"
 #include "output.h"
+#include "ranks.h"
 #include "signals.h"
 #include "verbs.h"
 
@@ -40,7 +41,7 @@ static lgt_status run_verb(const char *name, int argc, char **argv, lgt_error *e
     status = cli_args_parse(verb, argc, argv, &args, err);
     if (!status && args.help)
         cli_help_verb(verb);
-    else if (!status)
+    else if (!status && (cli_is_first() || verb->is_shared))
         status = verb->run(&args, err);
     cli_args_free(&args);
     return status;
@@ -75,7 +76,10 @@ int main(int argc, char **argv) {
     cli_signals_ignore_writes();
     lgt_status status = run(argc, argv, &err);
     lgt_status closed = cli_stdout_close(&close_err);
-    if (status) cli_say(err.message);
+    /* What all ranks have agreed on the first one says; a rank that was lost may be that one. */
+    if (status && (cli_is_first() || status == LGT_ERR_COMM)) cli_say(err.message);
     if (closed) cli_say(close_err.message);
-    cli_exit(exit_code(status ? status : closed));
+    if (!status) status = closed;
+    cli_ranks_leave(status, exit_code(status));
+    cli_exit(exit_code(status));
 }

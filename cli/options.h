@@ -38,6 +38,7 @@ typedef struct cli_verb {
     int max_words;            /* words that are not options: at most CLI_MAX_WORDS */
     const char *const *words; /* what they can be, ended by NULL; NULL: anything, files as a rule */
     int takes_losses;         /* they begin with a loss's name */
+    int is_shared;            /* all ranks of mpirun run it; else the first alone */
     lgt_status (*run)(const cli_args *args, lgt_error *err);
 } cli_verb;
 

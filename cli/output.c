@@ -1,5 +1,6 @@
 /* Prints reports, notes and errors. */
 #include "output.h"
+#include "ranks.h"
 
 #include <errno.h>
 #include <math.h>
@@ -70,14 +71,14 @@ static void say_list(const char *format, va_list list) {
 void cli_note(const cli_args *args, const char *format, ...) {
     va_list list;
     va_start(list, format);
-    if (!cli_flag(args, "quiet")) say_list(format, list);
+    if (!cli_flag(args, "quiet") && cli_is_first()) say_list(format, list);
     va_end(list);
 }
 
 void cli_detail(const cli_args *args, const char *format, ...) {
     va_list list;
     va_start(list, format);
-    if (cli_flag(args, "verbose")) say_list(format, list);
+    if (cli_flag(args, "verbose") && cli_is_first()) say_list(format, list);
     va_end(list);
 }
 

@@ -116,8 +116,9 @@ static json_t *notes_of(const cli_args *args, const lgt_job *job, const lgt_cost
                    cli_string("drawing classes is not in the model: with small batches such steps were measured to "
                               "take up to twice as long"));
     if (job->ranks > SHARED_STRIPES)
-        cli_append(notes, cli_string("beyond 16 ranks the model cuts the classes into as many stripes as ranks, and "
-                                     "partial sums grow with them"));
+        cli_append(notes,
+                   cli_string("beyond 16 ranks the model cuts the classes into as many stripes as ranks, not 16, and "
+                              "partial sums grow with them"));
     return notes;
 }
 

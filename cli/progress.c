@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ranks.h"
+
 static double now(void) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
@@ -16,8 +18,8 @@ static double now(void) {
 
 void cli_progress_start(cli_progress *progress, const cli_args *args) {
     memset(progress, 0, sizeof *progress);
-    progress->quiet = cli_flag(args, "quiet");
-    progress->verbose = cli_flag(args, "verbose");
+    progress->quiet = cli_flag(args, "quiet") || !cli_is_first();
+    progress->verbose = cli_flag(args, "verbose") && cli_is_first();
     progress->terminal = isatty(STDERR_FILENO);
     progress->started = progress->last = now();
 }

@@ -14,9 +14,10 @@ static lgt_metadata fact(const char *key, char *value) {
     return (lgt_metadata){(char *)(uintptr_t)key, value};
 }
 
-lgt_status cli_checkpoints_open(cli_checkpoints *out, const cli_args *args, uint64_t test, lgt_error *err) {
+lgt_status cli_checkpoints_open(cli_checkpoints *out, const cli_args *args, const lgt_comm *comm, uint64_t test,
+                                lgt_error *err) {
     int optimizer = cli_choice(args, "optimizer");
-    *out = (cli_checkpoints){.args = args, .cut = -1};
+    *out = (cli_checkpoints){.args = args, .comm = comm, .cut = -1};
     out->every = cli_integer(args, "checkpoint-every");
     out->keep = cli_integer(args, "keep");
     if (optimizer >= LGT_OPTIMIZER_LBFGS && (out->every > 0 || cli_flag(args, "resume")))
@@ -69,7 +70,9 @@ lgt_status cli_checkpoints_resume(cli_checkpoints *checkpoints, lgt_trainer *tra
 
 static lgt_status save(cli_checkpoints *c, lgt_trainer *trainer, const cli_run_folder *run, lgt_error *err) {
     const lgt_checkpoint about = {.facts = c->facts, .n_facts = CLI_CHECKPOINT_FACTS, .log_length = c->log_length};
-    lgt_status status = lgt_log_sync(run->log, err); /* a checkpoint never knows more of the log than there is */
+    /* A checkpoint never knows more of the log than there is; the first rank has it. */
+    lgt_status status = run->log ? lgt_log_sync(run->log, err) : LGT_OK;
+    if ((status = lgt_comm_agree(c->comm, status, err))) return status;
     if (!status) status = lgt_checkpoint_write(trainer, run->folder, c->keep, &about, err);
     c->saved = !status;
     return status;
@@ -77,7 +80,7 @@ static lgt_status save(cli_checkpoints *c, lgt_trainer *trainer, const cli_run_f
 
 lgt_status cli_checkpoints_step(cli_checkpoints *checkpoints, lgt_trainer *trainer, const cli_run_folder *run,
                                 int64_t step, lgt_error *err) {
-    checkpoints->log_length = lgt_log_length(run->log);
+    if (run->log) checkpoints->log_length = lgt_log_length(run->log);
     checkpoints->saved = 0;
     if (checkpoints->every == 0 || step % checkpoints->every != 0) return LGT_OK;
     return save(checkpoints, trainer, run, err);

@@ -8,6 +8,7 @@ enum { CLI_CHECKPOINT_FACTS = 3 };
 
 typedef struct cli_checkpoints {
     const cli_args *args;
+    const lgt_comm *comm; /* or NULL: alone */
     int64_t every, keep;
     int64_t saved;      /* whether the present step is: it is that of the last checkpoint */
     int64_t cut;        /* to which metrics.jsonl is cut back; -1: the run begins */
@@ -18,7 +19,8 @@ typedef struct cli_checkpoints {
 
 /* By --checkpoint-every, --keep and --resume. `test`: the fingerprint of the test data, or 0. Fails with USAGE for
  * optimizers that have none. In place: the record points into itself. */
-lgt_status cli_checkpoints_open(cli_checkpoints *out, const cli_args *args, uint64_t test, lgt_error *err);
+lgt_status cli_checkpoints_open(cli_checkpoints *out, const cli_args *args, const lgt_comm *comm, uint64_t test,
+                                lgt_error *err);
 
 /* With --resume: brings the trainer to the newest checkpoint that is whole; `record` is then that of its step. Writes
  * nothing. */

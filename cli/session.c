@@ -1,4 +1,4 @@
-/* Opens what verbs work on. The only file that reads the environment. */
+/* Opens what verbs work on. With ranks.c the only file that reads the environment. */
 #include "session.h"
 
 #include <math.h>
@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "output.h"
+#include "ranks.h"
 
 /* --- Context --- */
 
@@ -20,12 +21,23 @@ static lgt_status read_threads(const cli_args *args, int *threads, lgt_error *er
     return status;
 }
 
+/* The ranks of a machine share the processors they may all run on; 0: this process is alone. */
+static int share_of_processors(void) {
+    int ranks = cli_local_ranks();
+    lgt_context *probe = NULL;
+    if (ranks == 1 || lgt_context_create(NULL, &probe, NULL)) return 0;
+    int threads = lgt_context_threads(probe) / ranks;
+    lgt_context_free(probe);
+    return threads > 0 ? threads : 1;
+}
+
 lgt_status cli_context_open(const cli_args *args, lgt_context **out, lgt_error *err) {
     static const lgt_isa isas[] = {LGT_ISA_GENERIC, LGT_ISA_AVX2, LGT_ISA_AVX512, LGT_ISA_AMX, LGT_ISA_BEST};
     lgt_context_options options;
     lgt_context_options_init(&options);
     lgt_status status = read_threads(args, &options.threads, err);
     options.max_isa = isas[cli_choice(args, "max-isa")];
+    if (!status && options.threads == 0) options.threads = share_of_processors();
     if (!status) status = lgt_context_create(&options, out, err);
     if (!status) cli_detail(args, "%d threads, %s", lgt_context_threads(*out), lgt_isa_name(lgt_context_isa(*out)));
     return status;

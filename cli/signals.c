@@ -32,3 +32,7 @@ void cli_signals_watch(void) {
 int cli_signal_caught(void) {
     return caught;
 }
+
+void cli_signal_heard(int number) {
+    if (!caught) caught = number;
+}

@@ -12,4 +12,7 @@ void cli_signals_watch(void);
 /* The signal noted, or 0. */
 int cli_signal_caught(void);
 
+/* A signal that another rank has noted counts as caught here. */
+void cli_signal_heard(int number);
+
 #endif

@@ -8,6 +8,7 @@
 #include "logitude/logitude.h"
 #include "output.h"
 #include "progress.h"
+#include "ranks.h"
 #include "run_checkpoint.h"
 #include "run_folder.h"
 #include "session.h"
@@ -19,6 +20,8 @@ typedef struct training {
     const cli_args *args;
     lgt_train_options options;
     lgt_context *context;
+    const lgt_comm *comm; /* of the ranks that train together; NULL: alone */
+    int is_first;         /* the one rank that writes, measures and speaks */
     lgt_dataset *data, *test;
     const char *test_spec;
     lgt_trainer *trainer;
@@ -86,17 +89,26 @@ static lgt_status load_data(training *run, lgt_error *err) {
     return status;
 }
 
+/* A status of this rank's own becomes that of all. */
+static lgt_status agree(const training *run, lgt_status status, lgt_error *err) {
+    return status == LGT_ERR_COMM ? status : lgt_comm_agree(run->comm, status, err);
+}
+
 /* Everything that can be wrong is found here, before anything is written. */
 static lgt_status prepare(training *run, lgt_error *err) {
     lgt_status status = read_options(run, err);
+    if (!status) status = cli_ranks_join(cli_real(run->args, "mpi-timeout"), &run->comm, err);
+    run->options.comm = run->comm;
     if (!status)
         status = cli_run_folder_plan(&run->folder, cli_text(run->args, "out"), run->options.loss.info->name,
                                      cli_integer(run->args, "seed"), err);
     if (!status) status = cli_context_open(run->args, &run->context, err);
     if (!status) status = load_data(run, err);
+    status = agree(run, status, err);
     if (!status) status = lgt_trainer_create(run->context, &run->options, run->data, &run->trainer, err);
     if (!status)
-        status = cli_checkpoints_open(&run->checkpoints, run->args, run->test ? run->test->fingerprint : 0, err);
+        status =
+            cli_checkpoints_open(&run->checkpoints, run->args, run->comm, run->test ? run->test->fingerprint : 0, err);
     if (!status) status = cli_checkpoints_resume(&run->checkpoints, run->trainer, &run->folder, &run->record, err);
     if (!status && run->test)
         run->z = cli_alloc(run->test->n_rows, (size_t)lgt_model_dim(lgt_trainer_model(run->trainer)) * sizeof *run->z);
@@ -139,16 +151,38 @@ static lgt_status look(training *run, lgt_error *err) {
 static lgt_status log_step(training *run, lgt_error *err) {
     if (run->record.step % cli_integer(run->args, "log-every") != 0) return LGT_OK;
     run->measures.gradient_norm = lgt_trainer_gradient_norm(run->trainer);
-    return cli_metrics_step(&run->folder, &run->record, &run->measures, err);
+    lgt_status status = run->is_first ? cli_metrics_step(&run->folder, &run->record, &run->measures, err) : LGT_OK;
+    return agree(run, status, err);
 }
 
-/* All that is measured here depends on the model alone: a training that goes on from this step does it again. */
-static lgt_status end_epoch(training *run, lgt_error *err) {
+static lgt_status measure_epoch(training *run, lgt_error *err) {
     lgt_status status = test(run, err);
     if (!status) status = look(run, err);
     if (!status) status = cli_metrics_epoch(&run->folder, &run->record, &run->measures, err);
     if (!status) cli_progress_epoch(&run->progress, &run->record, run->measures.test_accuracy);
     return status;
+}
+
+/* All that is measured here depends on the model alone: a training that goes on from this step does it again. */
+static lgt_status end_epoch(training *run, lgt_error *err) {
+    lgt_status status = run->test || run->wants_report ? lgt_trainer_gather(run->trainer, err) : LGT_OK;
+    if (!status && run->is_first) status = measure_epoch(run, err);
+    return agree(run, status, err);
+}
+
+/* Whether a signal has come to any rank. */
+static int is_stopped(const training *run) {
+    int64_t caught = cli_signal_caught();
+    if (run->comm && run->comm->max(run->comm->user, &caught, 1, LGT_I64, NULL)) return 0; /* the next step tells why */
+    cli_signal_heard((int)caught);
+    return caught != 0;
+}
+
+/* The model of all ranks, by the first one. */
+static lgt_status save_model(training *run, lgt_error *err) {
+    lgt_status status = lgt_trainer_gather(run->trainer, err);
+    if (!status && run->is_first) status = lgt_model_save(lgt_trainer_model(run->trainer), run->folder.model, err);
+    return agree(run, status, err);
 }
 
 static lgt_status step(training *run, lgt_error *err) {
@@ -239,13 +273,13 @@ static lgt_status train(training *run, lgt_error *err) {
     cli_progress_start(&run->progress, run->args);
     run->progress.first = run->record.step;
     if (run->record.end_of_epoch) status = end_epoch(run, err);
-    while (!status && !is_finished(run) && !cli_signal_caught()) status = step(run, err);
+    while (!status && !is_finished(run) && !is_stopped(run)) status = step(run, err);
     cli_progress_stop(&run->progress);
     if (!status && !is_finished(run))
         status = cli_checkpoints_stop(&run->checkpoints, run->trainer, &run->folder, run->record.step, err);
     if (!status && is_finished(run))
         status = lgt_trainer_objective(run->trainer, &run->train_loss, &run->objective, err);
-    return status ? status : lgt_model_save(lgt_trainer_model(run->trainer), run->folder.model, err);
+    return status ? status : save_model(run, err);
 }
 
 /* --- After --- */
@@ -293,6 +327,7 @@ static lgt_status write_run(training *run, json_t *results, lgt_error *err) {
 /* A training that failed leaves its metrics and run.json, which tell why; what happens to these writes is secondary. */
 static void record_failure(training *run, const lgt_error *failure) {
     lgt_error ignored;
+    if (!run->is_first) return;
     if (run->folder.log) cli_metrics_failure(&run->folder, failure, &ignored);
     lgt_log_close(run->folder.log, &ignored);
     run->folder.log = NULL;
@@ -322,7 +357,7 @@ static lgt_status tell_interruption(const training *run, lgt_error *err) {
                     (long long)run->record.step, (long long)run->record.n_steps, run->folder.model, more);
 }
 
-static lgt_status finish(training *run, lgt_error *err) {
+static lgt_status write_results(training *run, lgt_error *err) {
     lgt_status status = close_log(run, err);
     if (status) return status;
     json_t *results = describe_results(run, NULL);
@@ -330,6 +365,11 @@ static lgt_status finish(training *run, lgt_error *err) {
     if (!status) status = write_report(run, err);
     if (!status && is_finished(run)) cli_report_print(run->args, json_incref(results));
     json_decref(results);
+    return status;
+}
+
+static lgt_status finish(training *run, lgt_error *err) {
+    lgt_status status = agree(run, run->is_first ? write_results(run, err) : LGT_OK, err);
     return status || is_finished(run) ? status : tell_interruption(run, err);
 }
 
@@ -344,11 +384,21 @@ static void free_training(training *run) {
     cli_run_folder_free(&run->folder);
 }
 
+static lgt_status create_folder(training *run, lgt_error *err) {
+    lgt_status status = LGT_OK;
+    if (run->is_first) status = cli_run_folder_create(run->context, &run->folder, run->checkpoints.cut, err);
+    return agree(run, status, err);
+}
+
 static lgt_status run_train(const cli_args *args, lgt_error *err) {
-    training run = {.args = args, .train_loss = NAN, .objective = NAN, .wants_report = !cli_flag(args, "no-report")};
+    training run = {.args = args,
+                    .is_first = cli_is_first(),
+                    .train_loss = NAN,
+                    .objective = NAN,
+                    .wants_report = !cli_flag(args, "no-report")};
     run.measures = (cli_measures){NAN, NAN, NAN, {NAN, NAN, NAN, NAN}, {NAN, NAN, NAN}};
     lgt_status status = prepare(&run, err);
-    if (!status) status = cli_run_folder_create(run.context, &run.folder, run.checkpoints.cut, err);
+    if (!status) status = create_folder(&run, err);
     if (!status) {
         status = run.is_solved ? solve(&run, err) : train(&run, err);
         if (status) record_failure(&run, err);
@@ -377,10 +427,15 @@ const cli_verb cli_verb_train = {
         "proven bound of the objective's distance to its minimum (softmax with --l2 and without --z-loss).\n"
         "The first SIGINT or SIGTERM ends the training after its step, with the model as it stands and, with\n"
         "--checkpoint-every, a checkpoint (exit code 130 or 143). Numbers that are not finite end it with exit\n"
-        "code 4 and no model.",
+        "code 4 and no model.\n"
+        "Under mpirun the ranks share the classes, the rows of each batch and the encoder's optimiser, with the\n"
+        "bits of one process; the first writes and speaks. --resume goes on over any number of ranks. A rank that\n"
+        "is lost ends the job with exit code 10 or its own.",
     .examples = "  logitude train --data fashion-mnist --loss arcface:s=16,m=0.3 --epochs 10 --out runs/arcface\n"
                 "  logitude train --data x.npy,y.npy --loss softmax --encoder none --l2 1e-4 --optimizer lbfgs\n"
                 "  logitude train --data fashion-mnist --loss arcface --checkpoint-every 1000 --resume\n"
-                "  logitude train --config fashion.conf --seed 3 --json",
+                "  logitude train --config fashion.conf --seed 3 --json\n"
+                "  mpirun -n 4 logitude train --data fashion-mnist --loss arcface --out runs/four",
+    .is_shared = 1,
     .run = run_train,
 };

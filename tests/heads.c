@@ -232,16 +232,37 @@ typedef struct session {
     lgt_head *head;
     lgt_plan *plan;
     lgt_head_inputs in;
+    int64_t first, count; /* the classes that a rank has of its own */
 } session;
+
+/* Of an array (w_rows, dim) or (n_classes) the part that is the rank's. */
+static lgt_mut own_rows(const session *s, const test_head *h, void *w, lgt_dtype dtype) {
+    int64_t centres = h->w_rows / h->n_classes;
+    char *at = w ? (char *)w + s->first * centres * h->dim * (int64_t)lgt_dtype_size(dtype) : NULL;
+    return lgt_mut_of(at, s->count * centres, h->dim, dtype);
+}
+
+static lgt_mut own_classes(const session *s, void *b, lgt_dtype dtype) {
+    char *at = b ? (char *)b + s->first * (int64_t)lgt_dtype_size(dtype) : NULL;
+    return lgt_mut_of(at, 1, s->count, dtype);
+}
+
+static lgt_view view_of(lgt_mut m) {
+    return (lgt_view){m.data, m.rows, m.cols, m.ld, m.dtype};
+}
 
 static lgt_status session_open(lgt_context *context, const test_head *h, lgt_plan_options options, session *s,
                                lgt_error *err) {
     lgt_dtype t = options.dtype;
     *s = (session){.at = typed_of(h, h->x, h->w, h->b, t)};
     if (h->soft_targets) s->soft = typed(h->soft_targets, h->n_rows * h->n_classes, t);
+    lgt_status status = lgt_head_create(context, &h->loss, h->dim, h->n_classes, &s->head, err);
+    const lgt_comm *comm = options.comm;
+    if (!status)
+        status = lgt_head_shard(s->head, comm ? comm->size : 1, comm ? comm->rank : 0, &s->first, &s->count, err);
     s->in = (lgt_head_inputs){.x = lgt_view_of(s->at.x, h->n_rows, h->dim, t),
-                              .w = lgt_view_of(s->at.w, h->w_rows, h->dim, t),
-                              .b = lgt_view_of(h->bias ? s->at.b : NULL, 1, h->n_classes, t),
+                              .w = view_of(own_rows(s, h, s->at.w, t)),
+                              .b = view_of(own_classes(s, h->bias ? s->at.b : NULL, t)),
                               .labels = h->labels,
                               .sample_weights = h->sample_weights,
                               .class_weights = h->class_weights,
@@ -253,7 +274,6 @@ static lgt_status session_open(lgt_context *context, const test_head *h, lgt_pla
                               .qualities = h->qualities,
                               .state = h->state,
                               .frozen = h->frozen};
-    lgt_status status = lgt_head_create(context, &h->loss, h->dim, h->n_classes, &s->head, err);
     return status ? status : lgt_plan_create(s->head, &options, &s->plan, err);
 }
 
@@ -284,8 +304,8 @@ lgt_status test_head_try(lgt_context *context, const test_head *h, lgt_engine en
     lgt_status status = session_open(context, h, options, &s, err);
     if (!status) {
         r->out = (lgt_head_outputs){.dx = lgt_mut_of(d.x, h->n_rows, h->dim, dtype),
-                                    .dw = lgt_mut_of(d.w, h->w_rows, h->dim, dtype),
-                                    .db = lgt_mut_of(h->bias ? d.b : NULL, 1, h->n_classes, dtype),
+                                    .dw = own_rows(&s, h, d.w, dtype),
+                                    .db = own_classes(&s, h->bias ? d.b : NULL, dtype),
                                     .loss_rows = r->loss_rows,
                                     .lse = r->lse,
                                     .top1 = r->top1};
@@ -335,11 +355,11 @@ lgt_status test_head_try_hvp(lgt_context *context, const test_head *h, lgt_engin
     typed_vectors v = typed_of(h, along->x, along->w, along->b, dtype), d = typed_rubbish(h, dtype);
     lgt_status status = session_open(context, h, options, &s, err);
     lgt_direction direction = {.x = lgt_view_of(along->x ? v.x : NULL, h->n_rows, h->dim, dtype),
-                               .w = lgt_view_of(along->w ? v.w : NULL, h->w_rows, h->dim, dtype),
-                               .b = lgt_view_of(along->b && h->bias ? v.b : NULL, 1, h->n_classes, dtype)};
+                               .w = view_of(own_rows(&s, h, along->w ? v.w : NULL, dtype)),
+                               .b = view_of(own_classes(&s, along->b && h->bias ? v.b : NULL, dtype))};
     lgt_hvp hvp = {.x = lgt_mut_of(d.x, h->n_rows, h->dim, dtype),
-                   .w = lgt_mut_of(d.w, h->w_rows, h->dim, dtype),
-                   .b = lgt_mut_of(h->bias ? d.b : NULL, 1, h->n_classes, dtype)};
+                   .w = own_rows(&s, h, d.w, dtype),
+                   .b = own_classes(&s, h->bias ? d.b : NULL, dtype)};
     if (!status) status = lgt_plan_hvp(s.plan, &s.in, &direction, &hvp, err);
     *out = test_vectors_of(h, 0);
     typed_read(&d, out->x, out->w, out->b);

@@ -150,8 +150,8 @@ static void traffic_is_of_rows_and_never_of_classes(void **state) {
         lgt_cost many = cost_of(&job);
         assert_memory_equal(&few.traffic, &many.traffic, sizeof few.traffic);
         assert_true(few.network == many.network);
-        /* two vectors and a label, a partial sum and 48 bytes for every stripe, of all rows */
-        double stripes = fmax(16, ranks[i]), bound = 1024 * (512 * 4 * (2 + stripes) + 8 + stripes * 48);
+        /* two vectors and a label, a partial sum and 56 bytes for every stripe, of all rows */
+        double stripes = fmax(16, ranks[i]), bound = 1024 * (512 * 4 * (2 + stripes) + 8 + stripes * 56);
         assert_true(few.traffic.total <= bound);
         assert_true(is_near(few.traffic.total * ranks[i], bound * (ranks[i] - 1)));
         job.batch *= 2;
@@ -180,7 +180,8 @@ static void more_ranks_never_need_more_memory_a_rank(void **state) {
             lgt_cost c = cost_of(&job);
             double more = 0;
             assert_true(c.n_classes <= before.n_classes && c.memory.weights <= before.memory.weights);
-            if (c.n_stripes > before.n_stripes) more = (double)job.batch * (double)(4 * job.dim + 48);
+            if (c.n_stripes > before.n_stripes)
+                more = (double)job.batch * (double)((job.arithmetic == LGT_ARITHMETIC_F64 ? 8 : 4) * job.dim + 56);
             more *= (double)(c.n_stripes - before.n_stripes);
             /* what is kept of logits fills what the rest leaves of the workspace */
             if (job.ranks <= 16 && c.memory.total > before.memory.total) fail_msg("job %d: %d ranks", i, job.ranks);

@@ -17,9 +17,9 @@ static double got[MAX_COUNT], p[MAX_COUNT], m[MAX_COUNT], v[MAX_COUNT];
 /* One update of a whole group. */
 static void step(lgt_context *context, const lgt_train_options *o, double lr, double l2, int64_t t,
                  const lgt_param_group *group, lgt_squares *sums) {
-    static lgt_squares scratch[8];
     lgt_update u = lgt_update_at(o, lr, l2, t);
-    lgt_squares found = lgt_update_apply(context, lgt_update_kernel_of(context, o->optimizer), &u, group, scratch);
+    lgt_squares found =
+        lgt_update_some(lgt_update_kernel_of(context, o->optimizer), &u, group, 0, group->count, group->gradient);
     if (sums) *sums = found;
 }
 

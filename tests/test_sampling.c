@@ -24,7 +24,6 @@ typedef struct by_hand {
     float *w, *dw, *listed_dw, *w_m, *w_v, *b, *db, *listed_db, *b_m, *b_v, *x;
     int64_t *labels, *classes;
     double *offsets;
-    lgt_squares scratch[64];
     int64_t w_rows, step;
     double gradient; /* |g|^2 over the listed rows */
 } by_hand;
@@ -69,7 +68,7 @@ static void free_by_hand(by_hand *h) {
 }
 
 static void step_group(by_hand *h, const lgt_update *u, lgt_param_group group) {
-    lgt_update_apply(h->context, lgt_update_kernel_of(h->context, h->options.optimizer), u, &group, h->scratch);
+    lgt_update_some(lgt_update_kernel_of(h->context, h->options.optimizer), u, &group, 0, group.count, group.gradient);
 }
 
 /* The step that the trainer has just made, of the rows it has taken (features are the dataset's own). */

@@ -104,6 +104,13 @@ static void run_gathered(const fixture *f, run *r) {
     run_head(f, LISTED, in, &o, 1, r);
 }
 
+/* Classes of a list lie in the stripes of all classes, so that sums are of other parts: a few roundings of float. */
+static void assert_near(const float *found, const float *expected, size_t n) {
+    float most = 0;
+    for (size_t i = 0; i < n; i++) most = fmaxf(most, fabsf(expected[i]));
+    for (size_t i = 0; i < n; i++) assert_true(fabsf(found[i] - expected[i]) <= 4e-6f * most);
+}
+
 static void a_run_over_a_list_is_one_over_those_rows_alone(void **state) {
     static fixture f;
     static run listed, gathered;
@@ -120,10 +127,10 @@ static void a_run_over_a_list_is_one_over_those_rows_alone(void **state) {
         in.classes = f.classes, in.n_listed = LISTED;
         run_head(&f, C, in, &o, 2, &listed);
         run_gathered(&f, &gathered);
-        assert_memory_equal(listed.dx, gathered.dx, sizeof listed.dx);
-        assert_memory_equal(listed.dw, gathered.dw, sizeof listed.dw);
-        assert_memory_equal(listed.db, gathered.db, sizeof listed.db);
-        assert_true(listed.out.loss == gathered.out.loss);
+        assert_near(listed.dx, gathered.dx, sizeof listed.dx / sizeof *listed.dx);
+        assert_near(listed.dw, gathered.dw, sizeof listed.dw / sizeof *listed.dw);
+        assert_near(listed.db, gathered.db, sizeof listed.db / sizeof *listed.db);
+        assert_true(fabs(listed.out.loss - gathered.out.loss) <= 1e-6 * fabs(gathered.out.loss));
         for (int64_t i = 0; i < N; i++) assert_int_equal(listed.top1[i], gathered.top1[i] * EVERY);
         test_head_free(&f.head);
     }
@@ -197,7 +204,7 @@ static void a_sink_gets_what_dw_would_hold_and_may_change_w(void **state) {
             memset(&plain, 0, sizeof plain), memset(&sunk, 0, sizeof sunk), memset(&s, 0, sizeof s);
             lgt_plan_options o = plain_options();
             o.precision = (lgt_precision)(at % (LGT_PRECISION_BF16 + 1));
-            if (o.precision != LGT_PRECISION_FULL) o.workspace = threads == 1; /* with and without kept weights */
+            if (o.precision == LGT_PRECISION_BF16) o.workspace = threads == 1; /* with and without kept weights */
             run_head(&f, C, inputs_of(&f), &o, 1, &plain);
             o.sinks = 1, o.workspace = threads == 1; /* with and without kept logits */
             s.w = spoilt.w, s.dw = sunk.dw;
@@ -290,7 +297,7 @@ static void what_makes_no_sense_is_refused(void **state) {
     refused(&f, &o, &in, &out, LGT_ERR_USAGE, "offsets are given, but no classes");
     o.engine = LGT_ENGINE_REFERENCE;
     refused(&f, &o, &listed, &out, LGT_ERR_UNSUPPORTED,
-            "the reference engine has neither low precision nor listed classes nor sinks");
+            "the reference engine has neither low precision nor listed classes, sinks or ranks");
     o = plain_options();
     o.precision = LGT_PRECISION_BF16, o.dtype = LGT_F64;
     refused(&f, &o, &in, &out, LGT_ERR_UNSUPPORTED, "low precision is for first-order plans in f32");

@@ -7,6 +7,7 @@
 #ifndef LOGITUDE_HEAD_H
 #define LOGITUDE_HEAD_H
 
+#include "comm.h"
 #include "context.h"
 #include "loss.h"
 #include "types.h"
@@ -61,15 +62,24 @@ typedef struct lgt_plan_options {
     int loss_only;           /* 1: the plan never computes gradients, and reserves no memory for them */
     int second_order;        /* 1: the plan serves lgt_plan_hvp, and reserves memory for it */
     lgt_precision precision; /* other than FULL: LGT_F32 and the cpu engine; second order is always FULL */
-    int64_t workspace; /* most bytes the plan may hold on two threads: what its work leaves free keeps weights or logits,
-                          which are else computed twice; default 0: 64 MiB, or as much as the work needs if that is
-                          more. In BF16X3 and BF16 results depend on it, to rounding: there all weights may be kept */
-    int64_t max_classes; /* most classes of a run that lists them (in->classes), and if fewer than C every run does;
-                            default 0: no run does */
-    int sinks;           /* 1: runs may hand rows of dw to a sink; a batch is then never cut into panels */
+    int64_t workspace;       /* most bytes the plan may hold on two threads: what its work leaves free keeps weights or
+                                logits, which are else computed twice; default 0: 64 MiB, or as much as the work needs if
+                                that is more. In BF16 results depend on it, to rounding: there all weights may be kept */
+    int64_t max_classes;     /* most classes of a run that lists them (in->classes), and if fewer than C every run does;
+                                default 0: no run does */
+    int sinks;               /* 1: runs may hand rows of dw to a sink; a batch is then never cut into panels */
+    const lgt_comm *comm; /* the ranks that share the classes, each with those of lgt_head_shard (docs/scaling.md); must
+                             outlive the plan. Default NULL: this one has all. The cpu engine only */
 } lgt_plan_options;
 
 LGT_API void lgt_plan_options_init(lgt_plan_options *options);
+
+/* The classes [*first, *first + *count) of a rank of `size`: whole stripes, of which there are at most sixteen, in
+ * rising order; ranks beyond them have none. Where plans have a communicator, w, b, dw and db and the directions and
+ * products of these hold the rank's own classes alone, and sinks count rows from its first; all else is that of all
+ * classes, the same on every rank, and so is what a run gives for rows. Errors: USAGE. */
+LGT_API lgt_status lgt_head_shard(const lgt_head *head, int size, int rank, int64_t *first, int64_t *count,
+                                  lgt_error *err);
 
 /* Allocates everything a run needs. Errors: USAGE (an option out of range), UNSUPPORTED (the engine does not serve
  * this combination), MEMORY. */
@@ -170,6 +180,12 @@ typedef struct lgt_predictions {
  * 2 N C D flops; O(N k) memory and one tile a thread. Errors: as lgt_plan_run, and MEMORY. */
 LGT_API lgt_status lgt_head_predict(const lgt_head *head, lgt_view x, lgt_view w, lgt_view b, const int64_t *labels,
                                     lgt_predictions *out, lgt_error *err);
+
+/* The same over the ranks of a communicator, each of which has its own classes' w and b (lgt_head_shard) and the same
+ * x: all get the same predictions, to the bit those of one rank. Collective. A rank receives 16 N 16 + 16 N k P bytes.
+ * comm NULL: alone. Errors: those of lgt_head_predict, of any rank; COMM. */
+LGT_API lgt_status lgt_head_predict_shared(const lgt_head *head, const lgt_comm *comm, lgt_view x, lgt_view w,
+                                           lgt_view b, const int64_t *labels, lgt_predictions *out, lgt_error *err);
 
 #ifdef __cplusplus
 }

@@ -3,6 +3,7 @@
 #define LOGITUDE_TRAIN_H
 
 #include "align.h"
+#include "comm.h"
 #include "encoder.h"
 #include "head.h"
 #include "io.h"
@@ -103,6 +104,9 @@ typedef struct lgt_train_options {
     int64_t max_iterations;       /* LBFGS, NEWTON_CG; default 1000 */
     const double *sample_weights; /* (n_rows) of the dataset's rows, >= 0, scaled to the mean 1; default NULL: all 1 */
     lgt_view start_w, start_b;    /* F32, (C, D) or (C k, D) and (1, C): where the head starts; default: drawn, 0 */
+    const lgt_comm *comm; /* ranks that train together, each with the same options and data; must outlive the trainer.
+                             They share the classes (lgt_head_shard), the rows of a batch and the encoder's optimiser,
+                             and have the bits of one. SGD and ADAMW only. Default NULL: alone */
 } lgt_train_options;
 
 LGT_API void lgt_train_options_init(lgt_train_options *options);
@@ -156,12 +160,13 @@ typedef struct lgt_row_step {
 LGT_API lgt_status lgt_plan_step(lgt_plan *plan, const lgt_head_inputs *in, const lgt_row_step *step,
                                  lgt_head_outputs *out, lgt_error *err);
 
-/* Sets a training up on a dataset, which must stay as it is and outlive the trainer; what the options point to is
- * copied. With weights a_i of the mean 1 "mean loss" is (1/N) sum_i a_i L_i, and a batch of n rows has (1/n) sum a_i
- * L_i; accuracies and the fit of a normalisation count rows alike. Memory: the head's parameters times 3 (ADAMW) or 2
- * (SGD), since its gradient never exists as a whole, the encoder's times 4 or 3, two batches of features and
- * activations of one. Errors: USAGE (options), UNSUPPORTED (label smoothing and class sampling), DATA (no labels, fewer
- * than two classes, a weight that is negative or not finite), MEMORY. */
+/* Sets a training up on a dataset (collective with ranks: USAGE, DATA or UNSUPPORTED where theirs differ), which must
+ * stay as it is and outlive the trainer; what the options point to is copied. With weights a_i of the mean 1 "mean
+ * loss" is (1/N) sum_i a_i L_i, and a batch of n rows has (1/n) sum a_i L_i; accuracies and the fit of a normalisation
+ * count rows alike. Memory: the head's parameters times 3 (ADAMW) or 2 (SGD), since its gradient never exists as a
+ * whole, the encoder's times 4 or 3, two batches of features and activations of one. Errors: USAGE (options),
+ * UNSUPPORTED (label smoothing and class sampling), DATA (no labels, fewer than two classes, a weight that is negative
+ * or not finite), MEMORY. */
 LGT_API lgt_status lgt_trainer_create(lgt_context *context, const lgt_train_options *options,
                                       const lgt_dataset *dataset, lgt_trainer **out, lgt_error *err);
 LGT_API void lgt_trainer_free(lgt_trainer *trainer);
@@ -204,16 +209,21 @@ LGT_API lgt_status lgt_trainer_solve(lgt_trainer *trainer, lgt_solve_watch watch
                                      lgt_error *err);
 
 /* The norm of the last step's gradient over all parameters, that of l2 included, weight decay not; 0 before the first
- * step. With class sampling over the parameters of the step's classes. */
-LGT_API double lgt_trainer_gradient_norm(const lgt_trainer *trainer);
+ * step. With class sampling over the parameters of the step's classes. Collective with ranks; NaN where these fail. */
+LGT_API double lgt_trainer_gradient_norm(lgt_trainer *trainer);
 
 /* Mean loss over the whole training set with the present parameters, and that plus the l2 term; alignment,
- * which depends on batches, is in neither. Errors: NONFINITE, MEMORY. */
+ * which depends on batches, is in neither. Collective with ranks. Errors: NONFINITE, MEMORY, COMM. */
 LGT_API lgt_status lgt_trainer_objective(lgt_trainer *trainer, double *train_loss, double *objective, lgt_error *err);
 
 /* The model as it stands: borrowed, changes with the next step, lives as long as the trainer. With class sampling this
- * call brings the weights of classes up to date that were not drawn lately: call it again after further steps. */
+ * call brings the weights of classes up to date that were not drawn lately: call it again after further steps. With
+ * ranks its weights and bias are those of the last lgt_trainer_gather, and missing before the first. */
 LGT_API lgt_model *lgt_trainer_model(lgt_trainer *trainer);
+
+/* Brings the weights and the bias of all ranks into this one's model. Collective; alone there is nothing to do. Memory:
+ * those of all classes, from the first call on. Errors: COMM, MEMORY. */
+LGT_API lgt_status lgt_trainer_gather(lgt_trainer *trainer, lgt_error *err);
 
 /* --- Checkpoints of SGD and ADAMW (docs/checkpoints.md) --- */
 

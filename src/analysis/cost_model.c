@@ -8,12 +8,12 @@
 #include "base/text.h"
 
 /* Classes are cut into stripes of whole units. With at most 16 ranks there are 16, so that sums have the same order for
- * any number of ranks; with more ranks the model takes as many stripes as ranks. */
+ * any number of ranks, and further ranks would have none; with more ranks the model takes as many stripes as ranks. */
 enum { UNIT = 64, STRIPES = 16 };
 
 /* Bytes: a row's statistics over one stripe; a label; what a plan and what an optimizer notes of a row of W (its
  * length; squares and steps taken). The workspace that a plan takes unless told otherwise. */
-static const double crowd_bytes = 48, label_bytes = 8, length_bytes = 8, step_bytes = 20, usual_workspace = 64 << 20;
+static const double crowd_bytes = 56, label_bytes = 8, length_bytes = 8, step_bytes = 20, usual_workspace = 64 << 20;
 /* A thread's tile of 128 classes and 512 rows: three arrays (tile, dim), two (tile, row). */
 static const double tile_classes = 128, tile_rows = 512;
 /* What a step asks the network for, one call each: features, targets, crowds, partials; and with an encoder its
@@ -57,7 +57,7 @@ static double features_bytes(const lgt_job *job) {
 }
 
 static double partials_bytes(const lgt_job *job) {
-    return (double)stripes_of(job) * (double)job->batch * (double)job->dim * 4;
+    return (double)stripes_of(job) * features_bytes(job);
 }
 
 static double crowds_bytes(const lgt_job *job) {

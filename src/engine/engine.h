@@ -3,6 +3,8 @@
 #ifndef LGT_ENGINE_ENGINE_H
 #define LGT_ENGINE_ENGINE_H
 
+#include "engine/stripes.h"
+#include "logitude/comm.h"
 #include "logitude/head.h"
 
 /* A head with the options of a plan, and what follows from them. */
@@ -11,7 +13,10 @@ typedef struct lgt_problem {
     lgt_loss loss;
     lgt_plan_options options;
     int64_t dim, n_classes;
-    int64_t centres;    /* rows of w a class has */
+    const lgt_comm *comm;             /* NULL: alone */
+    int64_t stripe_begin, stripe_end; /* of the classes, here (stripes.h) */
+    int64_t first_class, own_classes; /* the classes that these are */
+    int64_t centres;                  /* rows of w a class has */
     int unit_x, unit_w; /* whether products are taken of directions: both in COS, w in COSW, none in DOT */
     int bends_crowd;
     double scale;      /* u_j = scale * product (+ b_j): s in COS, 1 elsewhere */
@@ -24,7 +29,10 @@ enum { LGT_TARGET_IGNORED = -1, LGT_TARGET_SOFT = -2 };
 
 /* One run. Shapes, types and labels are right; values of x, w and the directions are not known to be finite. */
 typedef struct lgt_batch {
-    lgt_view x, w, b; /* b.data may be NULL */
+    lgt_view x, w, b;            /* b.data may be NULL; w and b of the problem's own classes */
+    lgt_view target_w, target_b; /* copies of what targets have in w and b of all ranks, or data NULL: they are here */
+    lgt_direction target_along;  /* the same of the direction; its x is not read */
+    const int64_t *target_slot;  /* (N) which copy is of the row's target */
     int64_t n_rows, step;
     int64_t n_classes;         /* that this run has */
     const int64_t *classes;    /* (n_classes) which ones, rising, or NULL: all */
@@ -37,7 +45,7 @@ typedef struct lgt_batch {
     const double *scales;      /* (C) in place of its scale, or NULL */
     const double *qualities;   /* (N) in place of |x|, or NULL */
     lgt_loss loss;             /* of the problem, with the state of this run */
-    lgt_mut dx, dw, db;        /* data NULL: not wanted */
+    lgt_mut dx, dw, db;        /* data NULL: not wanted; dw and db of own classes */
     lgt_row_sink sink;         /* in place of dw */
     int accumulate;
     const lgt_direction *along;          /* not NULL: dx, dw and db are those of the Hessian-vector product */

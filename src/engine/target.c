@@ -29,15 +29,35 @@ int lgt_ray_load(const lgt_problem *problem, lgt_view view, int64_t i, lgt_ray *
     return 1;
 }
 
-int64_t lgt_target_load(const lgt_problem *problem, const lgt_batch *batch, const lgt_ray *x, int64_t y, lgt_ray *w) {
-    int64_t first = y * problem->centres, best = 0, k = 0;
+/* The nearest of the centres from row `first` of a view on, loaded, or -1. */
+static int64_t load_nearest(const lgt_problem *problem, lgt_view view, int64_t first, const lgt_ray *x, lgt_ray *w) {
+    int64_t best = 0, k = 0;
     double most = -INFINITY;
     for (; problem->centres > 1 && k < problem->centres; k++) {
-        if (!lgt_ray_load(problem, batch->w, first + k, w)) return -1;
+        if (!lgt_ray_load(problem, view, first + k, w)) return -1;
         double c = lgt_dot(x->unit, w->unit, problem->dim);
         if (c > most) most = c, best = k;
     }
-    return lgt_ray_load(problem, batch->w, first + best, w) ? first + best : -1;
+    return lgt_ray_load(problem, view, first + best, w) ? best : -1;
+}
+
+int64_t lgt_target_load(const lgt_problem *problem, const lgt_batch *batch, const lgt_ray *x, int64_t y, lgt_ray *w) {
+    int64_t first = y * problem->centres, best = load_nearest(problem, batch->w, first, x, w);
+    return best < 0 ? -1 : first + best;
+}
+
+lgt_target_place lgt_target_place_of(const lgt_problem *problem, const lgt_batch *batch, int64_t i, int64_t row) {
+    if (!batch->target_w.data) return (lgt_target_place){batch->w, batch->b, batch->along, row};
+    return (lgt_target_place){batch->target_w, batch->target_b, &batch->target_along,
+                              batch->target_slot[i] * problem->centres + row % problem->centres};
+}
+
+int64_t lgt_target_load_of(const lgt_problem *problem, const lgt_batch *batch, int64_t i, const lgt_ray *x,
+                           lgt_ray *w) {
+    int64_t first = batch->target[i] * problem->centres;
+    lgt_target_place at = lgt_target_place_of(problem, batch, i, first);
+    int64_t best = load_nearest(problem, at.w, at.row, x, w);
+    return best < 0 ? -1 : first + best;
 }
 
 double lgt_class_scale(const lgt_problem *problem, const lgt_batch *batch, int64_t j) {
@@ -147,7 +167,8 @@ lgt_target lgt_target_measure(const lgt_problem *problem, const lgt_batch *batch
     lgt_target target = {.x_plain = 1, .w_plain = 1, .crowd = {INFINITY, 1, 0}};
     int64_t y = batch->target[i];
     if (!problem->unit_w) {
-        double bias = batch->b.data ? lgt_element(batch->b, 0, y) : 0;
+        lgt_target_place at = lgt_target_place_of(problem, batch, i, y); /* one row a class: where there are biases */
+        double bias = at.b.data ? lgt_element(at.b, 0, at.row) : 0;
         target.plain = lgt_dot(w->value, x->value, problem->dim) + bias;
     }
     target.z = target.plain;

@@ -37,6 +37,17 @@ int lgt_ray_load(const lgt_problem *problem, lgt_view view, int64_t i, lgt_ray *
  * when one of them is not finite. */
 int64_t lgt_target_load(const lgt_problem *problem, const lgt_batch *batch, const lgt_ray *x, int64_t y, lgt_ray *w);
 
+/* Where row `row` of w, of the class of row i of the batch, lies: in w, or among the copies from other ranks. */
+typedef struct lgt_target_place {
+    lgt_view w, b;
+    const lgt_direction *along; /* or NULL */
+    int64_t row;                /* of w; of b, where a class has one row */
+} lgt_target_place;
+lgt_target_place lgt_target_place_of(const lgt_problem *problem, const lgt_batch *batch, int64_t i, int64_t row);
+
+/* lgt_target_load of the class of row i. */
+int64_t lgt_target_load_of(const lgt_problem *problem, const lgt_batch *batch, int64_t i, const lgt_ray *x, lgt_ray *w);
+
 /* The scale of the products with class j (Eq. 34). */
 double lgt_class_scale(const lgt_problem *problem, const lgt_batch *batch, int64_t j);
 

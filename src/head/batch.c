@@ -108,8 +108,8 @@ static lgt_status check_inputs(const lgt_plan *plan, const lgt_head_inputs *in, 
         return lgt_fail(err, LGT_ERR_USAGE, "upstream gradients need the reduction none");
     lgt_status status;
     if ((status = lgt_check_view("x", in->x, n, p->dim, dtype, err)) ||
-        (status = lgt_check_view("w", in->w, p->n_classes * p->centres, p->dim, dtype, err)) ||
-        (status = lgt_check_bias(plan->head, in->b, dtype, err)) || (status = check_soft(p, in, err)) ||
+        (status = lgt_check_view("w", in->w, p->own_classes * p->centres, p->dim, dtype, err)) ||
+        (status = lgt_check_bias(plan->head, in->b, p->own_classes, dtype, err)) || (status = check_soft(p, in, err)) ||
         (status = lgt_check_numbers("sample_weights", in->sample_weights, n, 0, err)) ||
         (status = lgt_check_numbers("class_weights", in->class_weights, p->n_classes, 0, err)) ||
         (status = lgt_check_numbers("upstream", in->upstream, n, -INFINITY, err)) ||
@@ -203,7 +203,7 @@ static void reduce_rows(lgt_plan *plan, const lgt_head_inputs *in, double weight
 static int add_moment(lgt_plan *plan, const lgt_batch *batch, int64_t i, lgt_batch_moments *m) {
     const lgt_problem *p = &plan->problem;
     if (!lgt_ray_load(p, batch->x, i, &plan->x)) return 0;
-    if (lgt_target_load(p, batch, &plan->x, batch->target[i], &plan->w) < 0) return 0;
+    if (lgt_target_load_of(p, batch, i, &plan->x, &plan->w) < 0) return 0;
     double quality = batch->qualities ? batch->qualities[i] : plan->x.norm, before = quality - m->quality_mean;
     double cosine = fmax(-1, fmin(1, lgt_dot(plan->x.unit, plan->w.unit, p->dim)));
     m->n++;
@@ -253,6 +253,14 @@ lgt_status lgt_batch_prepare(lgt_plan *plan, const lgt_head_inputs *in, int need
                          .loss_rows = plan->loss,
                          .lse = plan->lse,
                          .top1 = plan->top1};
-    move_state(plan, in, batch);
     return LGT_OK;
+}
+
+lgt_status lgt_batch_begin(lgt_plan *plan, const lgt_head_inputs *in, lgt_status checked, lgt_batch *batch,
+                           lgt_error *err) {
+    const lgt_comm *comm = plan->problem.comm;
+    lgt_status status = lgt_comm_agree(comm, checked, err);
+    if (!status && comm) status = lgt_target_rows_collect(&plan->problem, &plan->target_rows, batch, err);
+    if (!status) move_state(plan, in, batch);
+    return status;
 }

@@ -31,11 +31,11 @@ lgt_status lgt_check_mut(const char *name, lgt_mut mut, int64_t rows, int64_t co
     return check_matrix(name, mut.data, found, mut.dtype, rows, cols, dtype, err);
 }
 
-lgt_status lgt_check_bias(const lgt_head *head, lgt_view b, lgt_dtype dtype, lgt_error *err) {
+lgt_status lgt_check_bias(const lgt_head *head, lgt_view b, int64_t n_classes, lgt_dtype dtype, lgt_error *err) {
     if (!b.data) return LGT_OK;
     if (!head->loss.info->has_bias)
         return lgt_fail(err, LGT_ERR_USAGE, "%s has no bias, but one was given", head->loss.info->name);
-    lgt_status status = lgt_check_view("b", b, 1, head->n_classes, dtype, err);
+    lgt_status status = lgt_check_view("b", b, 1, n_classes, dtype, err);
     for (int64_t j = 0; !status && j < b.cols; j++) {
         double value = dtype == LGT_F64 ? ((const double *)b.data)[j] : (double)((const float *)b.data)[j];
         if (!isfinite(value))

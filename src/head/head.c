@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "engine/stripes.h"
 
 lgt_status lgt_head_create(lgt_context *context, const lgt_loss *loss, int64_t dim, int64_t n_classes, lgt_head **out,
                            lgt_error *err) {
@@ -14,6 +15,16 @@ lgt_status lgt_head_create(lgt_context *context, const lgt_loss *loss, int64_t d
     if (status) return status;
     *head = (lgt_head){context, *loss, dim, n_classes};
     *out = head;
+    return lgt_succeed(err);
+}
+
+lgt_status lgt_head_shard(const lgt_head *head, int size, int rank, int64_t *first, int64_t *count, lgt_error *err) {
+    if (size < 1 || rank < 0 || rank >= size)
+        return lgt_fail(err, LGT_ERR_USAGE, "there is no rank %d of %d", rank, size);
+    int64_t begin, end;
+    lgt_stripes_of_rank(head->n_classes, size, rank, &begin, &end);
+    *first = lgt_stripe_begin(head->n_classes, begin);
+    *count = lgt_stripe_begin(head->n_classes, end) - *first;
     return lgt_succeed(err);
 }
 

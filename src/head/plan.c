@@ -60,7 +60,9 @@ static lgt_status plan_buffers(lgt_plan *plan, lgt_error *err) {
     }
     plan->bytes = (int64_t)sizeof *plan + (2 * n + positions) * (int64_t)sizeof(int64_t) +
                   (3 * n + vectors * d) * (int64_t)sizeof(double);
-    return plan->engine->plan(&plan->problem, &plan->state, &plan->bytes, err);
+    if ((status = plan->engine->plan(&plan->problem, &plan->state, &plan->bytes, err)) || !plan->problem.comm)
+        return status;
+    return lgt_target_rows_create(&plan->problem, &plan->target_rows, &plan->bytes, err);
 }
 
 lgt_status lgt_plan_create(const lgt_head *head, const lgt_plan_options *options, lgt_plan **out, lgt_error *err) {
@@ -90,6 +92,7 @@ lgt_status lgt_plan_create(const lgt_head *head, const lgt_plan_options *options
 void lgt_plan_free(lgt_plan *plan) {
     if (!plan) return;
     lgt_context *context = plan->head->context;
+    lgt_target_rows_free(context, &plan->target_rows);
     plan->engine->release(&plan->problem, plan->state);
     lgt_release(context, plan->vectors);
     lgt_release(context, plan->lse);
@@ -105,12 +108,21 @@ int64_t lgt_plan_bytes(const lgt_plan *plan) {
     return plan->bytes;
 }
 
+/* The listed classes that are this rank's own. */
+static int64_t count_listed(const lgt_problem *p, const lgt_head_inputs *in) {
+    int64_t n = 0;
+    if (!p->comm) return in->n_listed;
+    for (int64_t k = 0; k < in->n_listed; k++)
+        n += in->classes[k] >= p->first_class && in->classes[k] < p->first_class + p->own_classes;
+    return n;
+}
+
 /* Places for what is by x, w and b. */
 static lgt_status check_places(const lgt_plan *plan, const lgt_head_inputs *in, const char *const names[3], lgt_mut x,
                                lgt_mut w, lgt_mut b, lgt_error *err) {
     const lgt_problem *p = &plan->problem;
     lgt_dtype dtype = p->options.dtype;
-    int64_t n_classes = in->classes ? in->n_listed : p->n_classes;
+    int64_t n_classes = in->classes ? count_listed(p, in) : p->own_classes;
     lgt_status status = LGT_OK;
     if (b.data && !in->b.data) return lgt_fail(err, LGT_ERR_USAGE, "%s is wanted, but there is no bias", names[2]);
     if (x.data) status = lgt_check_mut(names[0], x, in->x.rows, p->dim, dtype, err);
@@ -147,9 +159,9 @@ lgt_status lgt_plan_run(lgt_plan *plan, const lgt_head_inputs *in, lgt_head_outp
         return lgt_fail(err, LGT_ERR_USAGE, "the plan was made with loss_only, but gradients are wanted");
     if (out->sink.take && (!plan->problem.options.sinks || out->dw.data || out->accumulate))
         return lgt_fail(err, LGT_ERR_USAGE, "a sink needs a plan made with `sinks`, and neither dw nor accumulate");
-    if ((status = lgt_batch_prepare(plan, in, any, &batch, &out->weight, err)) ||
-        (status = check_places(plan, in, names, out->dx, out->dw, out->db, err)))
-        return status;
+    status = lgt_batch_prepare(plan, in, any, &batch, &out->weight, err);
+    if (!status) status = check_places(plan, in, names, out->dx, out->dw, out->db, err);
+    if ((status = lgt_batch_begin(plan, in, status, &batch, err))) return status;
     batch.dx = out->dx, batch.dw = out->dw, batch.db = out->db;
     batch.sink = out->sink;
     batch.accumulate = out->accumulate;
@@ -167,8 +179,8 @@ static lgt_status check_direction(const lgt_plan *plan, const lgt_head_inputs *i
         return lgt_fail(err, LGT_ERR_USAGE, "a direction of b is given, but there is no bias");
     if (along->x.data) status = lgt_check_view("the direction of x", along->x, in->x.rows, p->dim, dtype, err);
     if (!status && along->w.data)
-        status = lgt_check_view("the direction of w", along->w, p->n_classes * p->centres, p->dim, dtype, err);
-    if (!status && along->b.data) status = lgt_check_bias(plan->head, along->b, dtype, err);
+        status = lgt_check_view("the direction of w", along->w, p->own_classes * p->centres, p->dim, dtype, err);
+    if (!status && along->b.data) status = lgt_check_bias(plan->head, along->b, p->own_classes, dtype, err);
     return status;
 }
 
@@ -199,13 +211,13 @@ lgt_status lgt_plan_hvp(lgt_plan *plan, const lgt_head_inputs *in, const lgt_dir
         return lgt_fail(err, LGT_ERR_UNSUPPORTED,
                         "%s has gradient=%s, which is the gradient of no function: it has no Hessian",
                         p->loss.info->name, lgt_gradient_words[p->gradient]);
-    if ((status = lgt_batch_prepare(plan, in, 1, &batch, &weight, err)) ||
-        (status = check_direction(plan, in, along, err)) ||
-        (status = check_places(plan, in, names, out->x, out->w, out->b, err)))
-        return status;
+    status = lgt_batch_prepare(plan, in, 1, &batch, &weight, err);
+    batch.along = along;
+    if (!status) status = check_direction(plan, in, along, err);
+    if (!status) status = check_places(plan, in, names, out->x, out->w, out->b, err);
+    if ((status = lgt_batch_begin(plan, in, status, &batch, err))) return status;
     batch.dx = out->x, batch.dw = out->w, batch.db = out->b;
     batch.accumulate = out->accumulate;
-    batch.along = along;
     if ((status = plan->engine->run(p, plan->state, &batch, err)) || (status = check_range(names[0], out->x, err)) ||
         (status = check_range(names[1], out->w, err)) || (status = check_range(names[2], out->b, err)))
         return status;

@@ -4,6 +4,7 @@
 
 #include "engine/target.h"
 #include "head/head.h"
+#include "head/target_rows.h"
 
 struct lgt_plan {
     const lgt_head *head;
@@ -16,6 +17,7 @@ struct lgt_plan {
     double *coefficient, *loss, *lse; /* (max_rows) */
     double *vectors;                  /* (4, dim): behind the rays; only for losses with a state */
     lgt_ray x, w;
+    lgt_target_rows target_rows; /* only with a communicator */
 };
 
 #endif

@@ -116,7 +116,7 @@ static void project_in_float(const float *g, const float *v, int64_t n, double o
         return 2 * operand_size(e->tile, e->block, parts);                                                             \
     }                                                                                                                  \
     static int64_t kept_size_##name(const lgt_extent *e) {                                                             \
-        return operand_size(e->tile, e->block, parts);                                                                 \
+        return parts == 1 ? operand_size(e->tile, e->block, 1) : 0;                                                    \
     }                                                                                                                  \
     static void pack_features_##name(const lgt_extent *e, const float *const *x, const double *factor, int64_t n,      \
                                      void *out) {                                                                      \

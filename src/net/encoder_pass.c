@@ -16,11 +16,11 @@ int64_t lgt_net_wide(int64_t width) {
     return lgt_round_up(width, LGT_LANES) + LGT_NET_SKEW;
 }
 
-/* rows * columns floats. */
-static lgt_status new_matrix(lgt_encoder_pass *p, float **out, int64_t rows, int64_t columns, lgt_error *err) {
+lgt_status lgt_net_new_matrix(const lgt_encoder_pass *pass, float **out, int64_t rows, int64_t columns,
+                              lgt_error *err) {
     int64_t total;
     if (!lgt_count_mul(rows, columns, &total)) return lgt_fail(err, LGT_ERR_MEMORY, "a pass of this size overflows");
-    return LGT_NEW_ZERO(p->encoder->context, out, total, err);
+    return LGT_NEW_ZERO(pass->encoder->context, out, total, err);
 }
 
 static lgt_status create_training(lgt_encoder_pass *p, lgt_error *err) {
@@ -33,13 +33,13 @@ static lgt_status create_training(lgt_encoder_pass *p, lgt_error *err) {
         p->tile = lgt_max64(p->tile, lgt_max64(LGT_NET_ROWS * lgt_net_wide(layer->in), down));
         if (l < e->n_layers - 1) widest = lgt_max64(widest, lgt_net_wide(layer->out));
     }
-    lgt_status status = new_matrix(p, &p->activations, p->max_rows, widths, err);
+    lgt_status status = lgt_net_new_matrix(p, &p->activations, p->max_rows, widths, err);
     for (int i = 0; i < 2 && !status; i++) {
-        status = new_matrix(p, &p->x_rest[i], p->max_rows, e->in_dim % LGT_LANES ? LGT_LANES : 0, err);
-        if (!status) status = new_matrix(p, &p->down[i], p->max_rows, widest, err);
+        status = lgt_net_new_matrix(p, &p->x_rest[i], p->max_rows, e->in_dim % LGT_LANES ? LGT_LANES : 0, err);
+        if (!status) status = lgt_net_new_matrix(p, &p->down[i], p->max_rows, widest, err);
     }
-    if (!status) status = new_matrix(p, &p->deltas, e->n_outputs, p->ld, err);
-    if (!status) status = new_matrix(p, &p->tiles, lgt_context_threads(e->context), p->tile, err);
+    if (!status) status = lgt_net_new_matrix(p, &p->deltas, e->n_outputs, p->ld, err);
+    if (!status) status = lgt_net_new_matrix(p, &p->tiles, lgt_context_threads(e->context), p->tile, err);
     return status;
 }
 
@@ -52,13 +52,14 @@ lgt_status lgt_encoder_pass_create(lgt_encoder *encoder, int64_t max_rows, int t
     if (max_rows > INT64_MAX / 64) return lgt_fail(err, LGT_ERR_MEMORY, "a pass of this size overflows");
     lgt_status status = LGT_NEW_ZERO(context, &p, 1, err);
     if (status) return status;
-    *p = (lgt_encoder_pass){.encoder = encoder, .max_rows = max_rows, .n_rows = -1, .training = training};
+    *p = (lgt_encoder_pass){
+        .encoder = encoder, .max_rows = max_rows, .n_rows = -1, .training = training, .comm = {.size = 1}};
     p->kernels = lgt_kernels_f32_of(lgt_context_isa(context), LGT_PRECISION_FULL);
     p->ld = lgt_net_wide(max_rows);
     if (encoder->n_layers > 0) {
         for (int i = 0; i <= training && !status; i++)
-            status = new_matrix(p, &p->x_turned[i], encoder->in_dim, p->ld, err);
-        for (int i = 0; i < 2 && !status; i++) status = new_matrix(p, &p->up[i], widest, p->ld, err);
+            status = lgt_net_new_matrix(p, &p->x_turned[i], encoder->in_dim, p->ld, err);
+        for (int i = 0; i < 2 && !status; i++) status = lgt_net_new_matrix(p, &p->up[i], widest, p->ld, err);
     }
     if (!status && training) status = create_training(p, err);
     if (status) {
@@ -72,17 +73,13 @@ lgt_status lgt_encoder_pass_create(lgt_encoder *encoder, int64_t max_rows, int t
 void lgt_encoder_pass_free(lgt_encoder_pass *pass) {
     if (!pass) return;
     lgt_context *context = pass->encoder->context;
+    lgt_release(context, pass->records);
+    lgt_release(context, pass->offsets);
     float *blocks[] = {pass->tiles,     pass->deltas,      pass->down[1],     pass->down[0],
                        pass->x_rest[1], pass->x_rest[0],   pass->activations, pass->up[1],
                        pass->up[0],     pass->x_turned[1], pass->x_turned[0]};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) lgt_release(context, blocks[i]);
     lgt_release(context, pass);
-}
-
-lgt_block lgt_pass_hidden(const lgt_encoder_pass *pass, int layer) {
-    int64_t before = 0;
-    for (int l = 0; l < layer; l++) before += lgt_net_wide(pass->encoder->layers[l].out);
-    return (lgt_block){pass->activations + pass->max_rows * before, lgt_net_wide(pass->encoder->layers[layer].out)};
 }
 
 float *lgt_pass_delta(const lgt_encoder_pass *pass, int layer) {
@@ -127,12 +124,16 @@ typedef struct forward_call {
     int layer;
 } forward_call;
 
-/* Rows of x, turned; in training the columns that are no whole panel as well. */
+/* Rows of x, turned if this rank runs them; in training, of all rows, the columns that are no whole panel as well. */
 void lgt_encoder_load(lgt_encoder_pass *pass, int slot, lgt_view x, int64_t part) {
     int64_t row = part * LGT_LOAD_ROWS, n = lgt_min64(LGT_LOAD_ROWS, x.rows - row), rest = x.cols % LGT_LANES;
     const float *from = (const float *)x.data + row * x.ld;
+    lgt_span own = lgt_span_of(x.rows, pass->comm.rank, pass->comm.size);
+    int64_t begin = lgt_max64(row, own.begin), end = lgt_min64(row + n, own.end);
     if (pass->encoder->n_layers == 0) return;
-    lgt_net_turn(from, x.ld, n, x.cols, pass->x_turned[slot] + row, pass->ld);
+    if (begin < end)
+        lgt_net_turn((const float *)x.data + begin * x.ld, x.ld, end - begin, x.cols,
+                     pass->x_turned[slot] + (begin - own.begin), pass->ld);
     for (int64_t i = 0; i < n && rest && pass->training; i++)
         memcpy(pass->x_rest[slot] + (row + i) * LGT_LANES, from + i * x.ld + x.cols - rest,
                (size_t)rest * sizeof(float));
@@ -155,7 +156,7 @@ static void rectify(float *restrict z, int64_t n) {
     }
 }
 
-/* Some outputs of a layer for all rows. */
+/* Some outputs of a layer for all rows that are this rank's. */
 static void forward_task(void *argument, int64_t index, int worker) {
     const forward_call *call = argument;
     const lgt_encoder_pass *p = call->pass;
@@ -163,19 +164,21 @@ static void forward_task(void *argument, int64_t index, int worker) {
     const lgt_layer *layer = &e->layers[call->layer];
     int last = call->layer == e->n_layers - 1;
     int64_t first = index * LGT_NET_ROWS, m = lgt_min64(LGT_NET_ROWS, layer->out - first);
+    int64_t n = p->own.end - p->own.begin;
     float *z = p->up[call->layer % 2] + first * p->ld;
     const float *below = call->layer == 0 ? p->x_turned[p->slot] : p->up[(call->layer + 1) % 2];
     (void)worker;
-    lgt_net_product(p, m, lgt_round_up(p->n_rows, LGT_LANES), layer->in, e->params + layer->weight + first * layer->in,
+    lgt_net_product(p, m, lgt_round_up(n, LGT_LANES), layer->in, e->params + layer->weight + first * layer->in,
                     layer->in, below, p->ld, z, p->ld);
     for (int64_t k = 0; k < m; k++) {
-        add_bias(z + k * p->ld, e->params[layer->bias + first + k], p->n_rows);
-        if (!last) rectify(z + k * p->ld, p->n_rows);
+        add_bias(z + k * p->ld, e->params[layer->bias + first + k], n);
+        if (!last) rectify(z + k * p->ld, n);
     }
     lgt_block out = {call->y.data, call->y.ld};
     if (!last && !p->training) return;
+    if (p->comm.size > 1) out = lgt_pass_output(p);
     if (!last) out = lgt_pass_hidden(p, call->layer);
-    lgt_net_turn(z, p->ld, m, p->n_rows, out.data + first, out.ld);
+    lgt_net_turn(z, p->ld, m, n, out.data + p->own.begin * out.ld + first, out.ld);
 }
 
 lgt_status lgt_net_check_matrix(const char *name, lgt_view v, int64_t n_rows, int64_t cols, lgt_error *err) {
@@ -217,11 +220,14 @@ lgt_status lgt_encoder_forward_loaded(lgt_encoder_pass *pass, int slot, lgt_view
     if (status) return status;
     pass->x = x;
     pass->n_rows = x.rows;
+    pass->own = lgt_span_of(x.rows, pass->comm.rank, pass->comm.size);
     pass->slot = slot;
     if (e->n_layers == 0) copy_rows(x, y);
     for (; call.layer < e->n_layers; call.layer++)
         lgt_parallel_for(e->context, lgt_ceil_div(e->layers[call.layer].out, LGT_NET_ROWS), forward_task, &call);
-    return lgt_succeed(err);
+    if (pass->comm.size > 1 && e->n_layers > 0) status = lgt_pass_gather_outputs(pass, y, err);
+    if (status) pass->n_rows = -1; /* backward has nothing to go by */
+    return status ? status : lgt_succeed(err);
 }
 
 lgt_status lgt_encoder_forward(lgt_encoder_pass *pass, lgt_view x, lgt_mut y, lgt_error *err) {

@@ -30,6 +30,15 @@ struct lgt_encoder_pass {
     float *deltas;      /* training: (out, ld) of all layers, turned, layer after layer */
     float *tiles;       /* training: one a worker */
     int64_t tile;       /* its length */
+
+    /* A shared pass has the rows of all layers next to each other, so that one gather makes them whole: `activations`
+     * is (max_rows, outputs_ld), and y its last columns; down[0] is (max_rows, hidden_ld). Turned matrices begin with
+     * the first row that is this rank's own. */
+    lgt_comm comm; /* size 1: alone */
+    lgt_span own;  /* rows of the last forward */
+    int64_t outputs_ld, hidden_ld;
+    int64_t *offsets; /* (size + 1) of a gather */
+    char *records;    /* what lgt_encoder_gather_outputs packs */
 };
 
 /* A matrix inside another one. */
@@ -41,14 +50,24 @@ typedef struct lgt_block {
 /* Columns that a matrix of this width is given. */
 int64_t lgt_net_wide(int64_t width);
 
-/* Outputs of hidden layer l, and the turned deltas of layer l. */
+/* Outputs of hidden layer l and its deltas, both (n_rows, out), and the turned deltas of any layer. */
 lgt_block lgt_pass_hidden(const lgt_encoder_pass *pass, int layer);
+lgt_block lgt_pass_down(const lgt_encoder_pass *pass, int layer);
 float *lgt_pass_delta(const lgt_encoder_pass *pass, int layer);
+
+/* Of a shared pass: where forward puts its rows of y; all rows of hidden outputs and of y, which is filled; all rows of
+ * the deltas of hidden layers and, unless its data is NULL, of dx. Errors: COMM. */
+lgt_block lgt_pass_output(const lgt_encoder_pass *pass);
+lgt_status lgt_pass_gather_outputs(const lgt_encoder_pass *pass, lgt_mut y, lgt_error *err);
+lgt_status lgt_pass_gather_deltas(const lgt_encoder_pass *pass, lgt_mut dx, lgt_error *err);
 
 /* c (m, n; ldc) = a b, a (m, k; lda), b (k, n; ldb), n a multiple of LGT_LANES: by panels of b that stay in the first
  * cache while the rows of a pass. */
 void lgt_net_product(const lgt_encoder_pass *pass, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
                      const float *b, int64_t ldb, float *c, int64_t ldc);
+
+/* rows * columns floats, zero. Errors: MEMORY. */
+lgt_status lgt_net_new_matrix(const lgt_encoder_pass *pass, float **out, int64_t rows, int64_t columns, lgt_error *err);
 
 /* out (columns, rows) = in (rows, columns), turned. */
 void lgt_net_turn(const float *in, int64_t ld_in, int64_t rows, int64_t columns, float *out, int64_t ld_out);

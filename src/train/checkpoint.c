@@ -23,7 +23,9 @@ typedef struct writing {
     lgt_facts facts;
     lgt_bank_arrays banks[LGT_MODEL_BANKS];
     lgt_tensors tensors;
-    char *names; /* of banks' tensors */
+    char *names;                  /* of banks' tensors */
+    void *whole[LGT_STATE_PARTS]; /* parts of all ranks */
+    int n_whole;
 } writing;
 
 static void put(lgt_tensors *t, const char *name, lgt_dtype dtype, int64_t count, void *data) {
@@ -49,13 +51,38 @@ static void put_bank(const lgt_bank_arrays *bank, const char *prefix, char *name
     }
 }
 
+/* A part of the own classes becomes one of all. */
+static lgt_status gather(writing *w, lgt_state_part *part, lgt_error *err) {
+    const lgt_ranks *r = &w->trainer->ranks;
+    int64_t bytes = part->of_class * (int64_t)lgt_dtype_size(part->dtype);
+    void *whole = NULL;
+    lgt_status status =
+        lgt_comm_agree(r->comm, lgt_alloc(w->trainer->context, r->n_classes, (size_t)bytes, &whole, err), err);
+    w->whole[w->n_whole++] = whole;
+    if (status) return status;
+    memcpy((char *)whole + r->first * bytes, part->data, (size_t)(r->count * bytes));
+    part->data = whole;
+    part->count = r->n_classes * part->of_class;
+    return lgt_ranks_gather(r, whole, bytes, err);
+}
+
+static lgt_status gather_all(writing *w, lgt_state_part *parts, int n_parts, lgt_error *err) {
+    lgt_status status = LGT_OK;
+    if (!w->trainer->ranks.comm) return LGT_OK;
+    status = lgt_trainer_share_state(w->trainer, err);
+    for (int i = 0; i < n_parts && !status; i++)
+        if (parts[i].of_class > 0) status = gather(w, &parts[i], err);
+    return status;
+}
+
 static lgt_status collect(writing *w, const lgt_checkpoint *about, lgt_error *err) {
     lgt_state_part parts[LGT_STATE_PARTS];
     lgt_context *context = w->trainer->context;
     char prefix[LGT_TENSOR_NAME_SIZE];
     int64_t n_names = BANK_PARTS * LGT_MODEL_BANKS;
     int n_parts = lgt_trainer_parts(w->trainer, parts);
-    lgt_status status = lgt_facts_of(w->trainer, about, &w->facts, err);
+    lgt_status status = gather_all(w, parts, n_parts, err);
+    if (!status) status = lgt_facts_of(w->trainer, about, &w->facts, err);
     if (!status) status = LGT_NEW_ZERO(context, &w->tensors.tensors, n_parts + n_names, err);
     if (!status) status = LGT_NEW_ZERO(context, &w->tensors.metadata, w->facts.count + OWN_METADATA, err);
     if (!status) status = lgt_alloc_zero(context, n_names, LGT_TENSOR_NAME_SIZE, &w->names, err);
@@ -93,8 +120,11 @@ lgt_status lgt_trainer_save(lgt_trainer *trainer, const char *path, const lgt_ch
     if (!status && trainer->model.step == 0)
         status = lgt_fail(err, LGT_ERR_USAGE, "a checkpoint before the first step, expected one after it");
     if (status) return status;
+    const lgt_comm *comm = trainer->ranks.comm;
     status = collect(&w, about, err);
-    if (!status) status = write(&w, path, about->log_length, err);
+    if (!status && (!comm || comm->rank == 0)) status = write(&w, path, about->log_length, err);
+    if (status != LGT_ERR_COMM) status = lgt_comm_agree(comm, status, err);
+    for (int i = 0; i < w.n_whole; i++) lgt_release(context, w.whole[i]);
     for (int i = 0; i < LGT_MODEL_BANKS; i++) lgt_bank_arrays_free(context, &w.banks[i]);
     lgt_release(context, w.names);
     lgt_release(context, w.tensors.metadata);
@@ -178,11 +208,16 @@ lgt_status lgt_checkpoint_take(lgt_trainer *trainer, const char *path, const lgt
     lgt_status status = lgt_facts_of(t, about, &facts, err);
     if (!status) status = lgt_facts_compare(&facts, path, tensors, err);
     lgt_facts_free(t->context, &facts);
-    for (int i = 0; i < n_parts && !status; i++)
-        status = find(path, tensors, parts[i].name, parts[i].dtype, parts[i].count, &found[i], err);
+    for (int i = 0; i < n_parts && !status; i++) {
+        int64_t count = parts[i].of_class > 0 ? t->ranks.n_classes * parts[i].of_class : parts[i].count;
+        status = find(path, tensors, parts[i].name, parts[i].dtype, count, &found[i], err);
+    }
     if (status) return status;
-    for (int i = 0; i < n_parts; i++)
-        memcpy(parts[i].data, found[i]->data, (size_t)parts[i].count * lgt_dtype_size(parts[i].dtype));
+    for (int i = 0; i < n_parts; i++) {
+        size_t size = lgt_dtype_size(parts[i].dtype), first = (size_t)(t->ranks.first * parts[i].of_class);
+        memcpy(parts[i].data, (const char *)found[i]->data + first * size, (size_t)parts[i].count * size);
+    }
+    lgt_head_step_find_own(&t->head_step);
     for (int i = 0; i < LGT_MODEL_BANKS && !status; i++) {
         lgt_align_bank *bank = lgt_model_bank_at(&t->model, i, prefix);
         if (bank) status = take_bank(path, tensors, prefix, bank, err);

@@ -25,6 +25,10 @@ typedef struct lgt_facts {
 lgt_status lgt_facts_of(const lgt_trainer *trainer, const lgt_checkpoint *about, lgt_facts *out, lgt_error *err);
 void lgt_facts_free(lgt_context *context, lgt_facts *facts);
 
+/* Whether all ranks of a training have the same facts. Collective. Errors: USAGE, DATA, UNSUPPORTED, naming the first
+ * fact that a rank has otherwise than rank 0; COMM, MEMORY. */
+lgt_status lgt_facts_agree(const lgt_trainer *trainer, lgt_error *err);
+
 /* Errors: USAGE, DATA ("data..."), UNSUPPORTED (version, isa), naming the first fact that the file has otherwise. */
 lgt_status lgt_facts_compare(const lgt_facts *facts, const char *path, const lgt_tensors *tensors, lgt_error *err);
 

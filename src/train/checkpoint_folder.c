@@ -41,13 +41,32 @@ static lgt_status prune(lgt_context *context, const char *folder, int64_t step, 
     return status;
 }
 
+/* Of the ranks of a training one writes. */
+static int is_first(const lgt_trainer *t) {
+    return !t->ranks.comm || t->ranks.comm->rank == 0;
+}
+
+/* What the ranks went on from must be one step. */
+static lgt_status agree_on_step(const lgt_trainer *t, lgt_status status, lgt_error *err) {
+    const lgt_comm *comm = t->ranks.comm;
+    int64_t steps[] = {t->model.step, -t->model.step};
+    if (!comm || status == LGT_ERR_COMM) return status;
+    if ((status = lgt_comm_agree(comm, status, err)) || (status = comm->max(comm->user, steps, 2, LGT_I64, err)))
+        return status;
+    if (steps[0] != -steps[1])
+        return lgt_fail(err, LGT_ERR_DATA, "ranks found different checkpoints, of steps %lld to %lld",
+                        (long long)-steps[1], (long long)steps[0]);
+    return LGT_OK;
+}
+
 lgt_status lgt_checkpoint_write(lgt_trainer *trainer, const char *folder, int64_t keep, const lgt_checkpoint *about,
                                 lgt_error *err) {
     char *path = NULL;
     if (keep < 1) return lgt_fail(err, LGT_ERR_USAGE, "keep is %lld, expected at least 1", (long long)keep);
     lgt_status status = path_of(trainer->context, folder, trainer->model.step, &path, err);
     if (!status) status = lgt_trainer_save(trainer, path, about, err);
-    if (!status) status = prune(trainer->context, folder, trainer->model.step, keep, err);
+    if (!status && is_first(trainer)) status = prune(trainer->context, folder, trainer->model.step, keep, err);
+    if (status != LGT_ERR_COMM) status = lgt_comm_agree(trainer->ranks.comm, status, err);
     lgt_release(trainer->context, path);
     return status ? status : lgt_succeed(err);
 }
@@ -83,7 +102,7 @@ lgt_status lgt_checkpoint_resume(lgt_trainer *trainer, const char *folder, lgt_c
     int whole = 0;
     lgt_error own = {0}; /* told to watch, wanted by the caller or not */
     *found = 0;
-    lgt_folder_tidy(folder);
+    if (is_first(trainer)) lgt_folder_tidy(folder);
     lgt_status status = lgt_folder_numbers(trainer->context, folder, prefix, suffix, &steps, &n, &own);
     for (int64_t i = n - 1; i >= 0 && !whole; i--) {
         status = try_step(trainer, folder, steps[i], about, &whole, &own);
@@ -93,6 +112,7 @@ lgt_status lgt_checkpoint_resume(lgt_trainer *trainer, const char *folder, lgt_c
         status = lgt_fail(&own, LGT_ERR_DATA, "%s: none of its %lld checkpoints is whole; remove them to begin anew",
                           folder, (long long)n);
     lgt_release(trainer->context, steps);
+    status = agree_on_step(trainer, status, &own);
     *found = n > 0 && !status;
     if (status && err) *err = own;
     return status ? status : lgt_succeed(err);

@@ -7,6 +7,7 @@
 #include "logitude/head.h"
 #include "train/class_sample.h"
 #include "train/optimizer.h"
+#include "train/trainer_ranks.h"
 
 /* dw never exists: the plan hands over a row of it, and the row of W takes its step at once.
  *
@@ -17,6 +18,7 @@ typedef struct lgt_head_step {
     lgt_context *context;
     lgt_update_kernel kernel;
     lgt_param_group weights;
+    const lgt_ranks *ranks; /* weights and all that is by row are of the own classes */
     int64_t dim, centres;
     lgt_update update;    /* of this step */
     lgt_squares *squares; /* (rows of W) of the last step of each */
@@ -24,19 +26,21 @@ typedef struct lgt_head_step {
     /* Class sampling; classes NULL: every step has all. */
     lgt_class_sampler sampler;
     double rate;
-    int64_t *classes;
-    double *offsets; /* NULL: no correction */
+    int64_t *classes; /* of all ranks */
+    double *offsets;  /* NULL: no correction */
     int64_t n_listed;
-    lgt_update *history; /* (LGT_HISTORY) of steps since all rows were up to date */
+    int64_t own_begin, own_end; /* the places of own classes in the list */
+    lgt_update *history;        /* (LGT_HISTORY) of steps since all rows were up to date */
     int64_t n_history;
     int32_t *seen; /* (rows of W) how many of them the row has taken */
 } lgt_head_step;
 
 enum { LGT_HISTORY = 256 };
 
-/* `weights` without a gradient. Errors: MEMORY. *out is to be freed in any case. */
-lgt_status lgt_head_step_create(lgt_context *context, const lgt_train_options *options, const lgt_param_group *weights,
-                                int64_t dim, int64_t n_classes, int64_t batch, lgt_head_step *out, lgt_error *err);
+/* `weights` of the own classes, without a gradient. Errors: MEMORY. *out is to be freed in any case. */
+lgt_status lgt_head_step_create(lgt_context *context, const lgt_train_options *options, const lgt_ranks *ranks,
+                                const lgt_param_group *weights, int64_t dim, int64_t batch, lgt_head_step *out,
+                                lgt_error *err);
 void lgt_head_step_free(lgt_head_step *step);
 
 /* Chooses the classes of a step, brings their rows up to date and names them in `in`. */
@@ -53,8 +57,12 @@ void lgt_head_step_end(lgt_head_step *step);
 /* Brings all rows up to date. */
 void lgt_head_step_settle(lgt_head_step *step);
 
-/* Over the rows of the last step: |dw|^2 with l2, and the least and the largest |w| that there may be. */
-double lgt_head_step_gradient(const lgt_head_step *step);
-void lgt_head_step_norms(const lgt_head_step *step, double *least, double *largest);
+/* The places of own classes in a list that was read in. */
+void lgt_head_step_find_own(lgt_head_step *step);
+
+/* Over the rows of the last step, on all ranks: |dw|^2 with l2, and the least and the largest |w| that there may be.
+ * Collective. Errors: COMM. */
+lgt_status lgt_head_step_gradient(const lgt_head_step *step, double *square, lgt_error *err);
+lgt_status lgt_head_step_norms(const lgt_head_step *step, double *least, double *largest, lgt_error *err);
 
 #endif

@@ -46,34 +46,6 @@ lgt_squares lgt_update_some(lgt_update_kernel kernel, const lgt_update *update, 
     return (lgt_squares){squares[0], squares[1]};
 }
 
-typedef struct update_call {
-    lgt_update_kernel kernel;
-    const lgt_update *update;
-    const lgt_param_group *group;
-    lgt_squares *squares; /* by range */
-} update_call;
-
-static void update_range(void *argument, int64_t index, int worker) {
-    const update_call *call = argument;
-    int64_t at = index * RANGE, n = lgt_min64(RANGE, call->group->count - at);
-    (void)worker;
-    call->squares[index] = lgt_update_some(call->kernel, call->update, call->group, at, n, call->group->gradient + at);
-}
-
-int64_t lgt_update_ranges(int64_t count) {
-    return lgt_ceil_div(count, RANGE);
-}
-
-lgt_squares lgt_update_apply(lgt_context *context, lgt_update_kernel kernel, const lgt_update *update,
-                             const lgt_param_group *group, lgt_squares *scratch) {
-    update_call call = {kernel, update, group, scratch};
-    int64_t n = lgt_update_ranges(group->count);
-    lgt_squares sum = {0};
-    lgt_parallel_for(context, n, update_range, &call);
-    for (int64_t i = 0; i < n; i++) sum.gradient += scratch[i].gradient, sum.value += scratch[i].value;
-    return sum;
-}
-
 /* On the bits, as integers: without their signs floats are ordered like them, and NaN and infinity come last. */
 int lgt_some_in_range(const float *values, int64_t count) {
     static const int32_t limit = 0x5F000000; /* 2^63 */

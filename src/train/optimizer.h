@@ -26,12 +26,6 @@ lgt_update lgt_update_at(const lgt_train_options *options, double lr, double l2,
 lgt_squares lgt_update_some(lgt_update_kernel kernel, const lgt_update *update, const lgt_param_group *group,
                             int64_t at, int64_t n, const float *gradient);
 
-/* Steps the whole group with its own gradient, which must pass lgt_in_range. Squares are summed over ranges, in order:
- * scratch has room for lgt_update_ranges(count) of them. */
-lgt_squares lgt_update_apply(lgt_context *context, lgt_update_kernel kernel, const lgt_update *update,
-                             const lgt_param_group *group, lgt_squares *scratch);
-int64_t lgt_update_ranges(int64_t count);
-
 /* Of an optimiser on the processor. */
 lgt_update_kernel lgt_update_kernel_of(const lgt_context *context, lgt_optimizer optimizer);
 

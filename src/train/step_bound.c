@@ -39,7 +39,7 @@ static void feature_norms(const lgt_trainer *t, int64_t n, double *least, double
 
 /* What the encoder multiplies the length of its deltas by, at most. */
 static double amplification(const lgt_trainer *t) {
-    double weights = sqrt(t->moved[LGT_GROUP_ENCODER].value);
+    double weights = sqrt(t->moved.value);
     return (t->data_norm + 1) * pow(1 + weights, lgt_encoder_n_layers(t->model.encoder));
 }
 
@@ -56,7 +56,8 @@ int lgt_trainer_is_bounded(const lgt_trainer *trainer, int64_t n) {
     const lgt_trainer *t = trainer;
     double x_least, x_most, w_least, w_most, p = steepness(&t->model.loss), rows = sqrt((double)n);
     feature_norms(t, n, &x_least, &x_most);
-    lgt_head_step_norms(&t->head_step, &w_least, &w_most);
+    if (lgt_head_step_norms(&t->head_step, &w_least, &w_most, NULL))
+        return 0; /* the next call of the ranks tells why */
     double lse = p * (1 + x_most) * (1 + w_most) + 64, force = slack * p * (1 + t->options.z_loss * lse) * t->heaviest;
     double dw = force * (1 + x_most) * (1 + 1 / w_least), dx = force * (1 + w_most) * (1 + 1 / x_least);
     double encoder = dx * rows * amplification(t);

@@ -66,6 +66,8 @@ static lgt_status check_solver(const lgt_train_options *o, lgt_error *err) {
         return lgt_fail(err, LGT_ERR_USAGE,
                         "optimizer %s trains a head alone, on fixed features: the encoder is %s, expected none", name,
                         o->encoder);
+    if (o->comm && o->comm->size > 1)
+        return lgt_fail(err, LGT_ERR_UNSUPPORTED, "optimizer %s trains on one rank, found %d", name, o->comm->size);
     if (o->align.n_terms > 0)
         return lgt_fail(err, LGT_ERR_USAGE, "optimizer %s takes no alignment: that depends on batches", name);
     if (lgt_loss_value(&o->loss, "gradient") > 0)

@@ -16,8 +16,41 @@
 static const uint64_t epoch_streams = (uint64_t)0x45504F43u << 32;
 
 lgt_model *lgt_trainer_model(lgt_trainer *trainer) {
-    lgt_head_step_settle(&trainer->head_step);
-    return &trainer->model;
+    lgt_trainer *t = trainer;
+    float *w = t->whole.w, *b = t->whole.b;
+    lgt_head_step_settle(&t->head_step);
+    if (!t->ranks.comm) return &t->model;
+    t->whole = t->model;
+    t->whole.w = w, t->whole.b = b;
+    return &t->whole;
+}
+
+lgt_view lgt_trainer_weights(const lgt_trainer *trainer) {
+    const lgt_model *m = &trainer->model;
+    return lgt_view_of(m->w, trainer->ranks.count * lgt_loss_centres(&m->loss), lgt_model_dim(m), LGT_F32);
+}
+
+lgt_view lgt_trainer_bias(const lgt_trainer *trainer) {
+    return lgt_view_of(trainer->model.b, 1, trainer->ranks.count, LGT_F32);
+}
+
+/* Values of the own classes, `count` numbers each, into an array of all. */
+static lgt_status gather_classes(lgt_trainer *t, const float *own, int64_t count, float **all, lgt_error *err) {
+    const lgt_ranks *r = &t->ranks;
+    lgt_status status = *all ? LGT_OK : LGT_NEW(t->context, all, r->n_classes * count, err);
+    if ((status = lgt_comm_agree(r->comm, status, err))) return status;
+    memcpy(*all + r->first * count, own, (size_t)(r->count * count) * sizeof *own);
+    return lgt_ranks_gather(r, *all, count * (int64_t)sizeof *own, err);
+}
+
+lgt_status lgt_trainer_gather(lgt_trainer *trainer, lgt_error *err) {
+    lgt_trainer *t = trainer;
+    int64_t count = lgt_loss_centres(&t->model.loss) * lgt_model_dim(&t->model);
+    if (!t->ranks.comm) return lgt_succeed(err);
+    lgt_head_step_settle(&t->head_step);
+    lgt_status status = gather_classes(t, t->model.w, count, &t->whole.w, err);
+    if (!status && t->model.b) status = gather_classes(t, t->model.b, 1, &t->whole.b, err);
+    return status ? status : lgt_succeed(err);
 }
 
 static double now(void) {
@@ -119,8 +152,8 @@ static lgt_status align(lgt_trainer *t, const int64_t *rows, int64_t n, lgt_erro
 
 static lgt_head_inputs inputs_of(lgt_trainer *t, int64_t n) {
     lgt_model *m = &t->model;
-    lgt_head_inputs in = {.x = lgt_view_of(t->y, n, lgt_model_dim(m), LGT_F32), .w = lgt_model_weights(m)};
-    in.b = lgt_model_bias(m);
+    lgt_head_inputs in = {.x = lgt_view_of(t->y, n, lgt_model_dim(m), LGT_F32), .w = lgt_trainer_weights(t)};
+    in.b = lgt_trainer_bias(t);
     in.labels = t->labels;
     in.sample_weights = t->batch_weights;
     in.step = m->step;
@@ -130,39 +163,71 @@ static lgt_head_inputs inputs_of(lgt_trainer *t, int64_t n) {
 
 /* Places for db of the step's classes: the whole gradient of the bias, or what spread_bias spreads. */
 static lgt_mut place_bias(lgt_trainer *t, const lgt_head_inputs *in) {
-    int64_t n = in->classes ? in->n_listed : t->model.n_classes;
+    int64_t n = in->classes ? t->head_step.own_end - t->head_step.own_begin : t->ranks.count;
     return lgt_mut_of(!t->model.b ? NULL : t->db ? t->db : t->groups[LGT_GROUP_BIAS].gradient, 1, n, LGT_F32);
 }
 
 static void spread_bias(lgt_trainer *t, const lgt_head_inputs *in) {
     const lgt_param_group *bias = &t->groups[LGT_GROUP_BIAS];
+    int64_t begin = t->head_step.own_begin, n = t->head_step.own_end - begin;
     if (!in->classes || !t->model.b) return;
     memset(bias->gradient, 0, (size_t)bias->count * sizeof *bias->gradient);
-    for (int64_t k = 0; k < in->n_listed; k++) bias->gradient[in->classes[k]] = t->db[k];
+    for (int64_t k = 0; k < n; k++) bias->gradient[in->classes[begin + k] - t->ranks.first] = t->db[k];
 }
 
-/* A row of a layer's W takes its step; its entry of b waits for the others. */
+/* Stripe by stripe, whose squares are summed apart. */
+static void step_bias(lgt_trainer *t) {
+    const lgt_param_group *bias = &t->groups[LGT_GROUP_BIAS];
+    const lgt_ranks *r = &t->ranks;
+    for (int64_t k = r->stripe_begin; k < r->stripe_end && t->model.b; k++) {
+        int64_t at = lgt_stripe_begin(r->n_classes, k) - r->first;
+        int64_t n = lgt_stripe_begin(r->n_classes, k + 1) - r->first - at;
+        t->bias_squares[k] = lgt_update_some(t->update, &t->rest, bias, at, n, bias->gradient + at).gradient;
+    }
+}
+
+/* A row of a layer's W and its entry of b take their step. */
 static void step_row(void *user, const lgt_layer *layer, int64_t row, const float *weight, float bias) {
     lgt_trainer *t = user;
     const lgt_param_group *encoder = &t->groups[LGT_GROUP_ENCODER];
-    encoder->gradient[layer->bias + row] = bias;
-    t->encoder_rows[layer->before + row] =
-        lgt_update_some(t->update, &t->rest, encoder, layer->weight + row * layer->in, layer->in, weight);
+    lgt_squares w = lgt_update_some(t->update, &t->rest, encoder, layer->weight + row * layer->in, layer->in, weight);
+    lgt_squares b = lgt_update_some(t->update, &t->rest, encoder, layer->bias + row, 1, &bias);
+    t->encoder_rows[layer->before + row] = (lgt_squares){w.gradient + b.gradient, w.value + b.value};
 }
 
-static void finish_encoder(lgt_trainer *t) {
+/* Every rank has stepped its own rows: all have them all now. */
+static lgt_status finish_encoder(lgt_trainer *t, lgt_error *err) {
     const lgt_encoder *e = t->model.encoder;
-    const lgt_param_group *group = &t->groups[LGT_GROUP_ENCODER];
-    lgt_squares sum = {0};
+    lgt_status status = lgt_encoder_gather(t->pass, t->groups[LGT_GROUP_ENCODER].value, err);
+    if (!status) status = lgt_encoder_gather_outputs(t->pass, t->encoder_rows, sizeof *t->encoder_rows, err);
+    t->moved = (lgt_squares){0, 0};
     for (int64_t i = 0; i < e->n_outputs; i++)
-        sum.gradient += t->encoder_rows[i].gradient, sum.value += t->encoder_rows[i].value;
-    for (int l = 0; l < e->n_layers; l++) {
-        const lgt_layer *layer = &e->layers[l];
-        lgt_squares bias =
-            lgt_update_some(t->update, &t->rest, group, layer->bias, layer->out, group->gradient + layer->bias);
-        sum.gradient += bias.gradient, sum.value += bias.value;
+        t->moved.gradient += t->encoder_rows[i].gradient, t->moved.value += t->encoder_rows[i].value;
+    return status;
+}
+
+/* Steps the own rows of a layer with its gradient. */
+typedef struct layer_call {
+    lgt_trainer *trainer;
+    int layer;
+} layer_call;
+
+static void step_layer_row(void *argument, int64_t index, int worker) {
+    const layer_call *call = argument;
+    lgt_trainer *t = call->trainer;
+    const lgt_layer *layer = &t->model.encoder->layers[call->layer];
+    const float *gradient = t->groups[LGT_GROUP_ENCODER].gradient;
+    int64_t row = lgt_encoder_outputs(t->pass, call->layer).begin + index;
+    (void)worker;
+    step_row(t, layer, row, gradient + layer->weight + row * layer->in, gradient[layer->bias + row]);
+}
+
+static lgt_status step_encoder(lgt_trainer *t, lgt_error *err) {
+    for (int l = 0; l < t->model.encoder->n_layers; l++) {
+        lgt_span own = lgt_encoder_outputs(t->pass, l);
+        lgt_parallel_for(t->context, own.end - own.begin, step_layer_row, &(layer_call){t, l});
     }
-    t->moved[LGT_GROUP_ENCODER] = sum;
+    return finish_encoder(t, err);
 }
 
 /* Gradients of the encoder become steps; meanwhile the next batch of the epoch is loaded. */
@@ -176,8 +241,7 @@ static lgt_status backward_at_once(lgt_trainer *t, lgt_view dy, lgt_error *err) 
     lgt_status status =
         lgt_encoder_backward_into(t->pass, dy, t->alignment.dhidden, (lgt_layer_sink){step_row, t}, no_dx, &load, err);
     if (!status && same_epoch) t->ready = next.step;
-    if (!status) finish_encoder(t);
-    return status;
+    return status ? status : finish_encoder(t, err);
 }
 
 /* Those of the bias are sums of weights of logits, which z-loss alone makes large. */
@@ -185,7 +249,8 @@ static lgt_status check_gradients(lgt_trainer *t, const lgt_head_outputs *out, l
     const lgt_param_group *encoder = &t->groups[LGT_GROUP_ENCODER];
     int fine = !t->head_step.outside && lgt_in_range(t->context, encoder->gradient, encoder->count);
     if (out->db.data) fine = fine && lgt_some_in_range(out->db.data, out->db.cols);
-    return fine ? LGT_OK : lgt_fail(err, LGT_ERR_NONFINITE, "a gradient is not finite or beyond 2^63");
+    if (!fine) lgt_fail(err, LGT_ERR_NONFINITE, "a gradient is not finite or beyond 2^63");
+    return lgt_comm_agree(t->ranks.comm, fine ? LGT_OK : LGT_ERR_NONFINITE, err);
 }
 
 static lgt_status forward(lgt_trainer *t, int64_t n, lgt_error *err) {
@@ -210,10 +275,7 @@ static lgt_status step_encoder_last(lgt_trainer *t, const lgt_head_inputs *in, l
                                                      t->groups[LGT_GROUP_ENCODER].gradient, no_dx, err);
     if (!status) status = check_gradients(t, out, err);
     if (!status) status = lgt_plan_run(t->plan, in, &second, err);
-    if (!status)
-        t->moved[LGT_GROUP_ENCODER] =
-            lgt_update_apply(t->context, t->update, &t->rest, &t->groups[LGT_GROUP_ENCODER], t->ranges);
-    return status;
+    return status ? status : step_encoder(t, err);
 }
 
 /* Where no bound holds beforehand, or alignment is yet to change dy: the head runs twice, since the gradients of W are
@@ -247,7 +309,7 @@ static lgt_status step(lgt_trainer *t, double lr, const int64_t *rows, int64_t n
     if (status) return status;
     lgt_head_step_end(&t->head_step);
     spread_bias(t, &in);
-    t->moved[LGT_GROUP_BIAS] = lgt_update_apply(t->context, t->update, &t->rest, &t->groups[LGT_GROUP_BIAS], t->ranges);
+    step_bias(t);
     return LGT_OK;
 }
 
@@ -341,8 +403,8 @@ static lgt_status total_loss(lgt_trainer *t, lgt_plan *plan, float *features, do
     for (int64_t row = 0; row < d->n_rows && !status; row += BLOCK) {
         int64_t n = lgt_min64(BLOCK, d->n_rows - row);
         lgt_head_outputs out = {0};
-        lgt_head_inputs in = {.x = lgt_view_of(features, n, dim, LGT_F32), .w = lgt_model_weights(m)};
-        in.b = lgt_model_bias(m);
+        lgt_head_inputs in = {.x = lgt_view_of(features, n, dim, LGT_F32), .w = lgt_trainer_weights(t)};
+        in.b = lgt_trainer_bias(t);
         in.labels = d->labels + row;
         if (t->weights) in.sample_weights = t->weights + row;
         in.step = m->step;
@@ -358,10 +420,26 @@ static lgt_status total_loss(lgt_trainer *t, lgt_plan *plan, float *features, do
     return status;
 }
 
-double lgt_trainer_gradient_norm(const lgt_trainer *trainer) {
-    if (trainer->model.step == 0) return 0;
-    return sqrt(lgt_head_step_gradient(&trainer->head_step) + trainer->moved[LGT_GROUP_ENCODER].gradient +
-                trainer->moved[LGT_GROUP_BIAS].gradient);
+double lgt_trainer_gradient_norm(lgt_trainer *trainer) {
+    double head = 0, bias = 0;
+    lgt_trainer *t = trainer;
+    if (t->model.step == 0) return 0;
+    if (lgt_head_step_gradient(&t->head_step, &head, NULL)) return NAN;
+    if (t->model.b && lgt_ranks_sum(&t->ranks, t->bias_squares, &bias, NULL)) return NAN;
+    return sqrt(head + t->moved.gradient + bias);
+}
+
+/* |W|^2, stripe by stripe. */
+static lgt_status weights_square(lgt_trainer *t, double *square, lgt_error *err) {
+    double stripes[LGT_STRIPES] = {0};
+    const lgt_ranks *r = &t->ranks;
+    int64_t count = lgt_loss_centres(&t->model.loss) * lgt_model_dim(&t->model);
+    for (int64_t k = r->stripe_begin; k < r->stripe_end; k++) {
+        int64_t at = lgt_stripe_begin(r->n_classes, k) - r->first;
+        int64_t n = lgt_stripe_begin(r->n_classes, k + 1) - r->first - at;
+        stripes[k] = lgt_trainer_square(t, t->model.w + at * count, n * count);
+    }
+    return lgt_ranks_sum(r, stripes, square, err);
 }
 
 lgt_status lgt_trainer_objective(lgt_trainer *trainer, double *train_loss, double *objective, lgt_error *err) {
@@ -379,7 +457,9 @@ lgt_status lgt_trainer_objective(lgt_trainer *trainer, double *train_loss, doubl
     lgt_release(t->context, features);
     lgt_plan_free(plan);
     if (status) return status;
+    double square = 0;
+    if ((status = weights_square(t, &square, err))) return status;
     *train_loss = total / (double)n_rows;
-    *objective = *train_loss + t->options.l2 / 2 * lgt_trainer_square(t, t->model.w, t->groups[LGT_GROUP_WEIGHT].count);
+    *objective = *train_loss + t->options.l2 / 2 * square;
     return lgt_succeed(err);
 }

@@ -14,7 +14,9 @@ struct lgt_trainer {
     lgt_context *context;
     lgt_train_options options;
     const lgt_dataset *dataset;
-    lgt_model model; /* holds the parameters; model.step counts the steps done */
+    lgt_ranks ranks;
+    lgt_model model; /* holds the parameters, w and b of own classes; model.step counts the steps done */
+    lgt_model whole; /* with ranks: the same with w and b of all classes, as last gathered */
     lgt_encoder_pass *pass;
     lgt_head *head;
     lgt_plan *plan;
@@ -26,13 +28,13 @@ struct lgt_trainer {
     lgt_param_group groups[LGT_N_GROUPS]; /* the bias is empty where there is none */
     float *db;                            /* of the classes of a step; NULL: of all, in its group */
     lgt_update_kernel update;
-    lgt_update rest;                 /* this step's update of all but W */
-    lgt_squares *ranges;             /* scratch of updates */
-    lgt_squares *encoder_rows;       /* of each row of each layer's W */
-    lgt_squares moved[LGT_N_GROUPS]; /* by the last step; |value|^2 of the encoder always */
-    double *weights, *batch_weights; /* (n_rows) with the mean 1, (batch) with 1/n in them; NULL: all alike */
-    double heaviest;                 /* of them, at least 1 */
-    double data_norm;                /* no normalised row of the dataset is longer */
+    lgt_update rest;                  /* this step's update of all but W */
+    lgt_squares *encoder_rows;        /* of each row of each layer's W with its entry of b */
+    lgt_squares moved;                /* of the encoder, by the last step; |value|^2 always */
+    double bias_squares[LGT_STRIPES]; /* of the bias's gradient by the last step; of own stripes */
+    double *weights, *batch_weights;  /* (n_rows) with the mean 1, (batch) with 1/n in them; NULL: all alike */
+    double heaviest;                  /* of them, at least 1 */
+    double data_norm;                 /* no normalised row of the dataset is longer */
 
     int64_t batch, steps_per_epoch, n_steps;
     int64_t *order;       /* (n_rows) the epoch's permutation */
@@ -61,6 +63,10 @@ lgt_train_record lgt_trainer_record(const lgt_trainer *trainer);
 
 /* |values|^2 of a group. */
 double lgt_trainer_square(const lgt_trainer *trainer, const float *values, int64_t count);
+
+/* w and b of the own classes. */
+lgt_view lgt_trainer_weights(const lgt_trainer *trainer);
+lgt_view lgt_trainer_bias(const lgt_trainer *trainer);
 
 /* The options of the plan that the trainer's head runs with. */
 lgt_plan_options lgt_trainer_plan_options(const lgt_trainer *trainer, int64_t max_rows);

@@ -8,6 +8,7 @@
 #include "base/philox.h"
 #include "base/sizes.h"
 #include "net/encoder.h"
+#include "train/checkpoint.h"
 #include "train/train_options.h"
 #include "train/trainer.h"
 
@@ -41,6 +42,7 @@ typedef struct head_draw {
     lgt_rng rng;
     double deviation;
     int64_t count;
+    int64_t first; /* number of the first one here */
     float *out;
 } head_draw;
 
@@ -50,29 +52,36 @@ static void draw_weights(void *argument, int64_t index, int worker) {
     const head_draw *d = argument;
     int64_t begin = index * DRAWN_AT_ONCE, end = lgt_min64(d->count, begin + DRAWN_AT_ONCE);
     (void)worker;
-    for (int64_t i = begin; i < end; i++) d->out[i] = (float)(d->deviation * lgt_rng_normal(&d->rng, (uint64_t)i));
+    for (int64_t i = begin; i < end; i++)
+        d->out[i] = (float)(d->deviation * lgt_rng_normal(&d->rng, (uint64_t)(d->first + i)));
 }
 
-/* One of the head's two parts as the caller gives it, where he does. */
-static lgt_status copy_start(const char *name, lgt_view from, float *to, int64_t rows, int64_t cols, lgt_error *err) {
+/* One of the head's two parts as the caller gives it, where he does: `count` numbers of (rows, cols) from `first` on.
+ */
+static lgt_status copy_start(const char *name, lgt_view from, float *to, int64_t rows, int64_t cols, int64_t first,
+                             int64_t count, lgt_error *err) {
     if (!from.data) return LGT_OK;
     if (!to || from.rows != rows || from.cols != cols || from.dtype != LGT_F32 || from.ld < cols)
         return lgt_fail(err, LGT_ERR_USAGE, "%s is (%lld, %lld) %s, expected (%lld, %lld) f32", name,
                         (long long)from.rows, (long long)from.cols, lgt_dtype_name(from.dtype),
                         (long long)(to ? rows : 0), (long long)(to ? cols : 0));
-    for (int64_t i = 0; i < rows; i++)
-        memcpy(to + i * cols, (const float *)from.data + i * from.ld, (size_t)cols * sizeof *to);
-    for (int64_t i = 0; i < rows * cols; i++)
+    for (int64_t i = 0; i < count; i++) {
+        int64_t row = (first + i) / cols, col = (first + i) % cols;
+        to[i] = ((const float *)from.data)[row * from.ld + col];
         if (!isfinite(to[i]))
-            return lgt_fail(err, LGT_ERR_DATA, "%s: row %lld column %lld is not finite", name, (long long)(i / cols),
-                            (long long)(i % cols));
+            return lgt_fail(err, LGT_ERR_DATA, "%s: row %lld column %lld is not finite", name, (long long)row,
+                            (long long)col);
+    }
     return LGT_OK;
 }
 
 static lgt_status start_head(lgt_trainer *t, lgt_error *err) {
-    lgt_view w = lgt_model_weights(&t->model);
-    lgt_status status = copy_start("start_w", t->options.start_w, t->model.w, w.rows, w.cols, err);
-    return status ? status : copy_start("start_b", t->options.start_b, t->model.b, 1, t->model.n_classes, err);
+    const lgt_ranks *r = &t->ranks;
+    int64_t centres = lgt_loss_centres(&t->model.loss), dim = lgt_model_dim(&t->model), of_class = centres * dim;
+    lgt_status status = copy_start("start_w", t->options.start_w, t->model.w, r->n_classes * centres, dim,
+                                   r->first * of_class, r->count * of_class, err);
+    if (status) return status;
+    return copy_start("start_b", t->options.start_b, t->model.b, 1, r->n_classes, r->first, r->count, err);
 }
 
 static lgt_status create_head(lgt_trainer *t, lgt_error *err) {
@@ -83,13 +92,15 @@ static lgt_status create_head(lgt_trainer *t, lgt_error *err) {
         !lgt_count_mul(n_weights, dim, &n_weights))
         return lgt_fail(err, LGT_ERR_MEMORY, "a head of %lld classes and dim %lld overflows", (long long)m->n_classes,
                         (long long)dim);
+    n_weights = t->ranks.count * lgt_loss_centres(&m->loss) * dim;
+    draw.first = t->ranks.first * lgt_loss_centres(&m->loss) * dim;
     lgt_status status = LGT_NEW(t->context, &m->w, n_weights, err);
     if (lgt_is_solved(&t->options) && m->loss.info->space == LGT_SPACE_DOT && m->loss.info->has_bias)
         draw.deviation = 0; /* a convex problem needs no start, and at 0 its preconditioner is exact */
     draw.count = n_weights, draw.out = m->w;
     if (!status) lgt_parallel_for(t->context, lgt_ceil_div(n_weights, DRAWN_AT_ONCE), draw_weights, &draw);
     if (!status && t->options.bias && m->loss.info->has_bias)
-        status = LGT_NEW_ZERO(t->context, &m->b, m->n_classes, err);
+        status = LGT_NEW_ZERO(t->context, &m->b, t->ranks.count, err);
     return status ? status : start_head(t, err);
 }
 
@@ -122,6 +133,7 @@ lgt_plan_options lgt_trainer_plan_options(const lgt_trainer *trainer, int64_t ma
     o.engine = LGT_ENGINE_CPU;
     o.dtype = LGT_F32;
     o.max_rows = max_rows;
+    o.comm = trainer->ranks.comm;
     o.label_smoothing = trainer->options.label_smoothing;
     o.z_loss = trainer->options.z_loss;
     if (trainer->weights) o.reduction = LGT_REDUCTION_SUM;
@@ -163,6 +175,7 @@ static lgt_status create_work(lgt_trainer *t, lgt_error *err) {
     lgt_status status = lgt_head_create(t->context, &m->loss, dim, m->n_classes, &t->head, err);
     if (!status) status = lgt_plan_create(t->head, &plan, &t->plan, err);
     if (!status) status = lgt_encoder_pass_create(m->encoder, t->batch, 1, &t->pass, err);
+    if (!status) status = lgt_encoder_share(t->pass, t->ranks.comm, err);
     if (!status) status = LGT_NEW(t->context, &t->order, t->dataset->n_rows, err);
     if (!status) status = LGT_NEW(t->context, &t->labels, t->batch, err);
     for (int i = 0; i < 2 && !status; i++) status = LGT_NEW(t->context, &t->x[i], n_x, err);
@@ -175,18 +188,16 @@ static lgt_status create_work(lgt_trainer *t, lgt_error *err) {
 static lgt_status create_groups(lgt_trainer *t, lgt_error *err) {
     const lgt_model *m = &t->model;
     float *values[LGT_N_GROUPS] = {lgt_encoder_params(m->encoder), m->w, m->b};
-    int64_t counts[LGT_N_GROUPS] = {lgt_encoder_n_params(m->encoder), lgt_model_weights(m).rows * lgt_model_dim(m),
-                                    m->b ? m->n_classes : 0};
-    int64_t total = 0, made = 0, most = 0, starts[LGT_N_GROUPS], gradients[LGT_N_GROUPS];
+    int64_t counts[LGT_N_GROUPS] = {lgt_encoder_n_params(m->encoder), lgt_trainer_weights(t).rows * lgt_model_dim(m),
+                                    m->b ? t->ranks.count : 0};
+    int64_t total = 0, made = 0, starts[LGT_N_GROUPS], gradients[LGT_N_GROUPS];
     for (int g = 0; g < LGT_N_GROUPS; g++) {
         starts[g] = total, gradients[g] = made;
         total += lgt_round_up(counts[g], GROUP_ALIGNMENT);
         if (g == LGT_GROUP_WEIGHT) continue;
         made += lgt_round_up(counts[g], GROUP_ALIGNMENT);
-        most = lgt_max64(most, counts[g]);
     }
     lgt_status status = LGT_NEW_ZERO(t->context, &t->gradients, made, err);
-    if (!status) status = LGT_NEW(t->context, &t->ranges, lgt_update_ranges(most), err);
     if (!status) status = LGT_NEW_ZERO(t->context, &t->momenta, total, err);
     if (!status && t->options.optimizer == LGT_OPTIMIZER_ADAMW)
         status = LGT_NEW_ZERO(t->context, &t->squares, total, err);
@@ -214,11 +225,10 @@ static double longest_row(const lgt_trainer *t) {
 static lgt_status create_steps(lgt_trainer *t, lgt_error *err) {
     const lgt_param_group *encoder = &t->groups[LGT_GROUP_ENCODER];
     t->update = lgt_update_kernel_of(t->context, t->options.optimizer);
-    t->moved[LGT_GROUP_ENCODER].value = lgt_trainer_square(t, encoder->value, encoder->count);
+    t->moved.value = lgt_trainer_square(t, encoder->value, encoder->count);
     t->data_norm = longest_row(t);
-    lgt_status status =
-        lgt_head_step_create(t->context, &t->options, &t->groups[LGT_GROUP_WEIGHT], lgt_model_dim(&t->model),
-                             t->model.n_classes, t->batch, &t->head_step, err);
+    lgt_status status = lgt_head_step_create(t->context, &t->options, &t->ranks, &t->groups[LGT_GROUP_WEIGHT],
+                                             lgt_model_dim(&t->model), t->batch, &t->head_step, err);
     if (!status) status = LGT_NEW_ZERO(t->context, &t->encoder_rows, t->model.encoder->n_outputs, err);
     if (!status && t->model.b && t->head_step.classes)
         status = LGT_NEW(t->context, &t->db, t->head_step.sampler.most, err);
@@ -234,24 +244,33 @@ static lgt_status count_steps(lgt_trainer *t, lgt_error *err) {
     return LGT_OK;
 }
 
-lgt_status lgt_trainer_create(lgt_context *context, const lgt_train_options *options, const lgt_dataset *dataset,
-                              lgt_trainer **out, lgt_error *err) {
-    lgt_trainer *t = NULL;
-    lgt_status status = lgt_train_options_check(options, err);
-    if (!status) status = check_dataset(dataset, err);
-    if (!status) status = LGT_NEW_ZERO(context, &t, 1, err);
-    if (status) return status;
-    t->context = t->head_step.context = context;
-    t->options = *options;
-    t->dataset = dataset;
-    t->ready = -1;
-    t->model.context = context;
-    status = count_steps(t, err);
+static lgt_status create(lgt_trainer *t, lgt_error *err) {
+    lgt_status status = check_dataset(t->dataset, err);
+    if (!status) status = count_steps(t, err);
+    if (!status) status = lgt_ranks_create(t->context, t->options.comm, t->dataset->n_labels, &t->ranks, err);
     if (!status) status = create_model(t, err);
     if (!status) status = create_weights(t, err);
     if (!status) status = create_work(t, err);
     if (!status) status = create_groups(t, err);
-    if (!status) status = create_steps(t, err);
+    return status ? status : create_steps(t, err);
+}
+
+lgt_status lgt_trainer_create(lgt_context *context, const lgt_train_options *options, const lgt_dataset *dataset,
+                              lgt_trainer **out, lgt_error *err) {
+    lgt_trainer *t = NULL;
+    lgt_status status = lgt_train_options_check(options, err);
+    const lgt_comm *comm = options->struct_size == sizeof *options ? options->comm : NULL;
+    if (!status) status = LGT_NEW_ZERO(context, &t, 1, err);
+    if (!status) {
+        t->context = t->head_step.context = context;
+        t->options = *options;
+        t->dataset = dataset;
+        t->ready = -1;
+        t->model.context = context;
+        status = create(t, err);
+    }
+    status = lgt_comm_agree(comm, status, err);
+    if (!status) status = lgt_facts_agree(t, err);
     if (status) {
         lgt_trainer_free(t);
         return status;
@@ -271,7 +290,6 @@ void lgt_trainer_free(lgt_trainer *trainer) {
     lgt_alignment_free(context, &trainer->alignment);
     lgt_release(context, trainer->squares);
     lgt_release(context, trainer->momenta);
-    lgt_release(context, trainer->ranges);
     lgt_release(context, trainer->gradients);
     lgt_release(context, trainer->dy);
     lgt_release(context, trainer->y);
@@ -284,6 +302,9 @@ void lgt_trainer_free(lgt_trainer *trainer) {
     lgt_encoder_pass_free(trainer->pass);
     lgt_plan_free(trainer->plan);
     lgt_head_free(trainer->head);
+    lgt_release(context, trainer->whole.b);
+    lgt_release(context, trainer->whole.w);
+    lgt_ranks_free(context, &trainer->ranks);
     lgt_model_clear(&trainer->model);
     lgt_release(context, trainer);
 }

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/sizes.h"
+#include "net/encoder.h"
 
 typedef struct listing {
     lgt_state_part *parts;
@@ -10,7 +11,13 @@ typedef struct listing {
 } listing;
 
 static void put(listing *l, const char *name, lgt_dtype dtype, int64_t count, void *data) {
-    if (count > 0 && data) l->parts[l->count++] = (lgt_state_part){name, dtype, count, data};
+    if (count > 0 && data) l->parts[l->count++] = (lgt_state_part){name, dtype, count, 0, data};
+}
+
+/* A rank may have no class, but the part is there. */
+static void put_classes(listing *l, const lgt_trainer *t, const char *name, lgt_dtype dtype, int64_t of_class,
+                        void *data) {
+    if (data) l->parts[l->count++] = (lgt_state_part){name, dtype, t->ranks.count * of_class, of_class, data};
 }
 
 static void put_integer(listing *l, const char *name, int64_t *value) {
@@ -28,19 +35,24 @@ static void put_groups(listing *l, lgt_trainer *t) {
         {"weight", "weight.first_moment", "weight.second_moment"},
         {"bias", "bias.first_moment", "bias.second_moment"},
     };
+    const int64_t of_class[LGT_N_GROUPS] = {0, lgt_loss_centres(&t->model.loss) * lgt_model_dim(&t->model), 1};
     for (int g = 0; g < LGT_N_GROUPS; g++) {
         const lgt_param_group *group = &t->groups[g];
-        put(l, names[g][0], LGT_F32, group->count, group->value);
-        put(l, names[g][1], LGT_F32, group->count, group->momentum);
-        put(l, names[g][2], LGT_F32, group->count, group->square);
+        float *const arrays[] = {group->value, group->momentum, group->square};
+        for (int i = 0; i < 3; i++)
+            if (g == LGT_GROUP_ENCODER)
+                put(l, names[g][i], LGT_F32, group->count, arrays[i]);
+            else if (g == LGT_GROUP_WEIGHT || t->model.b)
+                put_classes(l, t, names[g][i], LGT_F32, of_class[g], arrays[i]);
     }
 }
 
 /* What is known of lengths and gradients, from which steps tell whether they may be taken at once. */
 static void put_squares(listing *l, lgt_trainer *t) {
     lgt_head_step *head = &t->head_step;
-    put(l, "moved", LGT_F64, 2 * LGT_N_GROUPS, t->moved);
-    put(l, "weight.rows", LGT_F64, 2 * (head->weights.count / head->dim), head->squares);
+    put(l, "moved", LGT_F64, 2, &t->moved);
+    put(l, "moved.bias", LGT_F64, t->model.b ? LGT_STRIPES : 0, t->bias_squares);
+    put_classes(l, t, "weight.rows", LGT_F64, 2 * head->centres, head->squares);
     put(l, "classes", LGT_I64, head->classes ? head->sampler.most : 0, head->classes);
     if (head->classes) put_integer(l, "classes.listed", &head->n_listed);
 }
@@ -86,6 +98,15 @@ int lgt_trainer_parts(lgt_trainer *trainer, lgt_state_part out[LGT_STATE_PARTS])
     put_loss(&l, trainer);
     if (trainer->model.align.n_terms > 0) put_conflict(&l, &trainer->conflict);
     return l.count;
+}
+
+lgt_status lgt_trainer_share_state(lgt_trainer *trainer, lgt_error *err) {
+    lgt_trainer *t = trainer;
+    const lgt_param_group *encoder = &t->groups[LGT_GROUP_ENCODER];
+    double ignored;
+    lgt_status status = lgt_encoder_gather(t->pass, encoder->momentum, err);
+    if (!status && encoder->square) status = lgt_encoder_gather(t->pass, encoder->square, err);
+    return status ? status : lgt_ranks_sum(&t->ranks, t->bias_squares, &ignored, err);
 }
 
 static int has_sound_classes(const lgt_trainer *t) {

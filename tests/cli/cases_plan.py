@@ -41,7 +41,7 @@ class Plan(Case):
     def test_traffic_is_of_rows(self):
         report = self.plan(*CONTRACT)
         n, d, p = 8192, 512, 64
-        wanted = {"features": n * d * 4 + 8 * n, "targets": n * d * 4, "crowds": p * n * 48, "partials": p * n * d * 4,
+        wanted = {"features": n * d * 4 + 8 * n, "targets": n * d * 4, "crowds": p * n * 56, "partials": p * n * d * 4,
                   "encoder": 0}
         for key, value in wanted.items():
             self.assertAlmostEqual(report["traffic_bytes"][key], value * (p - 1) / p, delta=1e-3, msg=key)
@@ -58,7 +58,7 @@ class Plan(Case):
         self.assertAlmostEqual(report["compute_seconds"], 8 * 256 * entries / 400e9, delta=1e-12)
         memory = 2 * 4 * entries / 16e9 + 2 * 2 * 4 * entries / 32e9 + (2 * 16 + 4) * rows / 24e9
         self.assertAlmostEqual(report["memory_seconds"], memory, delta=1e-12)
-        received = 0.75 * (2 * rows + 8 * 256 + 16 * rows + 16 * 256 * 48)
+        received = 0.75 * (2 * rows + 8 * 256 + 16 * rows + 16 * 256 * 56)
         self.assertAlmostEqual(report["network_seconds"], received / 1e9 + 4 * 3 * 10e-6, delta=1e-12)
         half = self.plan("--classes", 1 << 20, "--dim", 64, "--batch", 256, "--machine", "m.json", "--threads", 8)
         self.assertEqual(half["threads"], 8)

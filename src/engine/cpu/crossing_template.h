@@ -14,7 +14,8 @@ static FN(rows) FN(rows_of)(const FN(stream) * s, int64_t block) {
 /* Where the tile's products with the block are kept, or NULL. */
 static T *FN(kept_at)(const FN(stream) * s, int64_t stripe, int64_t nth, int64_t block) {
     if (nth >= s->kept_tiles || s->bent) return NULL;
-    return s->kept + ((stripe * s->kept_tiles + nth) * s->layout.n_blocks + block) * lgt_layout_crossing(&s->layout);
+    int64_t tile = (stripe - s->stripe_begin) * s->kept_tiles + nth;
+    return s->kept + (tile * s->layout.n_blocks + block) * lgt_layout_crossing(&s->layout);
 }
 
 static const char *FN(features_at)(const FN(stream) * s, const char *features, int64_t block) {

@@ -23,7 +23,7 @@ static void FN(finish_bystander)(FN(stream) * s, FN(worker) * w, int64_t place, 
 /* The shares of the rows whose target is row `at` of w. */
 static void FN(add_targets)(const FN(stream) * s, int64_t tile, int64_t at, double *g) {
     int64_t n = s->problem->dim;
-    for (int64_t i = s->tile_first[tile]; i >= 0; i = s->tile_next[i]) {
+    for (int64_t i = s->tile_first[FN(nth_here)(s, tile)]; i >= 0; i = s->tile_next[i]) {
         const double *pull = s->pulls_w + i * n, share = s->rows[i].target;
         if (s->targets[i].row != at || share == 0) continue;
         for (int64_t k = 0; k < n; k++) g[k] += share * pull[k];
@@ -47,7 +47,7 @@ static void FN(finish_target)(FN(stream) * s, FN(worker) * w, int64_t tile, int6
 
 /* Whether row `at` of w is the target of a row of the panel. */
 static int FN(is_target)(const FN(stream) * s, int64_t tile, int64_t at) {
-    for (int64_t i = s->tile_first[tile]; i >= 0; i = s->tile_next[i])
+    for (int64_t i = s->tile_first[FN(nth_here)(s, tile)]; i >= 0; i = s->tile_next[i])
         if (s->targets[i].row == at) return 1;
     return 0;
 }
@@ -56,7 +56,8 @@ static FN(way_out) FN(way_out_of)(const FN(stream) * s, FN(worker) * w, int64_t 
     const lgt_batch *b = s->batch;
     FN(way_out) to = {w->row, FN(row_of)(&s->tiling, &w->tile, j, k), b->accumulate || s->first > 0};
     if (b->sink.take) return to;
-    to.out = (T *)b->dw.data + ((w->tile.first + j) * s->problem->centres + k) * b->dw.ld;
+    int64_t class = w->tile.first + j - s->layout.class_at[s->stripe_begin];
+    to.out = (T *)b->dw.data + (class * s->problem->centres + k) * b->dw.ld;
     return to;
 }
 
@@ -70,18 +71,20 @@ static void FN(finish_dw)(FN(stream) * s, FN(worker) * w, int64_t tile) {
                 FN(finish_target)(s, w, tile, place, &to);
             else
                 FN(finish_bystander)(s, w, place, &to);
-            if (s->batch->sink.take) s->batch->sink.take(s->batch->sink.user, to.row, to.out);
+            if (s->batch->sink.take) s->batch->sink.take(s->batch->sink.user, FN(here)(&s->tiling, to.row), to.out);
         }
 }
 
 /* In second order, and where targets weigh like others, their share is already in the sums. */
 static void FN(finish_db)(FN(stream) * s) {
     const lgt_batch *b = s->batch;
-    int64_t classes = s->layout.n_tiles * s->layout.extent.tile;
+    int64_t classes = FN(n_here)(s), begin = s->layout.class_at[s->stripe_begin];
     for (int64_t group = 1; group < s->n_groups; group++)
         for (int64_t j = 0; j < classes; j++) s->db[j] += s->db[group * classes + j];
-    for (int64_t i = 0; i < s->n_rows && !b->along && !s->plain; i++)
-        if (b->position[s->first + i] >= 0) s->db[b->position[s->first + i]] += s->rows[i].target;
+    for (int64_t i = 0; i < s->n_rows && !b->along && !s->plain; i++) {
+        int64_t at = b->position[s->first + i] - begin;
+        if (at >= 0 && at < classes) s->db[at] += s->rows[i].target;
+    }
     lgt_row_store(b->db, 0, s->db, b->accumulate || s->first > 0);
 }
 

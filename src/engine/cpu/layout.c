@@ -3,10 +3,9 @@
 
 #include "base/sizes.h"
 
-/* Sixteen tasks a panel feed as many threads, and more would only add partial sums. Partial sums of dx stay within 16
- * MiB. With few classes rows are cheap to come back to, and a panel stays within a cache. SKEW: rows of a crossing do
- * not start in the same sets. */
-enum { TASKS = 16, PARTIAL_BYTES = 16 << 20, CACHED_BYTES = 16 << 20, LEAST = 64, SKEW = 16 };
+/* Sixteen tasks a panel feed as many threads. Partial sums of dx stay within 16 MiB. With few classes rows are cheap to
+ * come back to, and a panel stays within a cache. SKEW: rows of a crossing do not start in the same sets. */
+enum { TASKS = LGT_STRIPES, PARTIAL_BYTES = 16 << 20, CACHED_BYTES = 16 << 20, LEAST = 64, SKEW = 16 };
 
 /* The largest crossing: docs/kernels.md. The second cache holds the features twice, dx, the classes, dw and u,
  *   size (3 block dim + 2 tile dim + tile block) <= cache. A longer tile lets gather_x touch dx less often, which the
@@ -20,53 +19,89 @@ static void choose_cut(const lgt_shape *shape, lgt_extent *e) {
         e->tile = shape->precision == LGT_PRECISION_BF16 ? 256 : 128, e->block = 128;
 }
 
+/* Tiles of one size, none longer than a stripe; a list may put a few more classes into a stripe than its share. */
+static void fit_tile(const lgt_shape *shape, int64_t n_stripes, lgt_extent *e) {
+    int64_t longest = lgt_stripe_begin(shape->n_classes, 1);
+    if (shape->max_listed < shape->n_classes) {
+        int64_t share = lgt_ceil_div(shape->max_listed, n_stripes);
+        longest = lgt_min64(longest, share + share / 4);
+    }
+    e->tile = lgt_round_up(lgt_ceil_div(longest, lgt_ceil_div(longest, e->tile)), LGT_LANES);
+}
+
 static void cut_panels(lgt_layout *l, int64_t element) {
     int64_t most = PARTIAL_BYTES / (l->n_stripes * l->width * element), block = l->extent.block;
     int64_t row_bytes = 2 * l->width * element; /* features are packed twice */
-    if (l->n_tiles < TASKS) most = lgt_min64(most, CACHED_BYTES / row_bytes);
+    if (l->tile_at[l->n_stripes] < TASKS) most = lgt_min64(most, CACHED_BYTES / row_bytes);
     l->n_blocks = lgt_max64(1, lgt_min64(most / block, l->n_blocks));
     l->panel_rows = l->n_blocks * block;
-}
-
-/* Fewer stripes in place of panels: four still feed four threads. */
-static void keep_whole(lgt_layout *l, int64_t element) {
-    int64_t most = PARTIAL_BYTES / (l->panel_rows * l->width * element);
-    l->n_stripes = lgt_min64(l->n_stripes, lgt_max64(4, most));
 }
 
 lgt_layout lgt_layout_of(const lgt_shape *shape) {
     int64_t rows = lgt_max64(shape->max_rows, 1), element = (int64_t)shape->element_size;
     lgt_layout l = {.extent.dim = shape->dim, .width = lgt_round_up(shape->dim, LGT_LANES)};
     lgt_extent *e = &l.extent;
+    l.n_stripes = lgt_stripes_of(shape->n_classes);
     choose_cut(shape, e);
-    e->tile = lgt_min64(e->tile, lgt_round_up(shape->n_classes, LGT_LANES));
+    fit_tile(shape, l.n_stripes, e);
+    lgt_layout_fit(&l, shape->n_classes, NULL, shape->n_classes);
     /* Blocks of one size, up to half as large again: a small last one would be packed and kept like the others. */
     int64_t blocks = lgt_max64(1, (rows + e->block / 2) / e->block);
     e->block = lgt_round_up(lgt_ceil_div(rows, blocks), LGT_LANES);
-    int64_t tiles = lgt_ceil_div(shape->n_classes, e->tile);
+    int64_t tiles = lgt_layout_most_tiles(&l, 0, l.n_stripes, shape->max_listed);
     while (e->block >= 2 * LEAST && tiles < 4 * TASKS && tiles * lgt_ceil_div(rows, e->block) < 4 * TASKS)
         e->block = lgt_round_up(e->block / 2, LGT_LANES);
-    while (e->tile >= 2 * LEAST && tiles < TASKS && tiles * lgt_ceil_div(rows, e->block) < TASKS) {
-        e->tile = lgt_round_up(e->tile / 2, LGT_LANES);
-        tiles = lgt_ceil_div(shape->n_classes, e->tile);
-    }
     e->ld = e->block + SKEW;
-    l.n_tiles = tiles;
-    l.n_stripes = lgt_min64(tiles, TASKS);
     l.n_blocks = lgt_ceil_div(rows, e->block);
     l.panel_rows = l.n_blocks * e->block;
-    if (shape->whole)
-        keep_whole(&l, element);
-    else
-        cut_panels(&l, element);
+    if (!shape->whole) cut_panels(&l, element);
     return l;
 }
 
-lgt_layout lgt_layout_fit(const lgt_layout *layout, int64_t n_classes) {
-    lgt_layout l = *layout;
-    l.n_tiles = lgt_ceil_div(n_classes, l.extent.tile);
-    l.n_stripes = lgt_min64(l.n_tiles, layout->n_stripes);
-    return l;
+int64_t lgt_layout_most_tiles(const lgt_layout *layout, int64_t begin, int64_t end, int64_t max_listed) {
+    int64_t all = layout->tile_at[end] - layout->tile_at[begin];
+    return lgt_min64(all, lgt_ceil_div(max_listed, layout->extent.tile) + end - begin);
+}
+
+/* How many of the listed classes, which rise, are below `class`. */
+static int64_t count_below(const int64_t *classes, int64_t n, int64_t class) {
+    int64_t low = 0, high = n;
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        if (classes[middle] < class)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+void lgt_layout_fit(lgt_layout *layout, int64_t n_classes, const int64_t *classes, int64_t n_listed) {
+    for (int64_t k = 0; k <= layout->n_stripes; k++) {
+        int64_t begin = lgt_stripe_begin(n_classes, k);
+        layout->class_at[k] = classes ? count_below(classes, n_listed, begin) : begin;
+        if (k > 0)
+            layout->tile_at[k] = layout->tile_at[k - 1] +
+                                 lgt_ceil_div(layout->class_at[k] - layout->class_at[k - 1], layout->extent.tile);
+    }
+}
+
+int64_t lgt_layout_stripe_of_tile(const lgt_layout *layout, int64_t tile) {
+    int64_t k = 0;
+    while (tile >= layout->tile_at[k + 1]) k++;
+    return k;
+}
+
+int64_t lgt_layout_tile_of_class(const lgt_layout *layout, int64_t place) {
+    int64_t k = 0;
+    while (place >= layout->class_at[k + 1]) k++;
+    return layout->tile_at[k] + (place - layout->class_at[k]) / layout->extent.tile;
+}
+
+int64_t lgt_layout_tile(const lgt_layout *layout, int64_t tile, int64_t *first) {
+    int64_t k = lgt_layout_stripe_of_tile(layout, tile);
+    *first = layout->class_at[k] + (tile - layout->tile_at[k]) * layout->extent.tile;
+    return lgt_min64(layout->extent.tile, layout->class_at[k + 1] - *first);
 }
 
 int64_t lgt_layout_groups(const lgt_layout *layout, int64_t n_blocks) {
@@ -76,10 +111,4 @@ int64_t lgt_layout_groups(const lgt_layout *layout, int64_t n_blocks) {
 
 int64_t lgt_layout_crossing(const lgt_layout *layout) {
     return layout->extent.tile * layout->extent.ld;
-}
-
-void lgt_layout_part(int64_t count, int64_t parts, int64_t index, int64_t *begin, int64_t *end) {
-    int64_t base = count / parts, extra = count % parts;
-    *begin = index * base + lgt_min64(index, extra);
-    *end = *begin + base + (index < extra);
 }

@@ -24,7 +24,7 @@ static int FN(may_once)(const FN(stream) * s) {
 
 /* Where the weights of a crossing are kept. */
 static char *FN(weights_at)(const FN(stream) * s, int64_t tile, int64_t block) {
-    return (char *)s->kept + (tile * s->planned.n_blocks + block) * s->kept_size;
+    return (char *)s->kept + (FN(nth_here)(s, tile) * s->layout.n_blocks + block) * s->kept_size;
 }
 
 /* h of the block's rows, from the first tile on; returns whether a logit lies above it. */
@@ -81,15 +81,16 @@ static void FN(pack_shares)(const FN(stream) * s, FN(worker) * w, int64_t stripe
 }
 
 /* The way back: dw from what was kept. */
-static void FN(once_task)(void *argument, int64_t stripe, int worker) {
+static void FN(once_task)(void *argument, int64_t index, int worker) {
     FN(stream) *s = argument;
     FN(worker) *w = &s->workers[worker];
     const FN(tiling) *g = &s->tiling;
-    FN(cell) c = FN(cell_of)(s, stripe);
-    FN(pack_shares)(s, w, stripe);
+    FN(cell) c = FN(cell_of)(s, index);
+    FN(pack_shares)(s, w, c.stripe);
     w->tile.loaded = 0;
     for (int64_t tile = c.tile_begin; tile < c.tile_end; tile++) {
-        FN(find_tile)(g, tile, 1, &w->tile);
+        int64_t first, n = lgt_layout_tile(&s->layout, tile, &first);
+        FN(find_tile)(g, first, n, FN(norms_of)(s, tile), &w->tile);
         for (int64_t block = 0; block < s->n_blocks; block++)
             g->kernels->gather_w(&g->extent, FN(weights_at)(s, tile, block), w->tile.n, FN(rows_of)(s, block).n,
                                  w->features + block * g->features_size, w->dw, s->layout.width, block > 0);

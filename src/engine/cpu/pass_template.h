@@ -16,17 +16,21 @@ typedef struct FN(cell) {
 } FN(cell);
 
 static FN(cell) FN(cell_of)(const FN(stream) * s, int64_t index) {
-    FN(cell) c = {.stripe = index / s->n_groups, .group = index % s->n_groups};
-    lgt_layout_part(s->layout.n_tiles, s->layout.n_stripes, c.stripe, &c.tile_begin, &c.tile_end);
-    lgt_layout_part(s->n_blocks, s->n_groups, c.group, &c.block_begin, &c.block_end);
-    return c;
+    int64_t stripe = s->stripe_begin + index / s->n_groups, group = index % s->n_groups;
+    return (FN(cell)){.stripe = stripe,
+                      .group = group,
+                      .tile_begin = s->layout.tile_at[stripe],
+                      .tile_end = s->layout.tile_at[stripe + 1],
+                      .block_begin = lgt_part_begin(s->n_blocks, s->n_groups, group),
+                      .block_end = lgt_part_begin(s->n_blocks, s->n_groups, group + 1)};
 }
 
 /* Loads a tile, whose norms are known once the forward pass has seen it, and in second order its motion; what this run
  * has already loaded stays. Returns the first bad row of w, or -1. */
 static int64_t FN(load)(FN(stream) * s, FN(worker) * w, int64_t index, int measured) {
-    if (w->tile.loaded == s->run && w->tile.first == index * s->layout.extent.tile) return -1;
-    int64_t bad = FN(load_tile)(&s->tiling, index, measured, &w->tile), bad_motion = -1;
+    int64_t first, n = lgt_layout_tile(&s->layout, index, &first), bad_motion = -1;
+    if (w->tile.loaded == s->run && w->tile.first == first) return -1;
+    int64_t bad = FN(load_tile)(&s->tiling, first, n, measured ? FN(norms_of)(s, index) : NULL, &w->tile);
     if (s->batch->along) bad_motion = FN(load_motion)(s, w);
     if (bad < 0) bad = bad_motion;
     w->tile.loaded = bad < 0 ? s->run : 0;
@@ -72,7 +76,7 @@ static void FN(forward_block)(FN(stream) * s, FN(worker) * w, int64_t stripe, in
 /* Every group measures the same; the first one's word is kept. */
 static void FN(keep_norms)(const FN(stream) * s, const FN(worker) * w, int64_t tile) {
     int64_t places = s->problem->centres * s->layout.extent.tile;
-    memcpy(s->tiling.known + tile * places, w->tile.norms, (size_t)places * sizeof(double));
+    memcpy(FN(norms_of)(s, tile), w->tile.norms, (size_t)places * sizeof(double));
 }
 
 #include "engine/cpu/once_template.h"
@@ -82,7 +86,7 @@ static void FN(forward_task)(void *argument, int64_t index, int worker) {
     FN(worker) *w = &s->workers[worker];
     FN(cell) c = FN(cell_of)(s, index);
     int64_t end = lgt_min64(c.block_end * s->layout.extent.block, s->n_rows);
-    FN(findings) *found = &s->found[index];
+    FN(findings) *found = &s->found[c.stripe * s->n_groups + c.group];
     *found = (FN(findings)){.bad = -1};
     for (int64_t i = c.block_begin * s->layout.extent.block; i < end; i++)
         s->crowds[c.stripe * s->layout.panel_rows + i] = lgt_crowd_empty();
@@ -121,11 +125,16 @@ static void FN(gather_all)(FN(stream) * s, FN(worker) * w, const FN(rows) * r, c
     }
 }
 
+/* Sums of dJ/dz of a group over the rows, from a class of the run on. */
+static double *FN(db_of)(const FN(stream) * s, int64_t group, int64_t class) {
+    return s->db + group * FN(n_here)(s) + class - s->layout.class_at[s->stripe_begin];
+}
+
 static void FN(backward_block)(FN(stream) * s, FN(worker) * w, const FN(cell) * c, int64_t tile, int64_t block, T *dw) {
     FN(rows) r = FN(rows_of)(s, block);
     const lgt_batch *b = s->batch;
-    int64_t place = c->group * s->layout.n_tiles + tile, row = c->stripe * s->layout.panel_rows + r.first;
-    double *db = b->db.data ? s->db + place * s->layout.extent.tile : NULL;
+    int64_t place = FN(part_of)(s, c->group, tile), row = c->stripe * s->layout.panel_rows + r.first;
+    double *db = b->db.data ? FN(db_of)(s, c->group, w->tile.first) : NULL;
     T *kept = FN(kept_at)(s, c->stripe, tile - c->tile_begin, block), *u = kept ? kept : w->u;
     if (!kept) FN(meet)(s, w, &r, u);
     FN(find_places)(s, w, &r);
@@ -142,22 +151,29 @@ static void FN(backward_block)(FN(stream) * s, FN(worker) * w, const FN(cell) * 
      block == c->block_begin);
 }
 
+/* What a task adds to begins at 0: the turns of its rows, and their dx where its stripe has no class in this run. */
+static void FN(clear_rows)(FN(stream) * s, const FN(cell) * c) {
+    int64_t begin = c->block_begin * s->layout.extent.block, end = c->block_end * s->layout.extent.block;
+    int64_t n = lgt_min64(end, s->n_rows) - begin, row = c->stripe * s->layout.panel_rows + begin;
+    if (n <= 0) return;
+    if (s->batch->along) memset(s->row_turns + row, 0, (size_t)n * sizeof *s->row_turns);
+    if (c->tile_begin == c->tile_end && s->batch->dx.data)
+        memset(s->dx + row * s->layout.width, 0, (size_t)(n * s->layout.width) * sizeof(T));
+}
+
 static void FN(backward_task)(void *argument, int64_t index, int worker) {
     FN(stream) *s = argument;
     FN(worker) *w = &s->workers[worker];
     FN(cell) c = FN(cell_of)(s, index);
-    int64_t size = s->layout.extent.tile, places = s->problem->centres * size,
-            row = c.block_begin * s->layout.extent.block;
-    if (s->batch->along && c.block_begin < c.block_end)
-        memset(s->row_turns + c.stripe * s->layout.panel_rows + row, 0,
-               (size_t)(lgt_min64(c.block_end * s->layout.extent.block, s->n_rows) - row) * sizeof *s->row_turns);
+    int64_t places = s->problem->centres * s->layout.extent.tile;
+    FN(clear_rows)(s, &c);
     for (int64_t tile = c.tile_begin; tile < c.tile_end; tile++) {
-        int64_t place = c.group * s->layout.n_tiles + tile;
+        int64_t place = FN(part_of)(s, c.group, tile);
         T *dw = s->n_groups > 1 ? s->dw + place * places * s->layout.width : w->dw;
         FN(load)(s, w, tile, 1);
         FN(turn_tile)(&s->tiling, &w->tile);
         if (s->batch->along) FN(turn_tile)(&s->tiling, &w->moves);
-        if (s->batch->db.data) memset(s->db + place * size, 0, (size_t)size * sizeof(double));
+        if (s->batch->db.data) memset(FN(db_of)(s, c.group, w->tile.first), 0, (size_t)w->tile.n * sizeof(double));
         if (s->batch->along) memset(s->class_turns + place * places, 0, (size_t)places * sizeof *s->class_turns);
         if (c.block_begin == c.block_end) memset(dw, 0, (size_t)(places * s->layout.width) * sizeof(T));
         for (int64_t block = c.block_begin; block < c.block_end; block++) FN(backward_block)(s, w, &c, tile, block, dw);
@@ -166,14 +182,15 @@ static void FN(backward_task)(void *argument, int64_t index, int worker) {
 }
 
 /* Sums the groups' parts of a tile, in order. */
-static void FN(join_dw_task)(void *argument, int64_t tile, int worker) {
+static void FN(join_dw_task)(void *argument, int64_t index, int worker) {
     FN(stream) *s = argument;
+    int64_t tile = s->layout.tile_at[s->stripe_begin] + index;
     FN(worker) *w = &s->workers[worker];
     int64_t size = s->problem->centres * s->layout.extent.tile * s->layout.width;
     FN(load)(s, w, tile, 1);
-    memcpy(w->dw, s->dw + tile * size, (size_t)size * sizeof(T));
+    memcpy(w->dw, s->dw + index * size, (size_t)size * sizeof(T));
     for (int64_t group = 1; group < s->n_groups; group++) {
-        const T *part = s->dw + (group * s->layout.n_tiles + tile) * size;
+        const T *part = s->dw + FN(part_of)(s, group, tile) * size;
         for (int64_t k = 0; k < size; k++) w->dw[k] += part[k];
     }
     FN(finish_dw)(s, w, tile);
@@ -186,7 +203,7 @@ static void FN(whole_task)(void *argument, int64_t group, int worker) {
     FN(cell) c = FN(cell_of)(s, group);
     int64_t block = s->layout.extent.block, begin = c.block_begin * block / LGT_ROWS_A_TASK, bad = -1;
     int64_t end = lgt_ceil_div(lgt_min64(c.block_end * block, s->n_rows), LGT_ROWS_A_TASK);
-    s->found[group] = (FN(findings)){.bad = -1};
+    s->found[group] = (FN(findings)){.bad = -1}; /* of stripe 0 */
     for (int64_t task = begin; task < end; task++) FN(prepare_task)(s, task, worker);
     if (FN(first_bad)(s->bad_rows + begin, end - begin) >= 0) return;
     for (int64_t at = c.block_begin; at < c.block_end; at++) FN(pack_task)(s, at, worker);

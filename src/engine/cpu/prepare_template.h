@@ -8,7 +8,7 @@ static int FN(prepare_angular)(FN(stream) * s, FN(worker) * w, int64_t i) {
     int finite = lgt_ray_load(p, b->x, at, &w->x);
     s->x_norms[i] = w->x.norm;
     if (finite && y >= 0) {
-        int64_t row = lgt_target_load(p, b, &w->x, y, &w->w);
+        int64_t row = lgt_target_load_of(p, b, at, &w->x, &w->w);
         if (row >= 0) s->targets[i] = lgt_target_measure(p, b, at, &w->x, &w->w);
         s->targets[i].row = row; /* a bad class is found by the forward pass */
         /* Kept, so that later stages need neither vector: a sink may change w. */
@@ -33,8 +33,9 @@ static int FN(prepare_plain)(FN(stream) * s, FN(worker) * w, int64_t i) {
     if (y < 0) return 1;
     lgt_target *t = &s->targets[i];
     t->row = y;
-    t->plain = kernels->dot(s->x_rows[i], (const T *)b->w.data + y * b->w.ld, p->dim);
-    if (b->b.data) t->plain += (double)((const T *)b->b.data)[y];
+    lgt_target_place at_w = lgt_target_place_of(p, b, at, y);
+    t->plain = kernels->dot(s->x_rows[i], (const T *)at_w.w.data + at_w.row * at_w.w.ld, p->dim);
+    if (at_w.b.data) t->plain += (double)((const T *)at_w.b.data)[at_w.row];
     t->z = t->plain;
     return 1;
 }
@@ -76,11 +77,12 @@ static void FN(pack_task)(void *argument, int64_t block, int worker) {
 
 /* Lists the panel's rows by the tile of their target, each list by rising row. */
 static void FN(index_targets)(FN(stream) * s) {
-    for (int64_t t = 0; t < s->layout.n_tiles; t++) s->tile_first[t] = -1;
+    const lgt_layout *l = &s->layout;
+    for (int64_t t = 0; t < FN(tiles_here)(s); t++) s->tile_first[t] = -1;
     for (int64_t i = s->n_rows - 1; i >= 0; i--) {
         int64_t y = s->batch->position[s->first + i];
-        if (y < 0) continue;
-        int64_t tile = y / s->layout.extent.tile;
+        if (y < l->class_at[s->stripe_begin] || y >= l->class_at[s->stripe_end]) continue;
+        int64_t tile = FN(nth_here)(s, lgt_layout_tile_of_class(l, y));
         s->tile_next[i] = s->tile_first[tile];
         s->tile_first[tile] = i;
     }
@@ -88,11 +90,8 @@ static void FN(index_targets)(FN(stream) * s) {
 
 /* The group that has a block. */
 static int64_t FN(group_of)(const FN(stream) * s, int64_t block) {
-    int64_t group = 0, begin, end;
-    for (; group < s->n_groups; group++) {
-        lgt_layout_part(s->n_blocks, s->n_groups, group, &begin, &end);
-        if (block < end) break;
-    }
+    int64_t group = 0;
+    while (block >= lgt_part_begin(s->n_blocks, s->n_groups, group + 1)) group++;
     return group;
 }
 

@@ -10,12 +10,13 @@ static int64_t FN(load_motion)(const FN(stream) * s, FN(worker) * w) {
     int64_t size = s->layout.extent.tile, bad = -1;
     moves->first = w->tile.first, moves->n = w->tile.n;
     for (int64_t j = 0; j < moves->n; j++) {
-        moves->bias[j] = along->b.data ? ((const T *)along->b.data)[moves->first + j] : 0;
+        int64_t class = moves->first + j - s->tiling.first_class;
+        moves->bias[j] = along->b.data ? ((const T *)along->b.data)[class] : 0;
         for (int64_t k = 0; k < p->centres; k++) {
-            int64_t place = k * size + j, at = FN(row_of)(&s->tiling, moves, j, k);
+            int64_t place = k * size + j, row = FN(row_of)(&s->tiling, moves, j, k), at = FN(here)(&s->tiling, row);
             T *out = w->moving + place * p->dim;
             lgt_ray_load(p, s->batch->w, at, &moves->ray);
-            if (!lgt_motion_load(p, along->w, at, &moves->ray, &w->w_motion) && (bad < 0 || at < bad)) bad = at;
+            if (!lgt_motion_load(p, along->w, at, &moves->ray, &w->w_motion) && (bad < 0 || row < bad)) bad = row;
             const double *from = p->unit_w ? w->w_motion.unit : w->w_motion.value;
             for (int64_t l = 0; l < p->dim; l++) out[l] = (T)from[l];
             moves->rows[place] = out;
@@ -127,9 +128,11 @@ static int FN(prepare_straight_motion)(FN(stream) * s, FN(worker) * w, int64_t i
     }
     if (y < 0) return 1;
     double (*dot)(const T *, const T *, int64_t) = s->tiling.kernels->dot;
-    if (!s->still) s->z_motion[i] += dot((const T *)b->w.data + y * b->w.ld, x_moves, n);
-    if (along->w.data) s->z_motion[i] += dot((const T *)along->w.data + y * along->w.ld, s->x_rows[i], n);
-    if (along->b.data) s->z_motion[i] += (double)((const T *)along->b.data)[y];
+    lgt_target_place at_w = lgt_target_place_of(p, b, at, y);
+    const lgt_direction *moves = at_w.along;
+    if (!s->still) s->z_motion[i] += dot((const T *)at_w.w.data + at_w.row * at_w.w.ld, x_moves, n);
+    if (moves->w.data) s->z_motion[i] += dot((const T *)moves->w.data + at_w.row * moves->w.ld, s->x_rows[i], n);
+    if (moves->b.data) s->z_motion[i] += (double)((const T *)moves->b.data)[at_w.row];
     return 1;
 }
 
@@ -146,13 +149,14 @@ static int FN(prepare_motion)(FN(stream) * s, FN(worker) * w, int64_t i) {
     s->stretch[i] = p->unit_x && w->x.norm > 0 ? w->x_motion.norm / w->x.norm : 0;
     s->z_motion[i] = 0;
     if (b->target[at] < 0 || s->targets[i].row < 0) return 1;
-    if (!lgt_motion_load(p, b->along->w, s->targets[i].row, &w->w, &w->w_motion)) return 1;
+    lgt_target_place at_w = lgt_target_place_of(p, b, at, s->targets[i].row);
+    if (!lgt_motion_load(p, at_w.along->w, at_w.row, &w->w, &w->w_motion)) return 1;
     const double *v = p->unit_w ? w->w.unit : w->w.value, *v_moves = p->unit_w ? w->w_motion.unit : w->w_motion.value;
     lgt_moving_pair pair = {&w->x, &w->w, &w->x_motion, &w->w_motion};
     double product = lgt_dot(v_moves, x, n) + lgt_dot(v, x_moves, n);
     s->z_motion[i] =
         lgt_class_scale(p, b, b->target[at]) * product + lgt_bend_motion_measure(p, b, at, &pair, w->scratch).value;
-    if (b->along->b.data) s->z_motion[i] += (double)((const T *)b->along->b.data)[b->target[at]];
+    if (at_w.along->b.data) s->z_motion[i] += (double)((const T *)at_w.along->b.data)[at_w.row];
     return 1;
 }
 
@@ -160,7 +164,7 @@ static int FN(prepare_motion)(FN(stream) * s, FN(worker) * w, int64_t i) {
 static void FN(add_moving_targets)(FN(stream) * s, FN(worker) * w, int64_t tile, int64_t at, double *g) {
     const lgt_problem *p = s->problem;
     const lgt_batch *b = s->batch;
-    for (int64_t i = s->tile_first[tile]; i >= 0; i = s->tile_next[i]) {
+    for (int64_t i = s->tile_first[FN(nth_here)(s, tile)]; i >= 0; i = s->tile_next[i]) {
         const lgt_row *row = &s->rows[i];
         int64_t from = s->first + i;
         if (s->targets[i].row != at || (row->target == 0 && row->target_speed == 0)) continue;
@@ -179,11 +183,11 @@ static void FN(finish_moving_class)(FN(stream) * s, FN(worker) * w, int64_t tile
     int64_t size = p->centres * s->layout.extent.tile;
     lgt_turns turns = {0, 0};
     for (int64_t group = 0; group < s->n_groups; group++) {
-        const lgt_turns *part = &s->class_turns[(group * s->layout.n_tiles + tile) * size + place];
+        const lgt_turns *part = &s->class_turns[FN(part_of)(s, group, tile) * size + place];
         turns.along += part->along, turns.turn += part->turn;
     }
-    lgt_ray_load(p, s->batch->w, at, &w->w);
-    lgt_motion_load(p, s->batch->along->w, at, &w->w, &w->w_motion);
+    lgt_ray_load(p, s->batch->w, FN(here)(&s->tiling, at), &w->w);
+    lgt_motion_load(p, s->batch->along->w, FN(here)(&s->tiling, at), &w->w, &w->w_motion);
     if (p->unit_w) lgt_motion_project(&w->w, &w->w_motion, turns.along, turns.turn, p->dim, g);
     if (!s->straight) FN(add_moving_targets)(s, w, tile, at, g);
 }
@@ -203,8 +207,9 @@ static void FN(finish_moving_row)(FN(stream) * s, FN(worker) * w, int64_t i, dou
     lgt_motion_load(p, b->along->x, at, &w->x, &w->x_motion);
     if (p->unit_x && w->x.norm > 0) lgt_motion_project(&w->x, &w->x_motion, turns.along, turns.turn, p->dim, g);
     if (s->targets[i].row < 0 || s->straight) return;
-    lgt_ray_load(p, b->w, s->targets[i].row, &w->w);
-    lgt_motion_load(p, b->along->w, s->targets[i].row, &w->w, &w->w_motion);
+    lgt_target_place at_w = lgt_target_place_of(p, b, at, s->targets[i].row);
+    lgt_ray_load(p, at_w.w, at_w.row, &w->w);
+    lgt_motion_load(p, at_w.along->w, at_w.row, &w->w, &w->w_motion);
     lgt_moving_pair pair = {&w->x, &w->w, &w->x_motion, &w->w_motion};
     lgt_bend_motion bend = lgt_bend_motion_measure(p, b, at, &pair, w->scratch);
     lgt_bend_motion_add_x(p, &bend, &pair, row->target, row->target_speed, b->coefficient[at], g, w->scratch);

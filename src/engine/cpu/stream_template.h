@@ -41,7 +41,10 @@ typedef struct FN(findings) {
 typedef struct FN(stream) {
     const lgt_problem *problem;
     lgt_batch *batch;
-    lgt_layout planned, layout; /* for the most classes, and for those of the run */
+    lgt_layout planned, layout;       /* for all classes, and for those of the run */
+    int64_t stripe_begin, stripe_end; /* the stripes that are here; the others are other ranks' */
+    int64_t own_tiles, own_classes;   /* most tiles and classes of a run that are here */
+    int64_t *offsets;                 /* (ranks + 1) scratch: bytes of each one's stripes */
     FN(tiling) tiling;
     int n_workers;
     int64_t worker_bytes;
@@ -54,7 +57,7 @@ typedef struct FN(stream) {
     int64_t kept_tiles; /* of each stripe, whose products are kept from the forward pass to the backward one */
     FN(worker) * workers;
     char *arena; /* behind the workers' arrays */
-    T *kept;     /* (n_stripes, kept_tiles, n_blocks) crossings, or the packed weights of all */
+    T *kept;     /* (own stripes, kept_tiles, n_blocks) crossings, or the packed weights of all */
     int keeps_weights;
     int64_t kept_size; /* of the packed weights of a crossing */
     /* One panel: rows [first, first + n_rows). */
@@ -66,12 +69,13 @@ typedef struct FN(stream) {
     lgt_row *rows;        /* (panel) */
     lgt_crowd *crowds;    /* (n_stripes, panel) */
     T *dx;                /* (n_stripes, panel, width) */
-    T *dw;                /* (groups, tiles, centres, tile, width): only where rows are grouped */
-    double *db;           /* (groups, tiles, tile); only where the loss has a bias */
-    int64_t *tile_first;  /* (n_tiles) first row of the panel whose target is in the tile, or -1 */
+    T *dw;                /* (groups, own tiles, centres, tile, width): only where rows are grouped */
+    double *db;           /* (groups, own classes); only where the loss has a bias */
+    double *norms;        /* (own tiles, centres, tile) of w, once they are known */
+    int64_t *tile_first;  /* (own tiles) first row of the panel whose target is in the tile, or -1 */
     int64_t *tile_next;   /* (panel) the next such row */
     int64_t *bad_rows;    /* (row tasks) first bad row of each, or -1 */
-    FN(findings) * found; /* (cells) in the classes of each */
+    FN(findings) * found; /* (n_stripes, groups) in the classes of each */
     int64_t *zero_rows;   /* (row tasks) */
     double *x_norms;      /* (panel) */
     double *pulls;        /* behind these two; only where targets do not weigh like others */
@@ -83,7 +87,7 @@ typedef struct FN(stream) {
     double *stretch;        /* (panel) how its norm moves, over that norm; 0 where x counts itself */
     double *z_motion;       /* (panel) how the target logit moves */
     lgt_turns *row_turns;   /* (n_stripes, panel) */
-    lgt_turns *class_turns; /* (groups, tiles, centres, tile) */
+    lgt_turns *class_turns; /* (groups, own tiles, centres, tile) */
 } FN(stream);
 
 /* The first entry that is not -1, or -1. */
@@ -91,6 +95,29 @@ static int64_t FN(first_bad)(const int64_t *bad, int64_t n) {
     for (int64_t i = 0; i < n; i++)
         if (bad[i] >= 0) return bad[i];
     return -1;
+}
+
+/* The tiles and classes of the run that are here. */
+static int64_t FN(tiles_here)(const FN(stream) * s) {
+    return s->layout.tile_at[s->stripe_end] - s->layout.tile_at[s->stripe_begin];
+}
+
+static int64_t FN(n_here)(const FN(stream) * s) {
+    return s->layout.class_at[s->stripe_end] - s->layout.class_at[s->stripe_begin];
+}
+
+/* The place of a tile among those that are here, and where its norms are kept. */
+static int64_t FN(nth_here)(const FN(stream) * s, int64_t tile) {
+    return tile - s->layout.tile_at[s->stripe_begin];
+}
+
+static double *FN(norms_of)(const FN(stream) * s, int64_t tile) {
+    return s->norms + FN(nth_here)(s, tile) * s->problem->centres * s->layout.extent.tile;
+}
+
+/* The place of a tile's partial sums among those of all groups. */
+static int64_t FN(part_of)(const FN(stream) * s, int64_t group, int64_t tile) {
+    return group * s->own_tiles + FN(nth_here)(s, tile);
 }
 
 #include "engine/cpu/bend_template.h"
@@ -108,15 +135,39 @@ static int64_t FN(first_bad)(const int64_t *bad, int64_t n) {
 static void FN(release)(const lgt_problem *problem, void *state) {
     FN(stream) *s = state;
     if (!s) return;
-    void *blocks[] = {s->tiling.known, s->pulls,     s->kept,       s->class_turns,
-                      s->row_turns,    s->z_motion,  s->stretch,    s->moving_features,
-                      s->x_motion,     s->found,     s->x_norms,    s->zero_rows,
-                      s->bad_rows,     s->tile_next, s->tile_first, s->db,
-                      s->dw,           s->dx,        s->crowds,     s->rows,
-                      s->targets,      s->features,  s->x_factors,  (void *)s->x_rows,
-                      s->workers,      s->arena};
+    void *blocks[] = {s->offsets,
+                      s->norms,
+                      s->pulls,
+                      s->kept,
+                      s->class_turns,
+                      s->row_turns,
+                      s->z_motion,
+                      s->stretch,
+                      s->moving_features,
+                      s->x_motion,
+                      s->found,
+                      s->x_norms,
+                      s->zero_rows,
+                      s->bad_rows,
+                      s->tile_next,
+                      s->tile_first,
+                      s->db,
+                      s->dw,
+                      s->dx,
+                      s->crowds,
+                      s->rows,
+                      s->targets,
+                      s->features,
+                      s->x_factors,
+                      (void *)s->x_rows,
+                      s->workers,
+                      s->arena};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) lgt_release(problem->context, blocks[i]);
     lgt_release(problem->context, s);
+}
+
+static int64_t FN(most_listed)(const lgt_problem *p) {
+    return p->options.max_classes > 0 ? lgt_min64(p->options.max_classes, p->n_classes) : p->n_classes;
 }
 
 static int FN(keeps)(const lgt_problem *p) {
@@ -182,76 +233,103 @@ static lgt_status FN(create_workers)(FN(stream) * s, int64_t *bytes, lgt_error *
     return status;
 }
 
-/* What the rest of the workspace holds: the weights of all crossings (once_template.h), else products. Kept are those
- * of the first tiles of every stripe, so that stripes stay even; bent products change in place and several centres have
- * several, so those are computed again. Whether weights fit is reckoned with two workers: bits may depend on it, and
- * must not on the number of threads. */
-static lgt_status FN(create_kept)(FN(stream) * s, int64_t *bytes, lgt_error *err) {
+/* An array of the panel's, and where its pointer goes. */
+typedef struct FN(wanted) {
+    void *block;
+    int64_t count;
+    size_t size;
+} FN(wanted);
+
+enum { FN(n_wanted) = 23 };
+
+/* The arrays of a panel with so many tiles and classes; returns their bytes. */
+static int64_t FN(list_panel)(FN(stream) * s, int64_t tiles, int64_t classes, FN(wanted) * out) {
     const lgt_problem *p = s->problem;
     const lgt_layout *l = &s->layout;
-    int64_t workspace = p->options.workspace > 0 ? p->options.workspace : LGT_WORKSPACE;
-    int64_t crossings = l->n_stripes * l->n_blocks, one = lgt_layout_crossing(l) * (int64_t)sizeof(T);
-    if (!FN(keeps)(p)) return LGT_OK;
-    int64_t room = lgt_max64(0, workspace - *bytes), tiles = lgt_ceil_div(l->n_tiles, l->n_stripes);
-    int64_t weights = l->n_tiles * l->n_blocks * s->kept_size;
-    s->keeps_weights = weights > 0 && weights <= workspace - (*bytes + (2 - s->n_workers) * s->worker_bytes);
-    s->kept_tiles = lgt_min64(room / one / crossings, tiles);
-    int64_t kept = lgt_max64(s->kept_tiles * crossings * one, s->keeps_weights ? weights : 0);
-    *bytes += kept;
-    return lgt_alloc(p->context, kept, 1, &s->kept, err);
+    int64_t panel = l->panel_rows, tasks = lgt_ceil_div(panel, LGT_ROWS_A_TASK), second = p->options.second_order;
+    int64_t groups = lgt_layout_groups(l, l->n_blocks), rows_of_w = tiles * l->extent.tile * p->centres;
+    int64_t want = !p->options.loss_only || second, crowds = l->n_stripes * panel;
+    int64_t grouped = want && groups > 1 ? groups * rows_of_w : 0;
+    int64_t sums = want && p->loss.info->has_bias ? groups * classes : 0, bytes = 0;
+    int64_t pulls = !p->options.loss_only && lgt_target_is_angular(p) ? 2 * panel : 0;
+    size_t vector = (size_t)l->width * sizeof(T), features = (size_t)s->tiling.features_size;
+    const FN(wanted) all[FN(n_wanted)] = {{&s->x_rows, panel, sizeof *s->x_rows},
+                                          {&s->x_factors, panel, sizeof(double)},
+                                          {&s->features, l->n_blocks, features},
+                                          {&s->targets, panel, sizeof *s->targets},
+                                          {&s->rows, panel, sizeof *s->rows},
+                                          {&s->crowds, crowds, sizeof *s->crowds},
+                                          {&s->dx, want * crowds, vector},
+                                          {&s->dw, grouped, vector},
+                                          {&s->db, sums, sizeof(double)},
+                                          {&s->tile_first, tiles, sizeof(int64_t)},
+                                          {&s->tile_next, panel, sizeof(int64_t)},
+                                          {&s->bad_rows, tasks, sizeof(int64_t)},
+                                          {&s->found, l->n_stripes * groups, sizeof *s->found},
+                                          {&s->zero_rows, tasks, sizeof(int64_t)},
+                                          {&s->x_norms, panel, sizeof(double)},
+                                          {&s->norms, rows_of_w, sizeof(double)},
+                                          {&s->pulls, pulls, (size_t)p->dim * sizeof(double)},
+                                          {&s->x_motion, second * panel, (size_t)p->dim * sizeof(T)},
+                                          {&s->moving_features, second * l->n_blocks, features},
+                                          {&s->stretch, second * panel, sizeof(double)},
+                                          {&s->z_motion, second * panel, sizeof(double)},
+                                          {&s->row_turns, second * crowds, sizeof *s->row_turns},
+                                          {&s->class_turns, second * groups * rows_of_w, sizeof *s->class_turns}};
+    memcpy(out, all, sizeof all);
+    for (int i = 0; i < FN(n_wanted); i++) bytes += all[i].count * (int64_t)all[i].size;
+    return bytes;
 }
 
 static lgt_status FN(create_panel)(FN(stream) * s, int64_t *bytes, lgt_error *err) {
     const lgt_problem *p = s->problem;
-    const lgt_layout *l = &s->layout;
-    int64_t panel = l->panel_rows, tasks = lgt_ceil_div(panel, LGT_ROWS_A_TASK), second = p->options.second_order;
-    int64_t groups = lgt_layout_groups(l, l->n_blocks), classes = l->n_tiles * l->extent.tile;
-    int64_t want = !p->options.loss_only || second, rows_of_w = classes * p->centres;
-    int64_t grouped = want && groups > 1 ? groups * rows_of_w : 0, crowds = l->n_stripes * panel;
-    int64_t pulls = !p->options.loss_only && lgt_target_is_angular(p) ? 2 * panel : 0;
-    size_t vector = (size_t)l->width * sizeof(T), features = (size_t)s->tiling.features_size;
-    const struct {
-        void *block;
-        int64_t count;
-        size_t size;
-    } wanted[] = {{&s->x_rows, panel, sizeof *s->x_rows},
-                  {&s->x_factors, panel, sizeof(double)},
-                  {&s->features, l->n_blocks, features},
-                  {&s->targets, panel, sizeof *s->targets},
-                  {&s->rows, panel, sizeof *s->rows},
-                  {&s->crowds, crowds, sizeof *s->crowds},
-                  {&s->dx, want * crowds, vector},
-                  {&s->dw, grouped, vector},
-                  {&s->db, want && p->loss.info->has_bias ? groups * classes : 0, sizeof(double)},
-                  {&s->tile_first, l->n_tiles, sizeof(int64_t)},
-                  {&s->tile_next, panel, sizeof(int64_t)},
-                  {&s->bad_rows, tasks, sizeof(int64_t)},
-                  {&s->found, l->n_stripes * groups, sizeof *s->found},
-                  {&s->zero_rows, tasks, sizeof(int64_t)},
-                  {&s->x_norms, panel, sizeof(double)},
-                  {&s->tiling.known, rows_of_w, sizeof(double)},
-                  {&s->pulls, pulls, (size_t)p->dim * sizeof(double)},
-                  {&s->x_motion, second * panel, (size_t)p->dim * sizeof(T)},
-                  {&s->moving_features, second * l->n_blocks, features},
-                  {&s->stretch, second * panel, sizeof(double)},
-                  {&s->z_motion, second * panel, sizeof(double)},
-                  {&s->row_turns, second * crowds, sizeof *s->row_turns},
-                  {&s->class_turns, second * groups * rows_of_w, sizeof *s->class_turns}};
-    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+    FN(wanted) wanted[FN(n_wanted)];
+    *bytes += FN(list_panel)(s, s->own_tiles, s->own_classes, wanted);
+    for (int i = 0; i < FN(n_wanted); i++) {
         lgt_status status = lgt_alloc_zero(p->context, wanted[i].count, wanted[i].size, wanted[i].block, err);
         if (status) return status;
-        *bytes += wanted[i].count * (int64_t)wanted[i].size;
     }
-    s->pulls_x = pulls ? s->pulls : NULL;
-    s->pulls_w = pulls ? s->pulls + panel * p->dim : NULL;
+    if (p->options.loss_only || !lgt_target_is_angular(p)) return LGT_OK;
+    s->pulls_x = s->pulls;
+    s->pulls_w = s->pulls + s->layout.panel_rows * p->dim;
     return LGT_OK;
+}
+
+/* Whether the packed weights of all crossings fit (once_template.h). Bits depend on it, and must not on threads or
+ * ranks: it is reckoned for two threads and one rank. */
+static int FN(weights_fit)(FN(stream) * s, int64_t before, int64_t workspace) {
+    const lgt_layout *l = &s->layout;
+    FN(wanted) wanted[FN(n_wanted)];
+    int64_t listed = FN(most_listed)(s->problem), tiles = lgt_layout_most_tiles(l, 0, l->n_stripes, listed);
+    int64_t panel = FN(list_panel)(s, tiles, listed, wanted), weights = tiles * l->n_blocks * s->kept_size;
+    return weights > 0 && before + 2 * s->worker_bytes + panel + weights <= workspace;
+}
+
+/* What the rest of the workspace holds: the weights of all crossings, else products. Kept are those of the first tiles
+ * of every stripe, so that stripes stay even; bent products change in place and several centres have several, so those
+ * are computed again. before: bytes that any plan of the kind has. */
+static lgt_status FN(create_kept)(FN(stream) * s, int64_t before, int64_t *bytes, lgt_error *err) {
+    const lgt_problem *p = s->problem;
+    const lgt_layout *l = &s->layout;
+    int64_t workspace = p->options.workspace > 0 ? p->options.workspace : LGT_WORKSPACE;
+    int64_t stripes = s->stripe_end - s->stripe_begin, crossings = stripes * l->n_blocks;
+    int64_t one = lgt_layout_crossing(l) * (int64_t)sizeof(T), kept = 0;
+    if (!FN(keeps)(p)) return LGT_OK;
+    s->keeps_weights = FN(weights_fit)(s, before, workspace);
+    if (stripes == 0) return LGT_OK;
+    if (s->keeps_weights) kept = s->own_tiles * l->n_blocks * s->kept_size;
+    s->kept_tiles = lgt_min64(lgt_max64(0, workspace - *bytes) / one / crossings, lgt_ceil_div(s->own_tiles, stripes));
+    kept = lgt_max64(kept, s->kept_tiles * crossings * one);
+    *bytes += kept;
+    return lgt_alloc(p->context, kept, 1, &s->kept, err);
 }
 
 static lgt_status FN(plan)(const lgt_problem *problem, void **state, int64_t *bytes, lgt_error *err) {
     FN(stream) *s = NULL;
     const lgt_plan_options *o = &problem->options;
     lgt_shape shape = {.dim = problem->dim, .max_rows = o->max_rows, .element_size = sizeof(T)};
-    shape.n_classes = o->max_classes > 0 ? lgt_min64(o->max_classes, problem->n_classes) : problem->n_classes;
+    shape.n_classes = problem->n_classes;
+    shape.max_listed = FN(most_listed)(problem);
     shape.whole = o->sinks;
     shape.precision = o->precision;
     shape.cache_bytes = lgt_cpu_cache_bytes();
@@ -261,13 +339,18 @@ static lgt_status FN(plan)(const lgt_problem *problem, void **state, int64_t *by
     if (status) return status;
     *state = s;
     *bytes += (int64_t)sizeof *s;
+    int64_t before = *bytes;
     s->problem = problem;
     s->planned = s->layout = lgt_layout_of(&shape);
+    s->stripe_begin = problem->stripe_begin, s->stripe_end = problem->stripe_end;
+    s->own_tiles = lgt_layout_most_tiles(&s->layout, s->stripe_begin, s->stripe_end, shape.max_listed);
+    s->own_classes = lgt_min64(problem->own_classes, shape.max_listed);
     s->tiling = FN(tiling_of)(problem, &s->layout.extent);
     s->kept_size = FN(keeps)(problem) ? s->tiling.kernels->kept_size(&s->layout.extent) : 0;
-    status = FN(create_workers)(s, bytes, err);
+    status = LGT_NEW(problem->context, &s->offsets, problem->comm ? problem->comm->size + 1 : 0, err);
+    if (!status) status = FN(create_workers)(s, bytes, err);
     if (!status) status = FN(create_panel)(s, bytes, err);
-    return status ? status : FN(create_kept)(s, bytes, err);
+    return status ? status : FN(create_kept)(s, before, bytes, err);
 }
 
 /* The fault in a row of x or, where that is sound, of its direction; the same for w. */
@@ -278,9 +361,10 @@ static lgt_status FN(not_finite)(FN(stream) * s, int64_t bad, lgt_error *err) {
 }
 
 static lgt_status FN(class_not_finite)(FN(stream) * s, int64_t bad, lgt_error *err) {
-    if (!lgt_ray_load(s->problem, s->batch->w, bad, &s->workers->w))
-        return lgt_row_not_finite(s->batch->w, bad, "w", err);
-    return lgt_row_not_finite(s->batch->along->w, bad, "the direction of w", err);
+    int64_t at = FN(here)(&s->tiling, bad);
+    if (!lgt_ray_load(s->problem, s->batch->w, at, &s->workers->w))
+        return lgt_row_not_finite(s->batch->w, at, "w", err);
+    return lgt_row_not_finite(s->batch->along->w, at, "the direction of w", err);
 }
 
 /* The fault that stops a run: a row of x, a class, or logits out of range. */
@@ -291,49 +375,72 @@ static lgt_status FN(find_fault)(FN(stream) * s, lgt_error *err) {
     if (bad >= 0 && !lgt_ray_load(s->problem, s->batch->x, bad, x)) return FN(not_finite)(s, bad, err);
     if (bad >= 0 && along && !lgt_motion_load(s->problem, along->x, bad, x, &s->workers->x_motion))
         return FN(not_finite)(s, bad, err);
-    for (int64_t i = 0; i < s->layout.n_stripes; i++)
+    for (int64_t i = s->stripe_begin; i < s->stripe_end; i++)
         if (s->found[i * s->n_groups].bad >= 0) return FN(class_not_finite)(s, s->found[i * s->n_groups].bad, err);
     if (bad < 0) return LGT_OK;
     return lgt_fail(err, LGT_ERR_NONFINITE, "row %lld: its logits exceed the range of %s", (long long)bad,
                     lgt_dtype_name(DTYPE));
 }
 
-static int FN(is_beyond)(const FN(stream) * s, int64_t cells) {
+static int FN(is_beyond)(const FN(stream) * s) {
     int beyond = 0;
-    for (int64_t i = 0; i < cells; i++) beyond |= s->found[i].beyond;
+    for (int64_t i = 0; i < s->layout.n_stripes * s->n_groups; i++) beyond |= s->found[i].beyond;
     return beyond;
+}
+
+/* Every rank's stripes of an array (n_stripes, ...), `bytes` each, to all ranks. */
+static lgt_status FN(share_stripes)(FN(stream) * s, void *data, int64_t bytes, lgt_error *err) {
+    const lgt_comm *comm = s->problem->comm;
+    if (!comm) return LGT_OK;
+    for (int r = 0; r < comm->size; r++) {
+        int64_t begin, end;
+        lgt_stripes_of_rank(s->problem->n_classes, comm->size, r, &begin, &end);
+        s->offsets[r] = begin * bytes, s->offsets[r + 1] = end * bytes;
+    }
+    return comm->gather(comm->user, data, s->offsets, err);
+}
+
+/* The way forward over the classes that are here; then what all ranks found is known to all. */
+static lgt_status FN(run_forward)(FN(stream) * s, int64_t cells, lgt_error *err) {
+    lgt_parallel_for(s->problem->context, cells, FN(forward_task), s);
+    lgt_status status = FN(share_stripes)(s, s->crowds, s->layout.panel_rows * (int64_t)sizeof *s->crowds, err);
+    return status ? status : FN(share_stripes)(s, s->found, s->n_groups * (int64_t)sizeof *s->found, err);
 }
 
 /* Stage by stage: every row has met every class before forces are known. */
 static lgt_status FN(run_stages)(FN(stream) * s, int64_t tasks, int64_t cells, lgt_error *err) {
-    lgt_context *context = s->problem->context;
+    const lgt_problem *p = s->problem;
+    const lgt_batch *b = s->batch;
     lgt_status status;
-    lgt_parallel_for(context, tasks, FN(prepare_task), s);
-    for (int64_t i = 0; i < cells; i++) s->found[i].bad = -1;
-    if ((status = FN(find_fault)(s, err))) return status;
-    lgt_parallel_for(context, s->n_blocks, FN(pack_task), s);
+    lgt_parallel_for(p->context, tasks, FN(prepare_task), s);
+    for (int64_t i = 0; i < s->layout.n_stripes * s->n_groups; i++) s->found[i].bad = -1;
+    if ((status = lgt_comm_agree(p->comm, FN(find_fault)(s, err), err))) return status;
+    lgt_parallel_for(p->context, s->n_blocks, FN(pack_task), s);
     s->once = FN(may_once)(s);
-    lgt_parallel_for(context, cells, FN(forward_task), s);
-    if (s->once && FN(is_beyond)(s, cells)) {
+    if ((status = FN(run_forward)(s, cells, err))) return status;
+    if (s->once && FN(is_beyond)(s)) {
         s->once = 0;
-        lgt_parallel_for(context, cells, FN(forward_task), s);
+        if ((status = FN(run_forward)(s, cells, err))) return status;
     }
-    lgt_parallel_for(context, tasks, FN(combine_task), s);
-    if ((status = FN(find_fault)(s, err))) return status;
+    lgt_parallel_for(p->context, tasks, FN(combine_task), s);
+    if ((status = lgt_comm_agree(p->comm, FN(find_fault)(s, err), err))) return status;
     if (s->once && FN(wants_dw)(s))
-        lgt_parallel_for(context, cells, FN(once_task), s);
+        lgt_parallel_for(p->context, cells, FN(once_task), s);
     else if (!s->once && FN(wants_gradients)(s))
-        lgt_parallel_for(context, cells, FN(backward_task), s);
-    return LGT_OK;
+        lgt_parallel_for(p->context, cells, FN(backward_task), s);
+    int64_t panel = s->layout.panel_rows;
+    if (b->dx.data) status = FN(share_stripes)(s, s->dx, panel * s->layout.width * (int64_t)sizeof(T), err);
+    if (!status && b->along) status = FN(share_stripes)(s, s->row_turns, panel * (int64_t)sizeof *s->row_turns, err);
+    return status;
 }
 
 static lgt_status FN(run_panel)(FN(stream) * s, lgt_error *err) {
     lgt_batch *b = s->batch;
     lgt_context *context = s->problem->context;
-    int64_t tasks = lgt_ceil_div(s->n_rows, LGT_ROWS_A_TASK), cells = s->layout.n_stripes * s->n_groups;
+    int64_t tasks = lgt_ceil_div(s->n_rows, LGT_ROWS_A_TASK), cells = (s->stripe_end - s->stripe_begin) * s->n_groups;
     lgt_status status = LGT_OK;
     FN(index_targets)(s);
-    if (s->layout.n_tiles == 1 && s->n_groups > 1) {
+    if (s->layout.tile_at[s->layout.n_stripes] == 1 && s->n_groups > 1 && !s->problem->comm) {
         lgt_parallel_for(context, cells, FN(whole_task), s);
         status = FN(find_fault)(s, err);
     } else {
@@ -342,7 +449,7 @@ static lgt_status FN(run_panel)(FN(stream) * s, lgt_error *err) {
     if (status) return status;
     for (int64_t i = 0; i < tasks; i++) b->n_zero_rows += s->zero_rows[i];
     if (!FN(wants_gradients)(s)) return LGT_OK;
-    if (s->n_groups > 1 && FN(wants_dw)(s)) lgt_parallel_for(context, s->layout.n_tiles, FN(join_dw_task), s);
+    if (s->n_groups > 1 && FN(wants_dw)(s)) lgt_parallel_for(context, FN(tiles_here)(s), FN(join_dw_task), s);
     if (b->db.data) FN(finish_db)(s);
     if (b->dx.data) lgt_parallel_for(context, tasks, FN(finish_dx_task), s);
     return LGT_OK;
@@ -364,8 +471,9 @@ static lgt_status FN(run)(const lgt_problem *problem, void *state, lgt_batch *ba
     s->tiling.scales = batch->scales;
     s->tiling.classes = batch->classes;
     s->tiling.offsets = batch->offsets;
-    s->tiling.n_classes = batch->n_classes;
-    s->layout = lgt_layout_fit(&s->planned, batch->n_classes);
+    s->tiling.first_class = problem->first_class;
+    s->layout = s->planned;
+    if (batch->classes) lgt_layout_fit(&s->layout, problem->n_classes, batch->classes, batch->n_classes);
     batch->n_zero_rows = batch->n_zero_classes = 0;
     /* An empty batch still checks w and clears dw. */
     for (s->first = 0; !status && (s->first < batch->n_rows || s->first == 0); s->first += s->layout.panel_rows) {

@@ -22,12 +22,11 @@ typedef struct FN(tiling) {
     const KERNELS *kernels;
     lgt_extent extent;
     int64_t classes_size, features_size; /* of packed operands */
-    lgt_view w, b;
-    int64_t n_classes;      /* of the run */
-    const int64_t *classes; /* (n_classes) which ones, or NULL: all */
-    const double *offsets;  /* (n_classes) of their logits, or NULL */
+    lgt_view w, b;                       /* of the classes that are here: those from first_class on */
+    int64_t first_class;
+    const int64_t *classes; /* which ones the run has, or NULL: all */
+    const double *offsets;  /* of their logits, or NULL */
     const double *scales;   /* (C) or NULL */
-    double *known;          /* (tiles, centres, tile) norms, once they are, or NULL */
 } FN(tiling);
 
 /* Few classes fill no matrix tiles: float32 has its multiply-adds for them. */
@@ -44,8 +43,7 @@ static FN(tiling) FN(tiling_of)(const lgt_problem *problem, const lgt_extent *ex
                         .kernels = kernels,
                         .extent = *extent,
                         .classes_size = kernels->classes_size(extent),
-                        .features_size = kernels->features_size(extent),
-                        .n_classes = problem->n_classes};
+                        .features_size = kernels->features_size(extent)};
 }
 
 static void FN(place_ray)(lgt_ray *ray, int64_t dim, lgt_arena *arena) {
@@ -83,7 +81,12 @@ static int64_t FN(row_of)(const FN(tiling) * g, const FN(tile) * tile, int64_t j
     return FN(class_at)(g, tile->first + j) * g->problem->centres + k;
 }
 
-/* The norm of row `at` of w, 0 where it has no direction. Returns whether it is finite. */
+/* Where row `row` of w, counted from class 0, lies in the view w. */
+static int64_t FN(here)(const FN(tiling) * g, int64_t row) {
+    return row - g->first_class * g->problem->centres;
+}
+
+/* The norm of row `at` of the view w, 0 where it has no direction. Returns whether it is finite. */
 static int FN(measure_class)(const FN(tiling) * g, FN(tile) * tile, int64_t at, double *norm) {
     double square = g->kernels->square_sum((const T *)g->w.data + at * g->w.ld, g->problem->dim);
     *norm = sqrt(square);
@@ -93,23 +96,22 @@ static int FN(measure_class)(const FN(tiling) * g, FN(tile) * tile, int64_t at, 
     return finite;
 }
 
-/* Finds tile `index`, all but its operands; measured: its norms are known. Returns the first row of w that is not
- * finite, or -1. */
-static int64_t FN(find_tile)(const FN(tiling) * g, int64_t index, int measured, FN(tile) * tile) {
+/* Finds the tile of classes [first, first + n), all but its operands; norms (centres, tile), or NULL: not yet known.
+ * Returns the first row of w that is not finite, or -1. */
+static int64_t FN(find_tile)(const FN(tiling) * g, int64_t first, int64_t n, const double *norms, FN(tile) * tile) {
     const lgt_problem *p = g->problem;
     int64_t bad = -1, size = g->extent.tile;
-    tile->first = index * size;
-    tile->n = lgt_min64(size, g->n_classes - tile->first);
-    if (measured)
-        memcpy(tile->norms, g->known + index * p->centres * size, (size_t)(p->centres * size) * sizeof *tile->norms);
+    tile->first = first;
+    tile->n = n;
+    if (norms) memcpy(tile->norms, norms, (size_t)(p->centres * size) * sizeof *norms);
     for (int64_t j = 0; j < tile->n; j++) {
         int64_t class = FN(class_at)(g, tile->first + j);
-        tile->bias[j] = g->b.data ? ((const T *)g->b.data)[class] : 0;
+        tile->bias[j] = g->b.data ? ((const T *)g->b.data)[class - g->first_class] : 0;
         if (g->offsets) tile->bias[j] += (T)g->offsets[tile->first + j];
         tile->factor[j] = g->scales ? (T)(g->scales[class] / p->scale) : 1;
         for (int64_t k = 0; k < p->centres; k++) {
-            int64_t at = FN(row_of)(g, tile, j, k), place = k * size + j;
-            if (!measured && !FN(measure_class)(g, tile, at, &tile->norms[place]) && (bad < 0 || at < bad)) bad = at;
+            int64_t row = FN(row_of)(g, tile, j, k), at = FN(here)(g, row), place = k * size + j;
+            if (!norms && !FN(measure_class)(g, tile, at, &tile->norms[place]) && (bad < 0 || row < bad)) bad = row;
             tile->rows[place] = (const T *)g->w.data + at * g->w.ld;
             tile->factors[place] = !p->unit_w ? 1 : tile->norms[place] > 0 ? 1 / tile->norms[place] : 0;
         }
@@ -117,8 +119,8 @@ static int64_t FN(find_tile)(const FN(tiling) * g, int64_t index, int measured, 
     return bad;
 }
 
-static int64_t FN(load_tile)(const FN(tiling) * g, int64_t index, int measured, FN(tile) * tile) {
-    int64_t bad = FN(find_tile)(g, index, measured, tile);
+static int64_t FN(load_tile)(const FN(tiling) * g, int64_t first, int64_t n, const double *norms, FN(tile) * tile) {
+    int64_t bad = FN(find_tile)(g, first, n, norms, tile);
     FN(pack_tile)(g, tile);
     return bad;
 }

@@ -30,9 +30,9 @@ typedef struct reference {
 
 static lgt_status supports(const lgt_problem *problem, lgt_error *err) {
     const lgt_plan_options *o = &problem->options;
-    if (o->precision != LGT_PRECISION_FULL || o->max_classes > 0 || o->sinks)
+    if (o->precision != LGT_PRECISION_FULL || o->max_classes > 0 || o->sinks || problem->comm)
         return lgt_fail(err, LGT_ERR_UNSUPPORTED,
-                        "the reference engine has neither low precision nor listed classes nor sinks");
+                        "the reference engine has neither low precision nor listed classes, sinks or ranks");
     return lgt_succeed(err);
 }
 

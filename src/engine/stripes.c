@@ -1,0 +1,19 @@
+/* Stripes of classes, and the ranks that have them. */
+#include "engine/stripes.h"
+
+#include "base/sizes.h"
+
+int64_t lgt_stripes_of(int64_t n_classes) {
+    return lgt_min64(LGT_STRIPES, lgt_ceil_div(n_classes, LGT_GRAIN));
+}
+
+int64_t lgt_stripe_begin(int64_t n_classes, int64_t index) {
+    int64_t grains = lgt_ceil_div(n_classes, LGT_GRAIN);
+    return lgt_min64(n_classes, lgt_part_begin(grains, lgt_stripes_of(n_classes), index) * LGT_GRAIN);
+}
+
+void lgt_stripes_of_rank(int64_t n_classes, int size, int rank, int64_t *begin, int64_t *end) {
+    int64_t stripes = lgt_stripes_of(n_classes);
+    *begin = lgt_part_begin(stripes, size, rank);
+    *end = lgt_part_begin(stripes, size, rank + 1);
+}

@@ -1,0 +1,239 @@
+/* A training over ranks has the bits of one alone, and goes on from its checkpoints over any other number of them. */
+#include "temporary.h"
+
+#include <sys/stat.h>
+
+#include "ranks.h"
+#include "train/trainer.h"
+#include "train_data.h"
+
+typedef struct training {
+    const char *loss, *encoder;
+    lgt_optimizer optimizer;
+    lgt_precision precision;
+    double sample_rate, l2;
+    const char *align;
+} training;
+
+static const training trainings[] = {
+    {"softmax", "none", LGT_OPTIMIZER_SGD, LGT_PRECISION_FULL, 1, 0.01, NULL},
+    {"softmax", "mlp:9", LGT_OPTIMIZER_ADAMW, LGT_PRECISION_FULL, 0.3, 0, NULL},
+    {"arcface:s=8,m=0.2", "mlp:70,40", LGT_OPTIMIZER_ADAMW, LGT_PRECISION_FULL, 1, 0, NULL},
+    {"lsoftmax:m=2,lambda=geometric/100/0.9/1", "mlp:9", LGT_OPTIMIZER_SGD, LGT_PRECISION_FULL, 1, 0, NULL},
+    {"normalized:s=8", "linear", LGT_OPTIMIZER_ADAMW, LGT_PRECISION_BF16, 1, 0, NULL},
+    {"curricularface:s=8,ema=0.3", "linear", LGT_OPTIMIZER_SGD, LGT_PRECISION_FULL, 1, 0, NULL},
+    {"adaface:s=8,ema=0.3", "mlp:9", LGT_OPTIMIZER_ADAMW, LGT_PRECISION_BF16, 0.5, 0, NULL},
+    {"subcenter:s=8,k=2", "linear", LGT_OPTIMIZER_SGD, LGT_PRECISION_FULL, 0.4, 0, NULL},
+    {"arcface:s=8", "mlp:6,6", LGT_OPTIMIZER_SGD, LGT_PRECISION_FULL, 1, 0,
+     "pga:k=3,targets=memory,beta=reliability,neighbours=memory,capacity=40+k"},
+};
+enum { N_TRAININGS = sizeof trainings / sizeof *trainings };
+
+enum { DIM = 6, N_CLASSES = 150, N_ROWS = 200, BATCH = 37, STEPS = 12, MOST = 7, CENTRES = 2 };
+enum { MOST_WEIGHTS = N_CLASSES * CENTRES * DIM, MOST_PARAMS = 4096 };
+
+/* What a training leaves. */
+typedef struct outcome {
+    double loss[STEPS], norm[STEPS], align_loss[STEPS], accuracy[STEPS];
+    float w[MOST_WEIGHTS], b[N_CLASSES], params[MOST_PARAMS];
+    double train_loss, objective;
+    lgt_status status;
+    lgt_error err;
+} outcome;
+
+typedef struct job {
+    const training *training;
+    lgt_dataset *data;
+    int until;          /* the last step */
+    const char *folder; /* not NULL: goes on from its checkpoint, and writes one at the end */
+    outcome outcomes[MOST];
+} job;
+
+static lgt_train_options options_of(const training *c) {
+    lgt_train_options o;
+    lgt_error ignored;
+    lgt_train_options_init(&o);
+    lgt_loss_parse(c->loss, &o.loss, &ignored);
+    if (c->align) lgt_align_parse(c->align, &o.align, &ignored);
+    o.encoder = c->encoder;
+    o.dim = DIM;
+    o.optimizer = c->optimizer;
+    o.precision = c->precision;
+    o.sample_rate = c->sample_rate;
+    o.l2 = c->l2;
+    o.batch = BATCH;
+    o.epochs = 2;
+    o.lr = 0.02;
+    o.seed = 4;
+    return o;
+}
+
+static lgt_status take_steps(lgt_trainer *t, int until, outcome *out) {
+    lgt_status status = LGT_OK;
+    while (!status && t->model.step < until) {
+        lgt_train_record record;
+        int64_t at = t->model.step;
+        if ((status = lgt_trainer_step(t, &record, &out->err))) break;
+        out->loss[at] = record.loss;
+        out->accuracy[at] = record.epoch_accuracy;
+        out->align_loss[at] = record.align_loss;
+        out->norm[at] = lgt_trainer_gradient_norm(t);
+    }
+    return status;
+}
+
+static lgt_status read_model(lgt_trainer *t, outcome *out) {
+    lgt_status status = lgt_trainer_gather(t, &out->err);
+    if (!status) status = lgt_trainer_objective(t, &out->train_loss, &out->objective, &out->err);
+    if (status) return status;
+    const lgt_model *model = lgt_trainer_model(t);
+    lgt_view w = lgt_model_weights(model), b = lgt_model_bias(model);
+    memcpy(out->w, w.data, (size_t)(w.rows * w.cols) * sizeof(float));
+    if (b.data) memcpy(out->b, b.data, (size_t)b.cols * sizeof(float));
+    memcpy(out->params, lgt_encoder_params(model->encoder),
+           (size_t)lgt_encoder_n_params(model->encoder) * sizeof(float));
+    return LGT_OK;
+}
+
+static void train(job *j, const lgt_comm *comm, outcome *out) {
+    lgt_train_options o = options_of(j->training);
+    lgt_trainer *t = NULL;
+    lgt_context *context = test_context(1 + (comm ? comm->rank % 2 : 1));
+    lgt_checkpoint about = {0};
+    int found = 0;
+    o.comm = comm;
+    out->status = lgt_trainer_create(context, &o, j->data, &t, &out->err);
+    if (!out->status && j->folder)
+        out->status = lgt_checkpoint_resume(t, j->folder, &about, NULL, NULL, &found, &out->err);
+    if (!out->status) out->status = take_steps(t, j->until, out);
+    if (!out->status && j->folder) out->status = lgt_checkpoint_write(t, j->folder, 2, &about, &out->err);
+    if (!out->status) out->status = read_model(t, out);
+    lgt_trainer_free(t);
+    lgt_context_free(context);
+}
+
+static void train_rank(void *argument, const lgt_comm *comm) {
+    job *j = argument;
+    train(j, comm, &j->outcomes[comm->rank]);
+}
+
+static void same(const outcome *a, const outcome *b, int first, const char *what, int size) {
+    size_t from = (size_t)first, n = (STEPS - from) * sizeof(double);
+    if (memcmp(a->loss + from, b->loss + from, n) || memcmp(a->norm + from, b->norm + from, n) ||
+        memcmp(a->accuracy + from, b->accuracy + from, n) || memcmp(a->align_loss + from, b->align_loss + from, n))
+        fail_msg("%s: steps over %d ranks differ", what, size);
+    if (memcmp(a->w, b->w, sizeof a->w) || memcmp(a->b, b->b, sizeof a->b)) fail_msg("%s: heads over %d", what, size);
+    if (memcmp(a->params, b->params, sizeof a->params)) fail_msg("%s: encoders over %d ranks differ", what, size);
+    if (a->train_loss != b->train_loss || a->objective != b->objective) fail_msg("%s: objectives over %d", what, size);
+}
+
+static void any_number_of_ranks_trains_the_same(void **state) {
+    static const int sizes[] = {2, 3, 4, 7};
+    static job j;
+    static outcome alone;
+    lgt_dataset data = test_clusters(N_ROWS, DIM, N_CLASSES, 2, 21);
+    (void)state;
+    for (int i = 0; i < N_TRAININGS; i++) {
+        j = (job){.training = &trainings[i], .data = &data, .until = STEPS};
+        memset(&alone, 0, sizeof alone);
+        train(&j, NULL, &alone);
+        assert_ok(alone.status, alone.err);
+        for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+            memset(j.outcomes, 0, sizeof j.outcomes);
+            test_on_ranks(sizes[k], 30, train_rank, &j);
+            for (int r = 0; r < sizes[k]; r++) {
+                assert_ok(j.outcomes[r].status, j.outcomes[r].err);
+                same(&j.outcomes[r], &alone, 0, trainings[i].loss, sizes[k]);
+            }
+        }
+    }
+    test_clusters_free(&data);
+}
+
+static void a_training_goes_on_over_another_number_of_ranks(void **state) {
+    static const struct { int size, until; } legs[] = {{4, 3}, {3, 7}, {1, 8}, {2, STEPS}};
+    static job j;
+    static outcome alone;
+    char folder[TEST_PATH_ROOM];
+    lgt_dataset data = test_clusters(N_ROWS, DIM, N_CLASSES, 2, 21);
+    lgt_error err;
+    (void)state;
+    for (int i = 0; i < N_TRAININGS; i++) {
+        snprintf(folder, sizeof folder, "%s/run%d", test_folder, i);
+        assert_int_equal(mkdir(folder, 0700), 0);
+        j = (job){.training = &trainings[i], .data = &data, .until = STEPS};
+        memset(&alone, 0, sizeof alone);
+        train(&j, NULL, &alone);
+        j.folder = folder;
+        for (size_t k = 0; k < sizeof legs / sizeof *legs; k++) {
+            memset(j.outcomes, 0, sizeof j.outcomes);
+            j.until = legs[k].until;
+            test_on_ranks(legs[k].size, 30, train_rank, &j);
+            for (int r = 0; r < legs[k].size; r++) assert_ok(j.outcomes[r].status, j.outcomes[r].err);
+        }
+        for (int r = 0; r < 2; r++) same(&j.outcomes[r], &alone, 8, trainings[i].loss, 4);
+        lgt_context *context = test_context(1);
+        assert_ok(lgt_checkpoint_clear(context, folder, &err), err);
+        lgt_context_free(context);
+        assert_int_equal(rmdir(folder), 0);
+    }
+    test_clusters_free(&data);
+}
+
+static void differ(void *argument, const lgt_comm *comm) {
+    job *j = argument;
+    outcome *out = &j->outcomes[comm->rank];
+    lgt_context *context = test_context(1);
+    lgt_trainer *t = NULL;
+    lgt_train_options o = options_of(j->training);
+    o.comm = comm;
+    if (comm->rank == 2) o.lr = 0.03;
+    out->status = lgt_trainer_create(context, &o, j->data, &t, &out->err);
+    lgt_trainer_free(t);
+    lgt_context_free(context);
+}
+
+static void ranks_with_other_options_are_refused_by_name(void **state) {
+    static job j;
+    lgt_dataset data = test_clusters(N_ROWS, DIM, N_CLASSES, 2, 21);
+    (void)state;
+    j = (job){.training = &trainings[2], .data = &data};
+    test_on_ranks(3, 30, differ, &j);
+    for (int r = 0; r < 3; r++) {
+        assert_int_equal(j.outcomes[r].status, LGT_ERR_USAGE);
+        assert_non_null(strstr(j.outcomes[r].err.message, "rank 2: lr is '0.03' here and '0.02' on rank 0"));
+    }
+    test_clusters_free(&data);
+}
+
+static void a_rank_that_fails_ends_the_training_of_all(void **state) {
+    static job j;
+    lgt_dataset data = test_clusters(N_ROWS, DIM, N_CLASSES, 2, 21);
+    (void)state;
+    for (int64_t call = 1; call < 400; call = call * 3 / 2 + 1) {
+        lgt_comm comms[3];
+        lgt_error err;
+        lgt_comm_group *group = test_group(3, 30, comms);
+        j = (job){.training = &trainings[2], .data = &data, .until = STEPS};
+        assert_ok(lgt_comm_group_inject(group, 1, call, LGT_COMM_FAULT_FAIL, &err), err);
+        test_run_ranks(comms, 3, train_rank, &j);
+        int failed = j.outcomes[1].status != LGT_OK;
+        for (int r = 0; r < 3; r++) assert_int_equal(j.outcomes[r].status, failed ? LGT_ERR_COMM : LGT_OK);
+        lgt_comm_group_free(group);
+        if (!failed) {
+            assert_true(call > 100);
+            break;
+        }
+    }
+    test_clusters_free(&data);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(any_number_of_ranks_trains_the_same),
+        cmocka_unit_test(a_training_goes_on_over_another_number_of_ranks),
+        cmocka_unit_test(ranks_with_other_options_are_refused_by_name),
+        cmocka_unit_test(a_rank_that_fails_ends_the_training_of_all),
+    };
+    return cmocka_run_group_tests(tests, test_folder_begin, test_folder_end);
+}
