@@ -1,6 +1,7 @@
 # A thin front over CMake. Each target sets up what it needs (Debian packages, through apt) and builds first.
 #   make          the program build/logitude and the libraries beside it
 #   make demo     the main job: train and evaluate an ArcFace classifier on Fashion-MNIST
+#   make demo-mpi a training alone and over four ranks of this machine: the same model to the byte
 #   make bench    heads against PyTorch and scikit-learn where they are installed; BENCH="--quick" in a minute
 #   make test     all tests; make check-long the long ones
 #   make mutants  whether the tests notice errors in the formulas: each of tools/mutants.txt must make one fail
@@ -14,7 +15,7 @@ PREFIX ?= /usr/local
 JOBS   ?= $(shell nproc)
 TESTS  := OFF
 
-.PHONY: all setup build demo bench test check-long sanitize mutants reference site install wheel deb check-deb format clean
+.PHONY: all setup build demo demo-mpi bench test check-long sanitize mutants reference site install wheel deb check-deb format clean
 
 all: build
 
@@ -28,6 +29,11 @@ build: setup
 demo: build
 	@tools/setup.sh demo
 	@tools/demo.sh
+
+demo-mpi:
+	@tools/setup.sh demo-mpi
+	@$(MAKE) --no-print-directory build
+	@tools/demo_mpi.sh
 
 bench: build
 	@/usr/bin/python3 bench/run.py $(BENCH)

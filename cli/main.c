@@ -39,9 +39,9 @@ static lgt_status run_verb(const char *name, int argc, char **argv, lgt_error *e
     lgt_status status = find_verb(name, &verb, err);
     if (status) return status;
     status = cli_args_parse(verb, argc, argv, &args, err);
-    if (!status && args.help)
+    if (!status && args.help && cli_is_first())
         cli_help_verb(verb);
-    else if (!status && (cli_is_first() || verb->is_shared))
+    else if (!status && !args.help && (cli_is_first() || verb->is_shared))
         status = verb->run(&args, err);
     cli_args_free(&args);
     return status;
@@ -53,11 +53,11 @@ static lgt_status run(int argc, char **argv, lgt_error *err) {
     if (argc < 2) return cli_fail(err, LGT_ERR_USAGE, "a verb is missing; see 'logitude --help'");
     const char *word = argv[1];
     if (strcmp(word, "--version") == 0) {
-        printf("logitude %s\n", lgt_version());
+        if (cli_is_first()) printf("logitude %s\n", lgt_version());
     } else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
         if (argc > 3) return cli_fail(err, LGT_ERR_USAGE, "help takes one verb, found '%.60s'", argv[3]);
         if (argc == 3) return run_verb(argv[2], 1, help_args, err);
-        cli_help_program();
+        if (cli_is_first()) cli_help_program();
     } else {
         return run_verb(word, argc - 2, argv + 2, err);
     }

@@ -1,17 +1,19 @@
 #!/bin/sh
-# Installs the Debian packages that a target needs and the machine lacks: setup.sh build|demo|test|reference|site|deb|check-deb
+# Installs the Debian packages that a target needs and the machine lacks:
+# setup.sh build|demo|demo-mpi|test|reference|site|deb|check-deb
 set -eu
 
 build="gcc cmake make libpthreadpool-dev libjansson-dev zlib1g-dev libjs-chart.js"
 case "${1:-build}" in
     build) wanted="$build" ;;
     demo) wanted="$build dataset-fashion-mnist" ;;
+    demo-mpi) wanted="$build dataset-fashion-mnist libopenmpi-dev openmpi-bin" ;;
     test) wanted="$build libcmocka-dev liblapacke-dev libopenmpi-dev openmpi-bin libmpich-dev mpich g++ python3 python3-numpy" ;;
     reference) wanted="doxygen python3" ;;
     site) wanted="mkdocs python3" ;;
     deb) wanted="$build build-essential debhelper dh-python python3" ;;
     check-deb) wanted="debootstrap lintian" ;;
-    *) echo "setup.sh: \"$1\" is none of build, demo, test, reference, site, deb, check-deb" >&2; exit 2 ;;
+    *) echo "setup.sh: \"$1\" is none of build, demo, demo-mpi, test, reference, site, deb, check-deb" >&2; exit 2 ;;
 esac
 
 command -v dpkg-query > /dev/null || exit 0 # not Debian: CMake names what it misses

@@ -11,10 +11,8 @@ import tempfile
 import time
 import unittest
 
-PACKAGES = {'openmpi': 'libopenmpi-dev openmpi-bin', 'mpich': 'libmpich-dev mpich'}
-FLAGS = {'openmpi': ['--oversubscribe'], 'mpich': []}
-# Only shared memory here, whatever the machine's network; and root may run tests.
-SETTINGS = {'OMPI_ALLOW_RUN_AS_ROOT': '1', 'OMPI_ALLOW_RUN_AS_ROOT_CONFIRM': '1', 'OMPI_MCA_btl': 'self,vader'}
+from jobs import PACKAGES, SETTINGS, command, litter, shared_memory
+
 TIMEOUT = 1.0  # seconds that a call waits in jobs with a fault
 MERCY = 10.0  # seconds that mpirun may need beyond it: about 1 on an idle machine
 MPI, FOLDER = '', ''
@@ -29,9 +27,9 @@ class Job:
         mark = f'job-{os.getpid()}-{time.monotonic_ns()}'
         before = shared_memory()
         with tempfile.TemporaryDirectory() as folder:
-            command = [f'mpirun.{MPI}', *FLAGS[MPI], '-n', str(ranks), os.path.join(FOLDER, program), *words, mark]
+            words = command(MPI, ranks, os.path.join(FOLDER, program), *words, mark)
             start = time.monotonic()
-            run = subprocess.run(command, env={**os.environ, **SETTINGS, 'TMPDIR': folder}, capture_output=True, text=True,
+            run = subprocess.run(words, env={**os.environ, **SETTINGS, 'TMPDIR': folder}, capture_output=True, text=True,
                                  stdin=subprocess.DEVNULL, timeout=120, check=False)
             self.seconds = time.monotonic() - start
             self.code, self.text = run.returncode, run.stdout + run.stderr
@@ -40,33 +38,6 @@ class Job:
 
     def told(self):
         return re.findall(r'told by rank (\d+): (.*)', self.text)
-
-
-def shared_memory():
-    return {name for name in os.listdir('/dev/shm') if re.search('mpi|vader|ucx', name)}
-
-
-def processes(mark):
-    """Those that run; one that has ended and waits to be noticed has no command line any more."""
-    found = []
-    for name in filter(str.isdigit, os.listdir('/proc')):
-        try:
-            with open(f'/proc/{name}/cmdline', encoding='utf-8', errors='replace') as file:
-                if mark in file.read():
-                    found.append(name)
-        except OSError:
-            continue  # it has just gone
-    return found
-
-
-def litter(mark, before, folder):
-    """What is still there 5 seconds after the end."""
-    for _ in range(50):
-        left = processes(mark), shared_memory() - before, os.listdir(folder)
-        if not any(left):
-            return None
-        time.sleep(0.1)
-    return left
 
 
 class Laws(unittest.TestCase):

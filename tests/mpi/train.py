@@ -1,0 +1,269 @@
+#!/usr/bin/env python3
+"""Trainings under mpirun: the bits of one process over any number of ranks, and after whatever ends a job.
+usage: train.py openmpi|mpich PROGRAM; exits with 77 where that MPI, or the library for it beside the program, is missing."""
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+sys.dont_write_bytecode = True
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'cli'))
+from jobs import PACKAGES, SETTINGS, command, litter, processes, shared_memory  # noqa: E402
+from runs import checkpoints, litter as half_written, outcome, without_times  # noqa: E402
+from tools import clusters, npy_bytes  # noqa: E402
+
+LIBRARIES = {'openmpi': 'liblogitude_mpi.so', 'mpich': 'liblogitude_mpich.so'}
+# What mpirun makes of a signal of its own. Open MPI's does not pass on what its ranks ended with.
+TOLD_MPIRUN = {'openmpi': {signal.SIGTERM: 1, signal.SIGINT: 1}, 'mpich': {signal.SIGTERM: 143, signal.SIGINT: 130}}
+RANK = r'(?:^|\0)(?:OMPI_COMM_WORLD_RANK|PMI_RANK)=(\d+)'
+ENDS_WITHIN = 10.0  # seconds after a rank is lost, beside the timeout; 2 on an idle machine
+TIMEOUT = 2.0
+MPI, PROGRAM = '', ''
+
+# 5 stripes of classes: of 7 ranks two have none. The last batch of an epoch has 4 rows: some ranks have none.
+N_CLASSES, DIM = 300, 8
+DATA = ['--data', 'x.npy,y.npy', '--test-data', 'tx.npy,ty.npy', '--batch', '128', '--lr', '0.003', '--log-every', '3', '-q']
+SMALL = [*DATA, '--dim', '8', '--epochs', '2']
+ARCFACE = ['--loss', 'arcface:s=16,m=0.2', '--encoder', 'mlp:16']
+PGA = 'pga:k=3,targets=memory,beta=reliability,neighbours=memory,capacity=200'
+OTHERS = [
+    (4, ['--loss', 'softmax', '--encoder', 'none', '--l2', '0.01', '--optimizer', 'sgd']),
+    (2, ['--loss', 'lsoftmax:m=2,lambda=geometric/100/0.9/1', '--encoder', 'linear', '--optimizer', 'sgd']),
+    (3, ['--loss', 'arcface:s=16', '--encoder', 'mlp:16,9', '--sample-rate', '0.3']),
+    (3, ['--loss', 'adaface:s=16', '--encoder', 'linear', '--dtype', 'bf16']),
+    (2, ['--loss', 'arcface:s=16', '--encoder', 'mlp:16', '--align', PGA]),
+]
+# 160 steps, each with a checkpoint: long enough to be met in the midst.
+LONG = [*DATA, *ARCFACE, '--dim', '8', '--epochs', '20', '--no-report']
+# 3,200 steps: Open MPI's mpirun passes a signal on after a second, and kills its ranks after one more.
+LONGER = [*LONG, '--epochs', '400']
+
+
+class Job:
+    """A program under mpirun."""
+
+    def __init__(self, folder, ranks, *words):
+        self.folder, self.name, self.start = folder, f'{MPI}, {ranks} ranks', time.monotonic()
+        self.child = subprocess.Popen(command(MPI, ranks, *words), cwd=folder, stdin=subprocess.DEVNULL,
+                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                      env={**os.environ, **SETTINGS, 'TMPDIR': os.path.join(folder, 'tmp')})
+        self.code = self.out = self.err = self.seconds = None
+
+    def ranks(self):
+        """Process ids by rank."""
+        found = {}
+        for process, words in processes(self.folder).items():
+            if os.path.basename(words[0]) == os.path.basename(PROGRAM):
+                with open(f'/proc/{process}/environ', encoding='utf-8', errors='replace') as file:
+                    found[int(re.search(RANK, file.read()).group(1))] = process
+        return found
+
+    def until_checkpoint(self, out):
+        while not checkpoints(out):
+            if self.child.poll() is not None or time.monotonic() - self.start > 60:
+                self.child.kill()
+                raise AssertionError(f'{self.name}: no checkpoint: {self.child.communicate()}')
+            time.sleep(0.002)
+
+    def meets(self, number, rank=None):
+        """Sends a signal, to mpirun itself unless a rank is named."""
+        os.kill(self.child.pid if rank is None else self.ranks()[rank], number)
+        self.start = time.monotonic()
+        self.name += f', {signal.Signals(number).name} to {"mpirun" if rank is None else f"rank {rank}"}'
+
+    def end(self):
+        self.out, self.err = self.child.communicate(timeout=100)
+        self.code, self.seconds = self.child.returncode, time.monotonic() - self.start
+        print(f'{self.name}: {self.seconds:.2f} s, exit code {self.code}', flush=True)
+        return self
+
+    def told(self):
+        return re.findall(r'^logitude: (.*)', self.err, re.MULTILINE)
+
+
+class Jobs(unittest.TestCase):
+    """All work in one folder, whose name in their command lines marks their processes."""
+
+    maxDiff = 2000
+    folder, whole = '', {}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix='logitude-mpi-')
+        cls.whole = {}
+        cls.addClassCleanup(shutil.rmtree, cls.folder, True)
+        os.mkdir(cls.path('tmp'))
+        for prefix, n_rows, seed in (('', 900, 1), ('t', 300, 2)):
+            rows, labels = clusters(n_rows, DIM, N_CLASSES, seed)
+            for name, values, dtype in (('x', rows, 'f4'), ('y', labels, 'i8')):
+                with open(cls.path(f'{prefix}{name}.npy'), 'wb') as file:
+                    file.write(npy_bytes(values, dtype))
+
+    @classmethod
+    def path(cls, name):
+        return os.path.join(cls.folder, name)
+
+    def setUp(self):
+        self.addCleanup(self.check_litter, shared_memory())
+
+    def check_litter(self, before):
+        left = litter(self.folder, before, self.path('tmp'))
+        for process in left[0] if left else ():
+            os.kill(process, signal.SIGKILL)
+        self.assertIsNone(left)
+
+    def job(self, ranks, *words, program=None):
+        return Job(self.folder, ranks, program or PROGRAM, *words)
+
+    def train(self, ranks, out, *words):
+        return self.job(ranks, 'train', *words, '--json', '--out', self.path(out))
+
+    def alone(self, *words):
+        """What the program does without mpirun; for a training the report it prints, too."""
+        out = ['--json', '--out', self.path('alone')] if words[0] == 'train' else []
+        run = subprocess.run([PROGRAM, *words, *out], cwd=self.folder, stdin=subprocess.DEVNULL, capture_output=True,
+                             text=True, timeout=100, check=False)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        return run.stdout
+
+    def alone_training(self, words):
+        key = ' '.join(words)
+        if key not in self.whole:
+            printed = self.alone('train', *words)
+            self.whole[key] = outcome(self.path('alone'), '--no-report' not in words), self.printed(printed)
+        return self.whole[key]
+
+    @staticmethod
+    def printed(text):
+        """A training's report on standard output, but times and paths. More than one is no JSON."""
+        return without_times(json.loads(text), ('seconds', 'samples_per_second', 'model', 'metrics', 'run', 'report'))
+
+    def check_same(self, job, words, out):
+        self.assertEqual(job.end().code, 0, f'{job.name}: {job.err}')
+        self.assertEqual(job.told(), [], job.name)
+        with self.subTest(f'{job.name}: {words}'):
+            self.assertEqual((outcome(self.path(out), '--no-report' not in words), self.printed(job.out)),
+                             self.alone_training(words))
+            self.assertEqual(half_written(self.path(out)), [])
+
+
+class Bits(Jobs):
+    def test_any_number_of_ranks_has_the_bits_of_one(self):
+        for ranks in (1, 2, 3, 4, 7):
+            words = [*SMALL, *ARCFACE]
+            self.check_same(self.train(ranks, f'p{ranks}', *words), words, f'p{ranks}')
+
+    def test_so_has_every_kind_of_training(self):
+        for number, (ranks, more) in enumerate(OTHERS):
+            words = [*SMALL, *more]
+            self.check_same(self.train(ranks, f'other{number}', *words), words, f'other{number}')
+
+
+class Stops(Jobs):
+    """A stopped job goes on over another number of ranks, and ends in the bits of one that never stopped."""
+
+    def stop(self, words, ranks, number, rank=None):
+        out = f'stop{ranks}-{number}-{rank}'
+        job = self.train(ranks, out, *words, '--checkpoint-every', '1')
+        job.until_checkpoint(self.path(out))
+        job.meets(number, rank)
+        job.end()
+        self.assertNotEqual(job.code, 0, job.name)
+        return job, out
+
+    def go_on(self, words, ranks, out):
+        self.assertTrue(checkpoints(self.path(out)))
+        self.check_same(self.train(ranks, out, *words, '--resume'), words, out)
+
+    def check_signal(self, code, words, then, ranks, number, rank=None):
+        job, out = self.stop(words, ranks, number, rank)
+        self.assertEqual(job.code, code, f'{job.name}: {job.err}')
+        told = [text for text in job.told() if 'interrupted after step' in text]
+        self.assertEqual(len(told), 1, job.err)
+        self.assertIn('--resume goes on from its checkpoint', told[0])
+        self.go_on(words, then, out)
+
+    def test_mpirun_passes_signals_on(self):
+        for ranks, number in ((3, signal.SIGTERM), (2, signal.SIGINT)):
+            self.check_signal(TOLD_MPIRUN[MPI][number], LONGER, 1, ranks, number)
+
+    def test_a_signal_to_one_rank_ends_all_in_order(self):
+        self.check_signal(143, LONG, 2, 4, signal.SIGTERM, 2)
+        self.check_signal(130, LONG, 1, 2, signal.SIGINT, 0)
+
+    def test_a_killed_rank_ends_the_job(self):
+        for ranks, rank, then in ((2, 0, 1), (3, 1, 2), (4, 3, 1)):
+            job, out = self.stop(LONG, ranks, signal.SIGKILL, rank)
+            self.assertLess(job.seconds, ENDS_WITHIN, job.name)
+            self.go_on(LONG, then, out)
+
+    def test_a_rank_that_does_not_answer_is_named_and_ends_the_job(self):
+        for ranks, rank, then in ((3, 1, 1), (2, 0, 1)):
+            job, out = self.stop([*LONG, '--mpi-timeout', str(TIMEOUT)], ranks, signal.SIGSTOP, rank)
+            self.assertEqual(job.code, 10, f'{job.name}: {job.err}')
+            self.assertLess(job.seconds, TIMEOUT + ENDS_WITHIN, job.name)
+            self.assertRegex(job.told()[0], rf'^rank {rank} did not come to \w+ within {TIMEOUT:g} s$')
+            self.go_on(LONG, then, out)
+
+
+class Words(Jobs):
+    """What is said is said once."""
+
+    def check_failure(self, code, pattern, job):
+        job.end()
+        self.assertEqual(job.code, code, f'{job.name}: {job.out} {job.err}')
+        self.assertEqual(len(job.told()), 1, job.err)
+        self.assertRegex(job.told()[0], pattern)
+        self.assertNotIn('schema', job.out)
+
+    def differing(self, ranks, word):
+        """A training in which every rank has another word, $r being its number."""
+        shell = f'r=${{OMPI_COMM_WORLD_RANK:-$PMI_RANK}}; exec "$@" {word}'
+        words = ['-c', shell, 'sh', PROGRAM, 'train', *SMALL, *ARCFACE, '--out', self.path('differing')]
+        return self.job(ranks, *words, program='sh')
+
+    def test_wrong_input_is_told_once(self):
+        self.check_failure(2, "nonsense", self.train(3, 'wrong', *SMALL, '--loss', 'nonsense'))
+        self.check_failure(2, "train has no option '--nonsense'", self.train(2, 'wrong', *SMALL, '--nonsense'))
+        self.check_failure(5, 'none.npy', self.train(3, 'wrong', *SMALL, *ARCFACE, '--data', 'none.npy,y.npy'))
+        self.check_failure(5, 'x.npy', self.train(2, 'x.npy', *SMALL, *ARCFACE))
+        self.assertFalse(os.path.exists(self.path('wrong')))
+
+    def test_an_optimizer_of_one_rank_is_refused(self):
+        words = [*SMALL, '--loss', 'softmax', '--encoder', 'none', '--optimizer', 'lbfgs']
+        self.check_failure(2, 'lbfgs trains on one rank, found 2', self.train(2, 'wrong', *words))
+
+    def test_ranks_that_differ_are_named(self):
+        self.check_failure(2, "^rank 1: seed is '0*1' here and '0*' on rank 0", self.differing(3, '--seed $r'))
+        self.check_failure(5, '^rank 1: .*y1.npy', self.differing(2, '--data x.npy,y${r#0}.npy'))
+        self.assertFalse(os.path.exists(self.path('differing')))
+
+    def test_without_its_library_the_program_names_the_package(self):
+        os.mkdir(self.path('lonely'))
+        lonely = shutil.copy(PROGRAM, self.path('lonely'))
+        job = self.job(2, 'train', *SMALL, *ARCFACE, '--out', self.path('wrong'), program=lonely)
+        self.check_failure(2, f'apt-get install {PACKAGES[MPI].split()[0]}', job)
+
+    def test_other_verbs_speak_once(self):
+        self.alone('train', *SMALL, *ARCFACE)
+        model = self.path('alone/model.safetensors')
+        for words in (['info', model], ['eval', '--model', model, '--data', 'tx.npy,ty.npy', '--json', '-q'], ['--version'],
+                      ['--help'], ['train', '--help']):
+            job = self.job(2, *words).end()
+            self.assertEqual((job.code, job.out), (0, self.alone(*words)), job.err)
+        self.check_failure(2, "unknown verb 'trian'", self.job(2, 'trian', self.folder))
+
+
+if __name__ == '__main__':
+    MPI, PROGRAM = sys.argv[1], os.path.abspath(sys.argv[2]) if len(sys.argv) > 2 else ''
+    library = os.path.join(os.path.dirname(PROGRAM), LIBRARIES[MPI])
+    if not shutil.which(f'mpirun.{MPI}') or not os.path.exists(library):
+        print(f'skipped: {MPI} is not here; on Debian: apt-get install {PACKAGES[MPI]}, then configure again')
+        sys.exit(77)
+    unittest.main(argv=[sys.argv[0], *sys.argv[3:]])
