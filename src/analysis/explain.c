@@ -69,7 +69,7 @@ static lgt_status create_plan(explainer *e, const lgt_head *head, const lgt_head
     options.loss_only = 1;
     lgt_status status = lgt_plan_create(head, &options, &e->plan, err);
     if (!status) status = lgt_batch_prepare(e->plan, in, 0, &e->batch, &weight, err);
-    return lgt_batch_begin(e->plan, in, status, &e->batch, err);
+    return status ? status : lgt_batch_begin(e->plan, in, LGT_OK, &e->batch, err);
 }
 
 static void set_field(explainer *e) {
