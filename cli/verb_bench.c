@@ -2,8 +2,10 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "logitude/logitude.h"
+#include "machine_file.h"
 #include "output.h"
 #include "session.h"
 #include "verbs.h"
@@ -92,7 +94,7 @@ static lgt_precision precision_of(const cli_args *args) {
     return precisions[cli_choice(args, "dtype")];
 }
 
-/* What both subjects tell first. */
+/* What head and step tell first. */
 static json_t *report_of(const cli_args *args, lgt_context *context, const lgt_loss *loss) {
     char spec[LGT_LOSS_SPEC_SIZE];
     json_t *report = cli_report("bench");
@@ -154,16 +156,17 @@ static void print_head(const lgt_bench_head_result *r) {
     printf("extra memory   %.4g MiB\n", (double)r->extra_bytes / 0x1p20);
 }
 
-static lgt_status bench_head(const cli_args *args, lgt_context *context, const lgt_loss *loss, json_t *report,
+static lgt_status bench_head(const cli_args *args, lgt_context *context, const lgt_loss *loss, json_t **report,
                              lgt_error *err) {
     lgt_bench_head_options o;
     lgt_bench_head_result result;
     read_head_options(args, &o);
     lgt_status status = lgt_bench_head_run(context, loss, &o, &result, err);
     if (status) return status;
-    put_head(args, report, &result);
+    *report = report_of(args, context, loss);
+    put_head(args, *report, &result);
     if (cli_flag(args, "json")) return LGT_OK;
-    print_subject(args, report, wants[cli_choice(args, "want")]);
+    print_subject(args, *report, wants[cli_choice(args, "want")]);
     print_head(&result);
     return LGT_OK;
 }
@@ -193,7 +196,7 @@ static void put_step(const cli_args *args, json_t *report, const lgt_bench_step_
     cli_put_real(report, "loss_last", r->loss_last);
 }
 
-static lgt_status bench_step(const cli_args *args, lgt_context *context, const lgt_loss *loss, json_t *report,
+static lgt_status bench_step(const cli_args *args, lgt_context *context, const lgt_loss *loss, json_t **report,
                              lgt_error *err) {
     lgt_bench_step_options o;
     lgt_bench_step_result result;
@@ -202,11 +205,59 @@ static lgt_status bench_step(const cli_args *args, lgt_context *context, const l
     read_step_options(args, &o);
     lgt_status status = lgt_bench_step_run(context, loss, &o, &result, err);
     if (status) return status;
-    put_step(args, report, &result);
+    *report = report_of(args, context, loss);
+    put_step(args, *report, &result);
     if (cli_flag(args, "json")) return LGT_OK;
-    print_subject(args, report, optimizers[cli_choice(args, "optimizer")]);
+    print_subject(args, *report, optimizers[cli_choice(args, "optimizer")]);
     printf("step           %.4g ms (least %.4g)\n", 1e3 * result.seconds, 1e3 * result.seconds_min);
     printf("speed          %.4g steps a second\n", 1 / result.seconds);
+    return LGT_OK;
+}
+
+/* --- bench machine --- */
+
+/* "Intel(R) Xeon(R) Processor, amx"; what cannot be read is left out. */
+static void name_machine(const lgt_context *context, lgt_machine *machine) {
+    char line[256], model[96] = "";
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    while (file && !*model && fgets(line, sizeof line, file)) sscanf(line, "model name : %95[^\n]", model);
+    if (file) fclose(file);
+    snprintf(machine->name, sizeof machine->name, "%s%s%s", model, *model ? ", " : "",
+             lgt_isa_name(lgt_context_isa(context)));
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    machine->memory = pages > 0 && page > 0 ? (double)pages * (double)page : 0;
+}
+
+static void print_machine(const lgt_machine *m) {
+    printf("%s, %d threads, %.3g GB of memory\n", m->name, m->threads, 1e-9 * m->memory);
+    printf("a thread       GFLOP/s of products   GB/s of classes\n");
+    for (int a = 0; cli_arithmetic_words[a]; a++)
+        printf("%-14s %19.4g   %15.3g\n", cli_arithmetic_words[a], m->gflops[a], 1e-9 * m->class_bandwidth[a]);
+    printf("sgd, adamw     %.3g, %.3g GB/s of updates\n", 1e-9 * m->update_bandwidth[LGT_DESCENT_SGD],
+           1e-9 * m->update_bandwidth[LGT_DESCENT_ADAMW]);
+    printf("stream         %.3g GB/s\n", 1e-9 * m->stream_bandwidth);
+}
+
+/* Classes and repeats are the calibration's own unless given. */
+static lgt_status bench_machine(const cli_args *args, lgt_context *context, const lgt_loss *loss, json_t **report,
+                                lgt_error *err) {
+    lgt_bench_machine_options o;
+    lgt_machine machine;
+    (void)loss;
+    lgt_bench_machine_options_init(&o);
+    o.dim = cli_integer(args, "dim");
+    o.seed = (uint64_t)cli_integer(args, "seed");
+    if (cli_source_of(args, "classes") != CLI_DEFAULT) o.n_classes = cli_integer(args, "classes");
+    if (cli_source_of(args, "repeat") != CLI_DEFAULT) o.repeat = (int)cli_integer(args, "repeat");
+    lgt_status status = lgt_bench_machine_run(context, &o, &machine, err);
+    if (status) return status;
+    name_machine(context, &machine);
+    *report = cli_report("bench");
+    cli_put_integer(*report, "dim", o.dim);
+    cli_put_integer(*report, "classes", o.n_classes);
+    cli_put_integer(*report, "repeat", o.repeat);
+    cli_machine_put(*report, &machine);
+    if (!cli_flag(args, "json")) print_machine(&machine);
     return LGT_OK;
 }
 
@@ -214,20 +265,26 @@ static lgt_status bench_step(const cli_args *args, lgt_context *context, const l
 
 typedef struct subject {
     const char *name;
-    lgt_status (*run)(const cli_args *args, lgt_context *context, const lgt_loss *loss, json_t *report, lgt_error *err);
-    const char *foreign[2]; /* options of the other subject */
+    lgt_status (*run)(const cli_args *args, lgt_context *context, const lgt_loss *loss, json_t **report,
+                      lgt_error *err);
+    const char *const *foreign; /* options of the other subjects */
 } subject;
 
-static const subject subjects[] = {{"head", bench_head, {"optimizer", "sample-rate"}},
-                                   {"step", bench_step, {"want", "workspace"}}};
+static const char *const not_head[] = {"optimizer", "sample-rate", NULL},
+                         *const not_step[] = {"want", "workspace", NULL},
+                         *const not_machine[] = {"loss",      "like",      "rows",        "dtype", "want",
+                                                 "workspace", "optimizer", "sample-rate", NULL};
+static const subject subjects[] = {
+    {"head", bench_head, not_head}, {"step", bench_step, not_step}, {"machine", bench_machine, not_machine}};
+enum { N_SUBJECTS = sizeof subjects / sizeof *subjects };
 
 static lgt_status find_subject(const cli_args *args, const subject **out, lgt_error *err) {
     *out = NULL;
-    if (!args->word) return cli_fail(err, LGT_ERR_USAGE, "bench needs what to time: logitude bench head|step");
-    for (int i = 0; i < 2; i++)
+    if (!args->word) return cli_fail(err, LGT_ERR_USAGE, "bench needs what to time: logitude bench head|step|machine");
+    for (int i = 0; i < N_SUBJECTS; i++)
         if (strcmp(args->word, subjects[i].name) == 0) *out = &subjects[i];
-    if (!*out) return cli_fail(err, LGT_ERR_USAGE, "bench times one of head, step, found '%s'", args->word);
-    for (int i = 0; i < 2; i++)
+    if (!*out) return cli_fail(err, LGT_ERR_USAGE, "bench times one of head, step, machine, found '%s'", args->word);
+    for (int i = 0; (*out)->foreign[i]; i++)
         if (cli_source_of(args, (*out)->foreign[i]) != CLI_DEFAULT)
             return cli_fail(err, LGT_ERR_USAGE, "--%s is no option of bench %s", (*out)->foreign[i], (*out)->name);
     return LGT_OK;
@@ -241,34 +298,34 @@ static lgt_status run(const cli_args *args, lgt_error *err) {
     lgt_status status = find_subject(args, &what, err);
     if (!status) status = cli_loss_open(args, &loss, err);
     if (!status) status = cli_context_open(args, &context, err);
-    if (!status) {
-        report = report_of(args, context, &loss);
-        status = what->run(args, context, &loss, report, err);
-    }
+    if (!status) status = what->run(args, context, &loss, &report, err);
     if (!status && cli_flag(args, "json")) cli_report_print(args, json_incref(report));
     json_decref(report);
     lgt_context_free(context);
     return status;
 }
 
-static const char *const subject_words[] = {"head", "step", NULL};
+static const char *const subject_words[] = {"head", "step", "machine", NULL};
 
 const cli_verb cli_verb_bench = {
     .name = "bench",
-    .summary = "times a head, or its training, on random data, beside the processor's own limit",
-    .usage = "head|step [options]",
+    .summary = "times a head, or its training, on random data, beside the roof; a machine for plan",
+    .usage = "head|step|machine [options]",
     .options = options,
     .n_options = sizeof options / sizeof *options,
     .notes = "head: before every run the roof is measured, multiply-adds of the same type on registers, on as many\n"
              "threads. Speeds count useful operations, 6 N C D with gradients and 2 N C D without, whatever is\n"
              "computed twice. Outputs are NaN before a run and must be finite after it. extra_bytes is the\n"
              "memory beside features, weights and their gradients.\n"
-             "step: whole steps of a training, products and optimizer, of a head on features of its own.",
+             "step: whole steps of a training, products and optimizer, of a head on features of its own.\n"
+             "machine: in some ten seconds the speeds that 'logitude plan' reckons with; classes [default: 65536] and\n"
+             "repeats [default: 5] as given, --json for 'plan --machine'.",
     .examples = "  logitude bench head\n"
                 "  logitude bench head --loss arcface:s=64,m=0.5 --classes 100000 --threads 2 --json\n"
                 "  logitude bench head --classes 100000 --dtype bf16 --repeat 20\n"
                 "  logitude bench head --loss softmax --want loss --rows 1024\n"
-                "  logitude bench step --rows 128 --classes 1000000 --dtype bf16 --sample-rate 0.1",
+                "  logitude bench step --rows 128 --classes 1000000 --dtype bf16 --sample-rate 0.1\n"
+                "  logitude bench machine --json > machine.json",
     .words = subject_words,
     .max_words = 1,
     .run = run,

@@ -1,20 +1,7 @@
 /* The list of verbs. */
 #include "verbs.h"
 
-const cli_verb *const cli_verbs[] = {&cli_verb_train,
-                                     &cli_verb_eval,
-                                     &cli_verb_predict,
-                                     &cli_verb_embed,
-                                     &cli_verb_report,
-                                     &cli_verb_grad,
-                                     &cli_verb_check,
-                                     &cli_verb_lint,
-                                     &cli_verb_explain,
-                                     &cli_verb_curvature,
-                                     &cli_verb_conflict,
-                                     &cli_verb_bench,
-                                     &cli_verb_losses,
-                                     &cli_verb_info,
-                                     &cli_verb_convert,
-                                     &cli_verb_completion,
-                                     0};
+const cli_verb *const cli_verbs[] = {
+    &cli_verb_train, &cli_verb_eval,   &cli_verb_predict, &cli_verb_embed,     &cli_verb_report,     &cli_verb_grad,
+    &cli_verb_check, &cli_verb_lint,   &cli_verb_explain, &cli_verb_curvature, &cli_verb_conflict,   &cli_verb_bench,
+    &cli_verb_plan,  &cli_verb_losses, &cli_verb_info,    &cli_verb_convert,   &cli_verb_completion, 0};

@@ -174,6 +174,17 @@ static void size_products_and_sums_refuse_to_wrap(void **state) {
     assert_false(lgt_count_mul(1, -1, &count));
 }
 
+static void parts_cover_a_count_and_the_longer_ones_come_first(void **state) {
+    (void)state;
+    for (int64_t count = 0; count < 40; count++)
+        for (int64_t parts = 1; parts < 20; parts++) {
+            assert_int_equal(lgt_part_begin(count, parts, 0), 0);
+            for (int64_t k = 0; k < parts; k++)
+                assert_int_equal(lgt_part_begin(count, parts, k + 1) - lgt_part_begin(count, parts, k),
+                                 count / parts + (k < count % parts));
+        }
+}
+
 static void divisions_round_up_without_wrapping(void **state) {
     (void)state;
     assert_true(lgt_ceil_div(0, 64) == 0 && lgt_ceil_div(1, 64) == 1);
@@ -458,6 +469,7 @@ int main(void) {
         cmocka_unit_test(a_permutation_differs_by_seed_and_by_stream),
         cmocka_unit_test(the_six_permutations_of_three_are_equally_likely),
         cmocka_unit_test(size_products_and_sums_refuse_to_wrap),
+        cmocka_unit_test(parts_cover_a_count_and_the_longer_ones_come_first),
         cmocka_unit_test(divisions_round_up_without_wrapping),
         cmocka_unit_test(an_error_message_is_cut_within_its_record),
         cmocka_unit_test(a_longer_message_goes_in_front_of_the_one_there),

@@ -341,13 +341,14 @@ static void every_failing_call_ends_all_ranks(void **state) {
 }
 
 static lgt_status gather_nothing(void *user, void *data, const int64_t *offsets, lgt_error *err) {
-    (void)user, (void)data, (void)offsets, (void)err;
-    return LGT_OK;
+    const lgt_status *answer = user;
+    (void)data, (void)offsets, (void)err;
+    return *answer;
 }
 
 static void what_cannot_be_shared_is_refused_and_memory_comes_back(void **state) {
-    lgt_comm comm = {.struct_size = sizeof comm, .rank = 1, .size = 2, .gather = gather_nothing};
-    lgt_status status = LGT_ERR_MEMORY;
+    lgt_status status = LGT_ERR_MEMORY, answer = LGT_OK;
+    lgt_comm comm = {.struct_size = sizeof comm, .rank = 1, .size = 2, .user = &answer, .gather = gather_nothing};
     lgt_error err;
     float block[4 * IN] = {0};
     (void)state;
@@ -370,6 +371,10 @@ static void what_cannot_be_shared_is_refused_and_memory_comes_back(void **state)
                          "dx has ld 58, expected 57 on several ranks");
             assert_ok(lgt_encoder_backward(pass, dy, dparams, (lgt_mut){0}, &err), err);
             assert_fails(lgt_encoder_gather_outputs(pass, block, 33, &err), LGT_ERR_USAGE, err, "33 bytes");
+            answer = LGT_ERR_COMM;
+            assert_int_equal(lgt_encoder_forward(pass, x, y, &err), LGT_ERR_COMM);
+            assert_fails(lgt_encoder_backward(pass, dy, dparams, (lgt_mut){0}, &err), LGT_ERR_USAGE, err,
+                         "backward needs a forward before it");
             assert_int_equal(test_allocations(), before);
             free(dparams);
         }

@@ -124,7 +124,7 @@ static void compare_runs(const test_head *h, const char *what) {
 }
 
 static void every_loss_has_the_bits_of_one_rank(void **state) {
-    static const int64_t shapes[][3] = {{70, 24, 700}, {33, 17, 10}, {300, 16, 130}};
+    static const int64_t shapes[][3] = {{70, 24, 700}, {160, 17, 10}, {300, 16, 130}};
     (void)state;
     for (int i = 0; i < lgt_loss_count(); i++) {
         const int64_t *n = shapes[i % 3];
@@ -184,6 +184,87 @@ static void so_have_hessian_vector_products(void **state) {
             test_head_free(&h);
         }
     lgt_context_free(context);
+}
+
+enum { LN = 40, LD = 16, LC = 500, LISTED = 60 };
+
+/* Runs over lists of classes, rows of dw into sinks: into one array (C, D) from all ranks. */
+typedef struct list_job {
+    lgt_precision precision;
+    const test_head *head;
+    float x[LN * LD], w[LC * LD], dx[MOST][LN * LD], dw[LC * LD];
+    lgt_status statuses[MOST];
+    lgt_error errors[MOST];
+} list_job;
+
+static void keep_row(void *user, int64_t row, const void *gradient) {
+    memcpy((float *)user + row * LD, gradient, LD * sizeof(float));
+}
+
+static lgt_status run_lists(list_job *j, const lgt_comm *comm, lgt_plan *plan, int64_t first, int64_t count,
+                            lgt_error *err) {
+    int64_t labels[LN], classes[LISTED];
+    lgt_head_inputs in = {.x = lgt_view_of(j->x, LN, LD, LGT_F32),
+                          .w = lgt_view_of(j->w + first * LD, count, LD, LGT_F32),
+                          .labels = labels,
+                          .classes = classes,
+                          .n_listed = LISTED};
+    int64_t first_list = comm ? 8 : 5;
+    lgt_head_outputs out = {.dx = lgt_mut_of(j->dx[comm ? comm->rank : 0], LN, LD, LGT_F32),
+                            .sink = {keep_row, j->dw + first * LD}};
+    lgt_status status = LGT_OK;
+    for (int64_t i = 0; i < LN; i++) labels[i] = i % 7 * 40;
+    /* The second list leaves the last stripes without a class, and nothing of the first run in them. */
+    for (int64_t every = first_list; every >= 5 && !status; every -= 3) {
+        for (int64_t k = 0; k < LISTED; k++) classes[k] = k * every;
+        memset(j->dw + first * LD, 0, (size_t)(count * LD) * sizeof(float));
+        status = lgt_plan_run(plan, &in, &out, err);
+    }
+    return status;
+}
+
+static void run_list_rank(void *argument, const lgt_comm *comm) {
+    list_job *j = argument;
+    int r = comm ? comm->rank : 0;
+    lgt_context *context = test_context(1 + r % 2);
+    lgt_head *head = NULL;
+    lgt_plan *plan = NULL;
+    lgt_error *err = &j->errors[r];
+    int64_t first = 0, count = LC;
+    lgt_plan_options o;
+    lgt_plan_options_init(&o);
+    o.max_rows = LN, o.max_classes = LISTED, o.sinks = 1, o.precision = j->precision, o.comm = comm;
+    lgt_status status = lgt_head_create(context, &j->head->loss, LD, LC, &head, err);
+    if (!status && comm) status = lgt_head_shard(head, comm->size, r, &first, &count, err);
+    if (!status) status = lgt_plan_create(head, &o, &plan, err);
+    j->statuses[r] = status ? status : run_lists(j, comm, plan, first, count, err);
+    lgt_plan_free(plan);
+    lgt_head_free(head);
+    lgt_context_free(context);
+}
+
+static void so_have_listed_classes_and_sinks(void **state) {
+    static list_job alone, all;
+    (void)state;
+    test_head h = test_head_random("arcface:s=16,m=0.3", LN, LD, LC, 80);
+    for (int precision = 0; precision <= LGT_PRECISION_BF16; precision++) {
+        alone = (list_job){.precision = (lgt_precision)precision, .head = &h};
+        for (int64_t k = 0; k < LN * LD; k++) alone.x[k] = (float)h.x[k];
+        for (int64_t k = 0; k < LC * LD; k++) alone.w[k] = (float)h.w[k];
+        run_list_rank(&alone, NULL);
+        assert_ok(alone.statuses[0], alone.errors[0]);
+        for (int k = 0; k < N_SIZES; k++) {
+            all = alone;
+            memset(all.dw, 0, sizeof all.dw), memset(all.dx, 0, sizeof all.dx);
+            test_on_ranks(sizes[k], 20, run_list_rank, &all);
+            for (int r = 0; r < sizes[k]; r++) {
+                assert_ok(all.statuses[r], all.errors[r]);
+                assert_memory_equal(all.dx[r], alone.dx[0], sizeof alone.dx[0]);
+            }
+            assert_memory_equal(all.dw, alone.dw, sizeof alone.dw);
+        }
+    }
+    test_head_free(&h);
 }
 
 /* What one rank finds all ranks say. */
@@ -262,6 +343,7 @@ int main(void) {
         cmocka_unit_test(every_loss_has_the_bits_of_one_rank),
         cmocka_unit_test(so_has_every_option),
         cmocka_unit_test(so_have_hessian_vector_products),
+        cmocka_unit_test(so_have_listed_classes_and_sinks),
         cmocka_unit_test(a_fault_of_one_rank_is_told_by_all),
         cmocka_unit_test(a_rank_that_gives_up_ends_the_run_of_all),
         cmocka_unit_test(traffic_is_of_rows_and_never_of_classes),

@@ -117,6 +117,28 @@ static void what_no_kept_weight_can_hold_is_computed_twice(void **state) {
         }
 }
 
+/* Whether the weights fit is the same question for any number of threads, though these hold memory themselves. */
+static void what_fits_does_not_depend_on_threads(void **state) {
+    test_head h = test_head_random("cosface:s=16", 70, 40, 3000, 12);
+    test_result first = {0}, last = {0};
+    (void)state;
+    h.options.precision = LGT_PRECISION_BF16;
+    for (int64_t mib = 1; mib <= 24; mib++) {
+        h.options.workspace = mib << 20;
+        test_result few = test_head_run(contexts[0], &h, LGT_ENGINE_CPU, LGT_F32);
+        test_result many = test_head_run(contexts[N_THREADS - 1], &h, LGT_ENGINE_CPU, LGT_F32);
+        if (!test_result_same(&h, &few, &many))
+            fail_msg("%d threads with a workspace of %d MiB differ from one", threads[N_THREADS - 1], (int)mib);
+        test_result_free(&many);
+        test_result_free(&last);
+        last = few;
+        if (mib == 1) first = few, last = (test_result){0};
+    }
+    assert_false(test_result_same(&h, &first, &last)); /* neither, then both kept them */
+    test_result_free(&first), test_result_free(&last);
+    test_head_free(&h);
+}
+
 static void nor_with_soft_targets_and_ignored_rows(void **state) {
     (void)state;
     test_head h = test_head_random("softmax", 150, 21, 333, 8);
@@ -212,6 +234,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_bit_depends_on_threads_or_kept_logits),
         cmocka_unit_test(what_no_kept_weight_can_hold_is_computed_twice),
+        cmocka_unit_test(what_fits_does_not_depend_on_threads),
         cmocka_unit_test(nor_with_soft_targets_and_ignored_rows),
         cmocka_unit_test(plans_tell_what_they_hold),
         cmocka_unit_test(a_plan_stays_within_its_workspace),

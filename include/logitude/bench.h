@@ -1,8 +1,10 @@
-/* Bench: the speed of a head on random data, beside what the processor can do at the same time; and of its training. */
+/* Bench: the speed of a head on random data, beside what the processor can do at the same time; and of its training;
+ * and what of it a plan for larger ones takes (scaling.h). */
 #ifndef LOGITUDE_BENCH_H
 #define LOGITUDE_BENCH_H
 
 #include "head.h"
+#include "scaling.h"
 #include "train.h"
 
 #ifdef __cplusplus
@@ -67,6 +69,25 @@ typedef struct lgt_bench_step_result {
  * lgt_trainer_step; USAGE (repeat, sizes), MEMORY. */
 LGT_API lgt_status lgt_bench_step_run(lgt_context *context, const lgt_loss *loss, const lgt_bench_step_options *options,
                                       lgt_bench_step_result *out, lgt_error *err);
+
+typedef struct lgt_bench_machine_options {
+    size_t struct_size;
+    int64_t dim, n_classes;      /* default 512, 65,536: weights beyond most caches */
+    int64_t few_rows, many_rows; /* default 64, 256 */
+    int64_t stream_bytes;        /* of the two arrays of the stream; default 256 MiB */
+    int repeat;                  /* timed runs of each, 1 to 1,000,000; default 5 */
+    uint64_t seed;
+} lgt_bench_machine_options;
+
+LGT_API void lgt_bench_machine_options_init(lgt_bench_machine_options *options);
+
+/* Calibrates the model of scaling.h on this machine in about ten seconds, with all threads of the context: heads of
+ * ArcFace with few and with many rows, in every arithmetic, logits never kept; steps of SGD and of AdamW; a stream of
+ * y = y/2 + x; the least times count. Sets threads, gflops and the bandwidths of what is measured (Eq. S12 of
+ * docs/scaling.md); name, memory and network become those of lgt_machine_init. Errors: as lgt_bench_head_run and
+ * lgt_bench_step_run; USAGE (few_rows not below many_rows, stream_bytes below 64). */
+LGT_API lgt_status lgt_bench_machine_run(lgt_context *context, const lgt_bench_machine_options *options,
+                                         lgt_machine *out, lgt_error *err);
 
 #ifdef __cplusplus
 }

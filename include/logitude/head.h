@@ -63,8 +63,8 @@ typedef struct lgt_plan_options {
     int second_order;        /* 1: the plan serves lgt_plan_hvp, and reserves memory for it */
     lgt_precision precision; /* other than FULL: LGT_F32 and the cpu engine; second order is always FULL */
     int64_t workspace;       /* most bytes the plan may hold on two threads: what its work leaves free keeps weights or
-                                logits,       which are else computed twice; default 0: 64 MiB, or as much as the work needs if that
-                                is       more. In BF16 results depend on it, to rounding: there all weights may be kept */
+                                logits, which are else computed twice; default 0: 64 MiB, or as much as the work needs if
+                                that is more. In BF16 results depend on it, to rounding: there all weights may be kept */
     int64_t max_classes;     /* most classes of a run that lists them (in->classes), and if fewer than C every run does;
                                 default 0: no run does */
     int sinks;               /* 1: runs may hand rows of dw to a sink; a batch is then never cut into panels */
@@ -180,6 +180,12 @@ typedef struct lgt_predictions {
  * 2 N C D flops; O(N k) memory and one tile a thread. Errors: as lgt_plan_run, and MEMORY. */
 LGT_API lgt_status lgt_head_predict(const lgt_head *head, lgt_view x, lgt_view w, lgt_view b, const int64_t *labels,
                                     lgt_predictions *out, lgt_error *err);
+
+/* The same over the ranks of a communicator, each of which has its own classes' w and b (lgt_head_shard) and the same
+ * x: all get the same predictions, to the bit those of one rank. Collective. A rank receives 16 N 16 + 16 N k P bytes.
+ * comm NULL: alone. Errors: those of lgt_head_predict, of any rank; COMM. */
+LGT_API lgt_status lgt_head_predict_shared(const lgt_head *head, const lgt_comm *comm, lgt_view x, lgt_view w,
+                                           lgt_view b, const int64_t *labels, lgt_predictions *out, lgt_error *err);
 
 #ifdef __cplusplus
 }

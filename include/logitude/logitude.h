@@ -35,6 +35,7 @@
 #include "io.h"
 #include "loss.h"
 #include "report.h"
+#include "scaling.h"
 #include "status.h"
 #include "train.h"
 #include "types.h"

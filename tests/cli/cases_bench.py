@@ -5,6 +5,8 @@ from tools import PROGRAM, Case
 KEYS = ["schema", "spec", "rows", "dim", "classes", "dtype", "threads", "isa", "repeat", "want", "seconds", "seconds_min",
         "gflops", "roof_gflops", "roof_gflops_max", "roof_share", "extra_bytes", "loss"]
 STEP = KEYS[:9] + ["optimizer", "sample_rate", "seconds", "seconds_min", "steps_per_second", "loss_first", "loss_last"]
+MACHINE = ["schema", "dim", "classes", "repeat", "name", "threads", "memory", "gflops", "class_bandwidth", "update_bandwidth",
+           "stream_bandwidth"]
 SMALL = ["--rows", 3, "--dim", 5, "--classes", 7, "--repeat", 2, "--threads", 2]
 
 
@@ -60,6 +62,18 @@ class Bench(Case):
             first, last = first + report["loss_first"], last + report["loss_last"]
         self.assertLess(last, 0.8 * first)
 
+    def test_a_machine_is_measured_for_plan(self):
+        report = self.report("bench", "machine", "--dim", 5, "--classes", 70, "--repeat", 1, "--threads", 2)
+        self.assertEqual(list(report), MACHINE)
+        self.assertEqual([report[key] for key in ("dim", "classes", "repeat", "threads")], [5, 70, 1, 2])
+        self.assertTrue(report["name"] and report["memory"] > 1e6 and report["stream_bandwidth"] > 0)
+        for key, words in (("gflops", ["f32", "f64", "bf16x3", "bf16"]), ("class_bandwidth", ["f32", "f64", "bf16x3", "bf16"]),
+                           ("update_bandwidth", ["sgd", "adamw"])):
+            self.assertEqual(list(report[key]), words)
+            self.assertTrue(all(rate > 0 for rate in report[key].values()), key)
+        text = self.succeeds("bench", "machine", "--dim", 5, "--classes", 70, "--repeat", 1, "--threads", 1)
+        self.assertRegex(text, r"\A.*, 1 threads, .* GB of memory\n")
+
     def test_text_is_a_short_table(self):
         lines = self.succeeds("bench", "head", *SMALL).splitlines()
         self.assertRegex(lines[0], r"^arcface:.* 3 x 5, 7 classes, f32, grad, 2 threads, \w+, median of 2$")
@@ -67,8 +81,8 @@ class Bench(Case):
 
     def test_what_is_asked_wrongly(self):
         for args, message in (
-            ([], "bench needs what to time: logitude bench head|step"),
-            (["tail"], "bench times one of head, step, found 'tail'"),
+            ([], "bench needs what to time: logitude bench head|step|machine"),
+            (["tail"], "bench times one of head, step, machine, found 'tail'"),
             (["head", "tail"], "bench takes one word beside its options, found 'tail'; see 'logitude bench --help'"),
             (["head", "--classes", "0"], "--classes is '0', expected an integer from 1 to 1000000000000"),
             (["head", "--repeat", "0"], "--repeat is '0', expected an integer from 1 to 1000000"),
@@ -76,6 +90,9 @@ class Bench(Case):
             (["head", "--want", "dx"], "--want is 'dx', expected one of grad, loss"),
             (["head", "--optimizer", "sgd"], "--optimizer is no option of bench head"),
             (["head", "--sample-rate", "1"], "--sample-rate is no option of bench head"),
+            (["machine", "--rows", "3"], "--rows is no option of bench machine"),
+            (["machine", "--dtype", "f32"], "--dtype is no option of bench machine"),
+            (["machine", "--loss", "softmax"], "--loss is no option of bench machine"),
             (["step", "--want", "grad"], "--want is no option of bench step"),
             (["step", "--workspace", "0"], "--workspace is no option of bench step"),
             (["step", "--dtype", "f64"], "--dtype f64: heads train in one of f32, bf16x3, bf16"),

@@ -62,7 +62,7 @@ class Completion(Case):
         self.assertEqual(self.bash("losses", "arc"), ["arcface"])
         self.assertEqual(self.bash("lint", "lsoft"), ["lsoftmax"])
         self.assertEqual(self.bash("completion", ""), ["bash", "zsh", "fish"])
-        self.assertEqual(self.bash("bench", ""), ["head", "step"])
+        self.assertEqual(self.bash("bench", ""), ["head", "step", "machine"])
 
     def test_bash_completes_files_where_files_stand(self):
         self.write("model.safetensors", "")
