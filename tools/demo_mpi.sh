@@ -1,6 +1,7 @@
 #!/bin/sh
 # Trains ArcFace on Fashion-MNIST alone, then over ranks of this machine under mpirun, and compares the two models byte for
-# byte. Ten classes are one rank's; what four share here is the encoder. DEMO_RANKS (4), DEMO_EPOCHS (1) and DEMO_OUT (runs/demo-mpi) change it; MPIRUN names another mpirun.
+# byte. Ten classes are one rank's; what four share here is the encoder. DEMO_RANKS (4), DEMO_EPOCHS (1) and DEMO_OUT
+# (runs/demo-mpi) change it; MPIRUN names another mpirun.
 set -eu
 
 ranks="${DEMO_RANKS:-4}"
