@@ -17,6 +17,19 @@ def shared_memory():
     return {name for name in os.listdir('/dev/shm') if re.search('mpi|vader|ucx', name)}
 
 
+def unused(names):
+    """Without those that a process has mapped: other jobs may be under way."""
+    left = set(names)
+    for process in filter(str.isdigit, os.listdir('/proc') if left else ()):
+        try:
+            with open(f'/proc/{process}/maps', encoding='utf-8', errors='replace') as file:
+                text = file.read()
+        except OSError:
+            continue  # it has just gone
+        left = {name for name in left if name not in text}
+    return left
+
+
 def processes(mark):
     """Those that run with this word in their command line, and their words; one that has ended and waits to be noticed
     has none any more."""
@@ -35,7 +48,7 @@ def processes(mark):
 def litter(mark, before, folder):
     """What is still there 5 seconds after the end."""
     for _ in range(50):
-        left = processes(mark), shared_memory() - before, os.listdir(folder)
+        left = processes(mark), unused(shared_memory() - before), os.listdir(folder)
         if not any(left):
             return None
         time.sleep(0.1)
