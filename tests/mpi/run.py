@@ -33,7 +33,7 @@ class Job:
                                  stdin=subprocess.DEVNULL, timeout=120, check=False)
             self.seconds = time.monotonic() - start
             self.code, self.text = run.returncode, run.stdout + run.stderr
-            self.litter = litter(mark, before, folder)
+            self.litter = litter(mark, before, folder, self.code)
         print(f'{self.name}: {self.seconds:.2f} s, exit code {self.code}')
 
     def told(self):
