@@ -38,7 +38,8 @@ typedef struct lgt_extent {
         int64_t (*classes_size)(const lgt_extent *e);                                                                  \
         int64_t (*weights_size)(const lgt_extent *e);                                                                  \
         /* Bytes at the beginning of packed weights that gather_w reads, whatever classes and features they were       \
-         * packed for; 0 where there are none such, or where results must not depend on what is kept. */               \
+         * packed for; of n classes, a multiple of LGT_LANES, the first n / tile of them. 0 where there                \
+         * are none such, or where results must not depend on what is kept. */                                         \
         int64_t (*kept_size)(const lgt_extent *e);                                                                     \
         /* n vectors of dim elements, the i-th times factor[i] and rounded once to T. */                               \
         void (*pack_features)(const lgt_extent *e, const T *const *x, const double *factor, int64_t n, void *out);     \

@@ -22,9 +22,13 @@ static int FN(may_once)(const FN(stream) * s) {
            !s->plain && s->problem->options.label_smoothing == 0 && s->n_groups == 1;
 }
 
-/* Where the weights of a crossing are kept. */
+/* Where the weights of a crossing are kept: block by block, without gaps between tiles that are not full. */
 static char *FN(weights_at)(const FN(stream) * s, int64_t tile, int64_t block) {
-    return (char *)s->kept + (FN(nth_here)(s, tile) * s->layout.n_blocks + block) * s->kept_size;
+    const lgt_layout *l = &s->layout;
+    int64_t k = s->stripe_begin, panel = 0;
+    for (; tile >= l->tile_at[k + 1]; k++) panel += lgt_ceil_div(l->class_at[k + 1] - l->class_at[k], LGT_LANES);
+    panel += (tile - l->tile_at[k]) * (l->extent.tile / LGT_LANES);
+    return (char *)s->kept + (block * s->own_panels + panel) * s->kept_size;
 }
 
 /* h of the block's rows, from the first tile on; returns whether a logit lies above it. */
@@ -64,7 +68,8 @@ static int FN(once_block)(FN(stream) * s, FN(worker) * w, const FN(cell) * c, in
     kernels->pack_weights(e, w->u, w->tile.n, r.n, dx ? w->tile.packed : NULL,
                           FN(wants_dw)(s) ? FN(features_at)(s, s->features, block) : NULL, w->weights);
     if (dx) kernels->gather_x(e, w->weights, w->tile.n, r.n, w->tile.packed, dx, s->layout.width, !first);
-    if (FN(wants_dw)(s)) memcpy(FN(weights_at)(s, tile, block), w->weights, (size_t)s->kept_size);
+    if (FN(wants_dw)(s))
+        memcpy(FN(weights_at)(s, tile, block), w->weights, (size_t)(lgt_ceil_div(w->tile.n, LGT_LANES) * s->kept_size));
     return 0;
 }
 

@@ -59,7 +59,8 @@ typedef struct FN(stream) {
     char *arena; /* behind the workers' arrays */
     T *kept;     /* (own stripes, kept_tiles, n_blocks) crossings, or the packed weights of all */
     int keeps_weights;
-    int64_t kept_size; /* of the packed weights of a crossing */
+    int64_t own_panels; /* of LGT_LANES classes each: most that are here */
+    int64_t kept_size;  /* of the packed weights of such a panel and a block */
     /* One panel: rows [first, first + n_rows). */
     int64_t first, n_rows, n_blocks, n_groups;
     const T **x_rows;     /* (panel) where the rows of x lie */
@@ -168,6 +169,11 @@ static void FN(release)(const lgt_problem *problem, void *state) {
 
 static int64_t FN(most_listed)(const lgt_problem *p) {
     return p->options.max_classes > 0 ? lgt_min64(p->options.max_classes, p->n_classes) : p->n_classes;
+}
+
+/* The most panels of LGT_LANES classes of so many; of a list every stripe may begin one. */
+static int64_t FN(panels)(const lgt_problem *p, int64_t n_stripes, int64_t n_classes) {
+    return lgt_ceil_div(n_classes, LGT_LANES) + (FN(most_listed)(p) < p->n_classes ? n_stripes : 0);
 }
 
 static int FN(keeps)(const lgt_problem *p) {
@@ -301,7 +307,8 @@ static int FN(weights_fit)(FN(stream) * s, int64_t before, int64_t workspace) {
     const lgt_layout *l = &s->layout;
     FN(wanted) wanted[FN(n_wanted)];
     int64_t listed = FN(most_listed)(s->problem), tiles = lgt_layout_most_tiles(l, 0, l->n_stripes, listed);
-    int64_t panel = FN(list_panel)(s, tiles, listed, wanted), weights = tiles * l->n_blocks * s->kept_size;
+    int64_t panel = FN(list_panel)(s, tiles, listed, wanted);
+    int64_t weights = FN(panels)(s->problem, l->n_stripes, listed) * l->n_blocks * s->kept_size;
     return weights > 0 && before + 2 * s->worker_bytes + panel + weights <= workspace;
 }
 
@@ -317,7 +324,7 @@ static lgt_status FN(create_kept)(FN(stream) * s, int64_t before, int64_t *bytes
     if (!FN(keeps)(p)) return LGT_OK;
     s->keeps_weights = FN(weights_fit)(s, before, workspace);
     if (stripes == 0) return LGT_OK;
-    if (s->keeps_weights) kept = s->own_tiles * l->n_blocks * s->kept_size;
+    if (s->keeps_weights) kept = s->own_panels * l->n_blocks * s->kept_size;
     s->kept_tiles = lgt_min64(lgt_max64(0, workspace - *bytes) / one / crossings, lgt_ceil_div(s->own_tiles, stripes));
     kept = lgt_max64(kept, s->kept_tiles * crossings * one);
     *bytes += kept;
@@ -346,7 +353,9 @@ static lgt_status FN(plan)(const lgt_problem *problem, void **state, int64_t *by
     s->own_tiles = lgt_layout_most_tiles(&s->layout, s->stripe_begin, s->stripe_end, shape.max_listed);
     s->own_classes = lgt_min64(problem->own_classes, shape.max_listed);
     s->tiling = FN(tiling_of)(problem, &s->layout.extent);
-    s->kept_size = FN(keeps)(problem) ? s->tiling.kernels->kept_size(&s->layout.extent) : 0;
+    s->own_panels = FN(panels)(problem, s->stripe_end - s->stripe_begin, s->own_classes);
+    if (FN(keeps)(problem))
+        s->kept_size = s->tiling.kernels->kept_size(&s->layout.extent) * LGT_LANES / s->layout.extent.tile;
     status = LGT_NEW(problem->context, &s->offsets, problem->comm ? problem->comm->size + 1 : 0, err);
     if (!status) status = FN(create_workers)(s, bytes, err);
     if (!status) status = FN(create_panel)(s, bytes, err);
