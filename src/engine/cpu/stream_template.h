@@ -283,7 +283,11 @@ static int64_t FN(list_panel)(FN(stream) * s, int64_t tiles, int64_t classes, FN
                                           {&s->row_turns, second * crowds, sizeof *s->row_turns},
                                           {&s->class_turns, second * groups * rows_of_w, sizeof *s->class_turns}};
     memcpy(out, all, sizeof all);
-    for (int i = 0; i < FN(n_wanted); i++) bytes += all[i].count * (int64_t)all[i].size;
+    for (int i = 0; i < FN(n_wanted); i++) {
+        int64_t part = 0;
+        if (!lgt_count_mul(all[i].count, (int64_t)all[i].size, &part) || part > LGT_ARENA_MOST) part = LGT_ARENA_MOST;
+        bytes += part; /* so much is refused when it is asked for */
+    }
     return bytes;
 }
 
@@ -308,7 +312,8 @@ static int FN(weights_fit)(FN(stream) * s, int64_t before, int64_t workspace) {
     FN(wanted) wanted[FN(n_wanted)];
     int64_t listed = FN(most_listed)(s->problem), tiles = lgt_layout_most_tiles(l, 0, l->n_stripes, listed);
     int64_t panel = FN(list_panel)(s, tiles, listed, wanted);
-    int64_t weights = FN(panels)(s->problem, l->n_stripes, listed) * l->n_blocks * s->kept_size;
+    int64_t weights = 0, panels = FN(panels)(s->problem, l->n_stripes, listed) * l->n_blocks;
+    if (!lgt_count_mul(panels, s->kept_size, &weights) || weights > LGT_ARENA_MOST) return 0;
     return weights > 0 && before + 2 * s->worker_bytes + panel + weights <= workspace;
 }
 
