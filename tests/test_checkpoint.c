@@ -2,8 +2,11 @@
  * training or half written is refused and says so. */
 #include "temporary.h"
 
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
+#include "data/output.h"
 #include "train/trainer_state.h"
 #include "train_data.h"
 
@@ -415,18 +418,53 @@ static void names_that_are_no_checkpoints_are_left_alone(void **state) {
                                         "checkpoint-1",
                                         "checkpoint--1.safetensors",
                                         ".lgt-x-0.tmp",
-                                        ".lgt-1-0.tmp",
+                                        ".lgt-1-0.tm",
                                         "model.safetensors"};
+    static const char *const gone[] = {".lgt-2147483647-0.tmp",
+                                       ".lgt-1-0.tmp"}; /* of no process; of one that writes none */
     lgt_context *context = test_context(1);
-    char gone[64];
     lgt_error err;
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) test_put_text(names[i], "x");
-    snprintf(gone, sizeof gone, ".lgt-%d-0.tmp", INT32_MAX); /* no process has that number */
-    test_put_text(gone, "x");
+    for (size_t i = 0; i < sizeof gone / sizeof *gone; i++) test_put_text(gone[i], "x");
     assert_ok(lgt_checkpoint_clear(context, test_folder, &err), err);
     assert_int_equal(test_count_files(test_folder), sizeof names / sizeof *names);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) unlink(test_path(names[i]));
+    lgt_context_free(context);
+}
+
+/* Opens an output, tells so, and dies over it. */
+static void write_until_killed(const char *path, int told) {
+    lgt_error err;
+    lgt_context *context = NULL;
+    lgt_output output;
+    if (lgt_context_create(NULL, &context, &err) || lgt_output_open(context, path, &output, &err)) _exit(1);
+    if (write(told, "x", 1) != 1) _exit(2);
+    for (;;) pause();
+}
+
+static void what_is_being_written_stays_until_its_writer_is_dead(void **state) {
+    lgt_context *context = test_context(1);
+    const char *path = test_path("file");
+    int told[2], result;
+    siginfo_t about;
+    char byte;
+    lgt_error err;
+    (void)state;
+    assert_int_equal(pipe(told), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) write_until_killed(path, told[1]);
+    close(told[1]);
+    assert_int_equal(read(told[0], &byte, 1), 1);
+    assert_ok(lgt_checkpoint_clear(context, test_folder, &err), err);
+    assert_int_equal(test_count_files(test_folder), 1);
+    kill(child, SIGKILL);
+    assert_int_equal(waitid(P_PID, (id_t)child, &about, WEXITED | WNOWAIT), 0); /* dead, and not asked for */
+    assert_ok(lgt_checkpoint_clear(context, test_folder, &err), err);
+    assert_int_equal(test_count_files(test_folder), 0);
+    assert_int_equal(waitpid(child, &result, 0), child);
+    close(told[0]);
     lgt_context_free(context);
 }
 
@@ -479,6 +517,7 @@ int main(void) {
         cmocka_unit_test(a_model_is_no_checkpoint),
         cmocka_unit_test(a_folder_keeps_the_last_and_falls_back_to_the_one_before),
         cmocka_unit_test(names_that_are_no_checkpoints_are_left_alone),
+        cmocka_unit_test(what_is_being_written_stays_until_its_writer_is_dead),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, test_folder_begin, test_folder_end);

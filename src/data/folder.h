@@ -11,7 +11,8 @@
 lgt_status lgt_folder_numbers(lgt_context *context, const char *folder, const char *prefix, const char *suffix,
                               int64_t **out, int64_t *count, lgt_error *err);
 
-/* Removes temporary files of lgt_output_open whose process is no more; what cannot be removed stays. */
+/* Removes temporary files of lgt_output_open that no process writes any more; what cannot be removed stays, and so does
+ * what has this process's number. */
 void lgt_folder_tidy(const char *folder);
 
 /* One that is not there is fine. Errors: IO. */

@@ -1,7 +1,7 @@
 /* Lists a folder's numbered files, and clears it of temporary files that dead processes left. */
 #include <dirent.h>
 #include <errno.h>
-#include <signal.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,8 +68,8 @@ lgt_status lgt_folder_numbers(lgt_context *context, const char *folder, const ch
     return status;
 }
 
-/* Whether a name is .lgt-<process>-<number>.tmp of a process that is gone. */
-static int is_litter(const char *name) {
+/* Whether a name is .lgt-<process>-<number>.tmp of another process. */
+static int is_temporary(const char *name) {
     char process[TEMPORARY_NAME];
     size_t length = strlen(name);
     if (length >= sizeof process || strncmp(name, ".lgt-", 5) != 0) return 0;
@@ -77,8 +77,18 @@ static int is_litter(const char *name) {
     char *dash = strchr(process, '-');
     int64_t pid = 0;
     if (!dash || number_of(dash + 1, "", ".tmp") < 0) return 0;
-    if (!lgt_text_int64(process, (size_t)(dash - process), &pid) || pid < 1 || pid > INT32_MAX) return 0;
-    return kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+    return lgt_text_int64(process, (size_t)(dash - process), &pid) && pid != (int64_t)getpid();
+}
+
+/* A writer locks its file, and loses the lock with its life. Its number tells nothing: another process may have it by
+ * now, it may be one of another machine, and a dead process whose parent never asks for it keeps it. */
+static int is_being_written(int folder, const char *name) {
+    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+    int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return 1; /* nothing is known of it */
+    int found = fcntl(fd, F_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
+    close(fd);
+    return found;
 }
 
 void lgt_folder_tidy(const char *folder) {
@@ -86,7 +96,8 @@ void lgt_folder_tidy(const char *folder) {
     const struct dirent *entry;
     if (!listing) return;
     while ((entry = readdir(listing)))
-        if (is_litter(entry->d_name)) (void)unlinkat(dirfd(listing), entry->d_name, 0);
+        if (is_temporary(entry->d_name) && !is_being_written(dirfd(listing), entry->d_name))
+            (void)unlinkat(dirfd(listing), entry->d_name, 0);
     closedir(listing);
 }
 

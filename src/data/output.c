@@ -57,6 +57,13 @@ static lgt_status resolve(lgt_output *output, lgt_error *err) {
     return status;
 }
 
+/* Until it has its name: whoever tidies the folder sees by it that the file is in work. A file system without locks
+ * gives none to whoever asks for one either, and then the file stays. */
+static void lock(int fd) {
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    (void)fcntl(fd, F_SETLK, &whole);
+}
+
 /* open(2) with the mode 0666, unlike mkstemp, lets the system apply the user's umask. */
 static lgt_status open_temporary(lgt_output *output, lgt_error *err) {
     size_t folder = folder_length(output->target), room = folder + NAME_ROOM;
@@ -68,7 +75,9 @@ static lgt_status open_temporary(lgt_output *output, lgt_error *err) {
         output->fd = open(output->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (output->fd < 0 && errno != EEXIST) break;
     }
-    return output->fd < 0 ? lgt_fail_system(err, output->path, "create a file in its folder") : LGT_OK;
+    if (output->fd < 0) return lgt_fail_system(err, output->path, "create a file in its folder");
+    lock(output->fd);
+    return LGT_OK;
 }
 
 static lgt_status open_in_place(lgt_output *output, lgt_error *err) {
@@ -114,11 +123,9 @@ static lgt_status sync_folder(lgt_output *output, lgt_error *err) {
     return status;
 }
 
+/* Nothing is lost by closing last: a file that is synchronised holds all that was written. */
 static lgt_status commit(lgt_output *output, lgt_error *err) {
     lgt_status status = lgt_descriptor_sync(output->fd, output->path, err);
-    int closed = close(output->fd);
-    output->fd = -1;
-    if (!status && closed && errno != EINTR) status = lgt_fail_system(err, output->path, "close");
     if (status || !output->temporary) return status;
     if (rename(output->temporary, output->target)) return lgt_fail_system(err, output->path, "replace");
     lgt_release(output->context, output->temporary);
@@ -128,8 +135,9 @@ static lgt_status commit(lgt_output *output, lgt_error *err) {
 
 lgt_status lgt_output_finish(lgt_output *output, lgt_status status, lgt_error *err) {
     if (!status) status = commit(output, err);
-    if (output->fd >= 0) close(output->fd);
     if (output->temporary) unlink(output->temporary);
+    int closed = close(output->fd);
+    if (!status && closed && errno != EINTR) status = lgt_fail_system(err, output->path, "close");
     lgt_release(output->context, output->temporary);
     lgt_release(output->context, output->target);
     return status ? status : lgt_succeed(err);
