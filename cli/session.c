@@ -119,18 +119,23 @@ lgt_view cli_subject_view(const cli_subject *subject) {
     return lgt_view_of(subject->z, subject->data->n_rows, subject->dim, LGT_F32);
 }
 
+/* Room for the k most likely classes of so many rows, and where that goes. */
+static lgt_predictions open_ranking(cli_ranking *out, int64_t n_rows, int64_t k, int has_labels) {
+    memset(out, 0, sizeof *out);
+    out->k = k;
+    out->classes = cli_alloc(n_rows, (size_t)k * sizeof *out->classes);
+    out->logits = cli_alloc(n_rows, (size_t)k * sizeof *out->logits);
+    out->lse = cli_alloc(n_rows, sizeof *out->lse);
+    if (has_labels) out->label_logits = cli_alloc(n_rows, sizeof *out->label_logits);
+    return (lgt_predictions){k, out->classes, out->logits, out->lse, out->label_logits};
+}
+
 lgt_status cli_rank(lgt_context *context, lgt_model *model, lgt_view z, const int64_t *labels, int64_t k,
                     cli_ranking *out, lgt_error *err) {
     lgt_head *head = NULL;
-    memset(out, 0, sizeof *out);
-    out->k = k;
-    out->classes = cli_alloc(z.rows, (size_t)k * sizeof *out->classes);
-    out->logits = cli_alloc(z.rows, (size_t)k * sizeof *out->logits);
-    out->lse = cli_alloc(z.rows, sizeof *out->lse);
-    if (labels) out->label_logits = cli_alloc(z.rows, sizeof *out->label_logits);
+    lgt_predictions predictions = open_ranking(out, z.rows, k, labels != NULL);
     lgt_status status =
         lgt_head_create(context, lgt_model_loss(model), lgt_model_dim(model), lgt_model_n_classes(model), &head, err);
-    lgt_predictions predictions = {k, out->classes, out->logits, out->lse, out->label_logits};
     if (!status)
         status = lgt_head_predict(head, z, lgt_model_weights(model), lgt_model_bias(model), labels, &predictions, err);
     lgt_head_free(head);
@@ -144,13 +149,26 @@ void cli_ranking_free(cli_ranking *ranking) {
     free(ranking->classes);
 }
 
+static lgt_status classify(const cli_ranking *top, int64_t n_rows, const int64_t *labels, lgt_classification *out,
+                           lgt_error *err) {
+    return lgt_eval_classification(n_rows, labels, 1, top->classes, top->logits, top->lse, top->label_logits, out, err);
+}
+
 lgt_status cli_classify(lgt_context *context, lgt_model *model, lgt_view z, const int64_t *labels,
                         lgt_classification *out, lgt_error *err) {
     cli_ranking top;
     lgt_status status = cli_rank(context, model, z, labels, 1, &top, err);
-    if (!status)
-        status =
-            lgt_eval_classification(z.rows, labels, 1, top.classes, top.logits, top.lse, top.label_logits, out, err);
+    if (!status) status = classify(&top, z.rows, labels, out, err);
+    cli_ranking_free(&top);
+    return status;
+}
+
+lgt_status cli_classify_in_training(lgt_trainer *trainer, lgt_view z, const int64_t *labels, lgt_classification *out,
+                                    lgt_error *err) {
+    cli_ranking top;
+    lgt_predictions predictions = open_ranking(&top, z.rows, 1, 1);
+    lgt_status status = lgt_trainer_predict(trainer, z, labels, &predictions, err);
+    if (!status) status = classify(&top, z.rows, labels, out, err);
     cli_ranking_free(&top);
     return status;
 }

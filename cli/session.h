@@ -97,5 +97,8 @@ void cli_ranking_free(cli_ranking *ranking);
 /* Classification of embeddings z; labels are indices of the model's classes. */
 lgt_status cli_classify(lgt_context *context, lgt_model *model, lgt_view z, const int64_t *labels,
                         lgt_classification *out, lgt_error *err);
+/* The same by a trainer's head as it stands. Collective with ranks, which all get the result. */
+lgt_status cli_classify_in_training(lgt_trainer *trainer, lgt_view z, const int64_t *labels, lgt_classification *out,
+                                    lgt_error *err);
 
 #endif

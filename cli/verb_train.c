@@ -121,15 +121,14 @@ static lgt_status prepare(training *run, lgt_error *err) {
 
 /* --- During --- */
 
+/* On all ranks, which share the head: none needs it whole. */
 static lgt_status test(training *run, lgt_error *err) {
     if (!run->test) return LGT_OK;
     lgt_model *model = lgt_trainer_model(run->trainer);
-    int64_t n_rows = run->test->n_rows, dim = lgt_model_dim(model);
+    lgt_view z = lgt_view_of(run->z, run->test->n_rows, lgt_model_dim(model), LGT_F32);
     lgt_classification result;
-    lgt_status status = cli_embed(model, run->test_spec, run->test, run->z, err);
-    if (!status)
-        status = cli_classify(run->context, model, lgt_view_of(run->z, n_rows, dim, LGT_F32), run->test->labels,
-                              &result, err);
+    lgt_status status = agree(run, cli_embed(model, run->test_spec, run->test, run->z, err), err);
+    if (!status) status = cli_classify_in_training(run->trainer, z, run->test->labels, &result, err);
     if (status) return status;
     run->measures.test_accuracy = result.accuracy;
     run->measures.test_nll = result.nll;
@@ -155,9 +154,13 @@ static lgt_status log_step(training *run, lgt_error *err) {
     return agree(run, status, err);
 }
 
+/* Only pictures need the head whole. */
+static lgt_status gather_for_report(training *run, lgt_error *err) {
+    return run->wants_report ? lgt_trainer_gather(run->trainer, err) : LGT_OK;
+}
+
 static lgt_status measure_epoch(training *run, lgt_error *err) {
-    lgt_status status = test(run, err);
-    if (!status) status = look(run, err);
+    lgt_status status = look(run, err);
     if (!status) status = cli_metrics_epoch(&run->folder, &run->record, &run->measures, err);
     if (!status) cli_progress_epoch(&run->progress, &run->record, run->measures.test_accuracy);
     return status;
@@ -165,9 +168,9 @@ static lgt_status measure_epoch(training *run, lgt_error *err) {
 
 /* All that is measured here depends on the model alone: a training that goes on from this step does it again. */
 static lgt_status end_epoch(training *run, lgt_error *err) {
-    lgt_status status = run->test || run->wants_report ? lgt_trainer_gather(run->trainer, err) : LGT_OK;
-    if (!status && run->is_first) status = measure_epoch(run, err);
-    return agree(run, status, err);
+    lgt_status status = test(run, err);
+    if (!status) status = gather_for_report(run, err);
+    return status ? status : agree(run, run->is_first ? measure_epoch(run, err) : LGT_OK, err);
 }
 
 /* Whether a signal has come to any rank. */
@@ -176,13 +179,6 @@ static int is_stopped(const training *run) {
     if (run->comm && run->comm->max(run->comm->user, &caught, 1, LGT_I64, NULL)) return 0; /* the next step tells why */
     cli_signal_heard((int)caught);
     return caught != 0;
-}
-
-/* The model of all ranks, by the first one. */
-static lgt_status save_model(training *run, lgt_error *err) {
-    lgt_status status = lgt_trainer_gather(run->trainer, err);
-    if (!status && run->is_first) status = lgt_model_save(lgt_trainer_model(run->trainer), run->folder.model, err);
-    return agree(run, status, err);
 }
 
 static lgt_status step(training *run, lgt_error *err) {
@@ -245,7 +241,7 @@ static lgt_status solve(training *run, lgt_error *err) {
             "written as it stands%s",
             (long long)record.iterations, record.gradient_norm, record.goal,
             record.iterations < record.max_iterations ? "; no step leads on within double precision" : "");
-    return status ? status : lgt_model_save(lgt_trainer_model(run->trainer), run->folder.model, err);
+    return status ? status : lgt_trainer_save_model(run->trainer, run->folder.model, err);
 }
 
 static void describe_solve(json_t *report, const lgt_solve_record *solve) {
@@ -279,7 +275,7 @@ static lgt_status train(training *run, lgt_error *err) {
         status = cli_checkpoints_stop(&run->checkpoints, run->trainer, &run->folder, run->record.step, err);
     if (!status && is_finished(run))
         status = lgt_trainer_objective(run->trainer, &run->train_loss, &run->objective, err);
-    return status ? status : save_model(run, err);
+    return status ? status : lgt_trainer_save_model(run->trainer, run->folder.model, err);
 }
 
 /* --- After --- */
@@ -308,7 +304,7 @@ static json_t *describe_results(const training *run, const lgt_error *failure) {
     cli_put_integer(report, "steps", record->step);
     cli_put_real(report, "seconds", record->seconds);
     cli_put_real(report, "samples_per_second", (double)record->samples / record->seconds);
-    cli_put_integer(report, "parameters", lgt_model_n_params(lgt_trainer_model(run->trainer)));
+    cli_put_integer(report, "parameters", lgt_trainer_n_params(run->trainer));
     cli_put_integer(report, "zero_rows", record->zero_rows);
     cli_put_text(report, "model", failure ? NULL : run->folder.model);
     cli_put_text(report, "metrics", run->folder.metrics);
@@ -369,7 +365,8 @@ static lgt_status write_results(training *run, lgt_error *err) {
 }
 
 static lgt_status finish(training *run, lgt_error *err) {
-    lgt_status status = agree(run, run->is_first ? write_results(run, err) : LGT_OK, err);
+    lgt_status status = gather_for_report(run, err);
+    if (!status) status = agree(run, run->is_first ? write_results(run, err) : LGT_OK, err);
     return status || is_finished(run) ? status : tell_interruption(run, err);
 }
 

@@ -225,6 +225,18 @@ LGT_API lgt_model *lgt_trainer_model(lgt_trainer *trainer);
  * those of all classes, from the first call on. Errors: COMM, MEMORY. */
 LGT_API lgt_status lgt_trainer_gather(lgt_trainer *trainer, lgt_error *err);
 
+/* The parameters of encoder, weights and bias, those of all ranks. */
+LGT_API int64_t lgt_trainer_n_params(const lgt_trainer *trainer);
+
+/* lgt_head_predict by the head as it stands, x (N, D) being embeddings. Collective with ranks, which bring the same
+ * rows and get the same predictions, to the bit those of one. Errors: as lgt_head_predict_shared. */
+LGT_API lgt_status lgt_trainer_predict(lgt_trainer *trainer, lgt_view x, const int64_t *labels, lgt_predictions *out,
+                                       lgt_error *err);
+
+/* lgt_model_save of the model as it stands; with ranks the first one writes it, and the rows of the others come to it
+ * piece by piece, so that none needs room for all of them. Collective. Errors: those of lgt_model_save, COMM. */
+LGT_API lgt_status lgt_trainer_save_model(lgt_trainer *trainer, const char *path, lgt_error *err);
+
 /* --- Checkpoints of SGD and ADAMW (docs/checkpoints.md) --- */
 
 /* What goes into a checkpoint beside the trainer's own state. */

@@ -8,9 +8,11 @@
 #include "base/memory.h"
 #include "data/array.h"
 #include "data/bytes.h"
+#include "data/tensor_stream.h"
 #include "data/tensor_types.h"
+#include "data/tensors_checksum.h"
 
-enum { SHOWN = 100 };
+enum { SHOWN = 100, PASSED = 1 << 18 };
 
 typedef struct region {
     int64_t begin, end, order; /* bytes of the data | place in the header */
@@ -23,6 +25,10 @@ typedef struct reading {
     json_t *header;
     region *regions; /* of each tensor, in header order until sorted */
     lgt_tensors *out;
+    lgt_tensor_choice choice; /* NULL: all is wanted, and no checksum */
+    void *user;
+    char *passed;       /* room for what is not wanted */
+    uint32_t *elements; /* with a choice: the checksum of each tensor's */
 } reading;
 
 static lgt_status read_header(reading *r, lgt_error *err) {
@@ -174,29 +180,67 @@ static lgt_status check_coverage(reading *r, lgt_error *err) {
     return LGT_OK;
 }
 
+/* Reads the next elements of tensor number `index` into out, or, where that is NULL, past them. */
+static lgt_status read_elements(reading *r, int64_t index, void *out, int64_t count, lgt_error *err) {
+    size_t size = lgt_dtype_size(r->out->tensors[index].array.dtype), left = (size_t)count * size;
+    while (left > 0) {
+        size_t bytes = out || left < PASSED ? left : PASSED;
+        void *into = out ? out : r->passed;
+        lgt_status status = lgt_input_exactly(r->input, into, bytes, "its data", err);
+        if (status) return status;
+        if (!lgt_host_is_little() && size > 1) lgt_bytes_swap(into, bytes / size, size);
+        if (r->elements) r->elements[index] = lgt_checksum_add(r->elements[index], into, bytes);
+        left -= bytes;
+    }
+    return LGT_OK;
+}
+
+static lgt_status read_tensor(reading *r, int64_t index, lgt_error *err) {
+    lgt_array *array = &r->out->tensors[index].array;
+    int64_t first = 0, count = array->count;
+    if (r->choice) r->choice(r->user, &r->out->tensors[index], &first, &count);
+    lgt_status status = lgt_alloc(r->context, count, lgt_dtype_size(array->dtype), &array->data, err);
+    if (!status) status = read_elements(r, index, NULL, first, err);
+    if (!status) status = read_elements(r, index, array->data, count, err);
+    return status ? status : read_elements(r, index, NULL, array->count - first - count, err);
+}
+
 /* The regions lie one behind the other, so the file is read in one go. */
 static lgt_status read_data(reading *r, lgt_error *err) {
-    for (int64_t i = 0; i < r->out->n_tensors; i++) {
-        lgt_array *array = &r->out->tensors[r->regions[i].order].array;
-        lgt_status status = lgt_array_load(r->context, r->input, !lgt_host_is_little(), array, err);
-        if (status) return status;
-    }
-    return lgt_input_end(r->input, err);
+    lgt_status status = lgt_alloc(r->context, r->choice ? PASSED : 0, 1, &r->passed, err);
+    for (int64_t i = 0; i < r->out->n_tensors && !status; i++) status = read_tensor(r, r->regions[i].order, err);
+    return status ? status : lgt_input_end(r->input, err);
+}
+
+static lgt_status read_file(reading *r, lgt_error *err) {
+    *r->out = (lgt_tensors){.tensors = NULL};
+    lgt_status status = lgt_input_open(r->context, r->path, &r->input, err);
+    if (!status) status = read_header(r, err);
+    if (!status && !json_is_object(r->header))
+        status = lgt_fail(err, LGT_ERR_DATA, "%s: the header is no JSON object", r->path);
+    if (!status) status = read_entries(r, err);
+    if (!status) status = check_coverage(r, err);
+    if (!status && r->choice) status = LGT_NEW_ZERO(r->context, &r->elements, r->out->n_tensors, err);
+    if (!status) status = read_data(r, err);
+    lgt_release(r->context, r->passed);
+    lgt_release(r->context, r->regions);
+    json_decref(r->header);
+    lgt_input_close(r->input);
+    if (status) lgt_tensors_free(r->context, r->out);
+    return status;
 }
 
 lgt_status lgt_tensors_read(lgt_context *context, const char *path, lgt_tensors *out, lgt_error *err) {
     reading r = {.context = context, .path = path, .out = out};
-    *out = (lgt_tensors){.tensors = NULL};
-    lgt_status status = lgt_input_open(context, path, &r.input, err);
-    if (!status) status = read_header(&r, err);
-    if (!status && !json_is_object(r.header))
-        status = lgt_fail(err, LGT_ERR_DATA, "%s: the header is no JSON object", path);
-    if (!status) status = read_entries(&r, err);
-    if (!status) status = check_coverage(&r, err);
-    if (!status) status = read_data(&r, err);
-    lgt_release(context, r.regions);
-    json_decref(r.header);
-    lgt_input_close(r.input);
-    if (status) lgt_tensors_free(context, out);
+    lgt_status status = read_file(&r, err);
+    return status ? status : lgt_succeed(err);
+}
+
+lgt_status lgt_tensors_read_part(lgt_context *context, const char *path, lgt_tensor_choice choice, void *user,
+                                 lgt_tensors *out, uint32_t *checksum, lgt_error *err) {
+    reading r = {.context = context, .path = path, .out = out, .choice = choice, .user = user};
+    lgt_status status = read_file(&r, err);
+    if (!status) *checksum = lgt_tensors_checksum(out, r.elements);
+    lgt_release(context, r.elements);
     return status ? status : lgt_succeed(err);
 }

@@ -8,6 +8,7 @@
 #include "data/array.h"
 #include "data/bytes.h"
 #include "data/output.h"
+#include "data/tensor_stream.h"
 #include "data/tensor_types.h"
 
 enum { PREFIX = 8, SHOWN = 100, SWAP_CHUNK = 4096 };
@@ -103,10 +104,8 @@ static lgt_status compose_header(lgt_context *context, const lgt_tensors *tensor
 }
 
 /* Little-endian whatever the machine. */
-static lgt_status write_elements(lgt_output *output, const lgt_array *array, lgt_error *err) {
+static lgt_status write_elements(lgt_output *output, const char *from, size_t left, size_t size, lgt_error *err) {
     char chunk[SWAP_CHUNK];
-    size_t size = lgt_dtype_size(array->dtype), left = (size_t)array->count * size;
-    const char *from = array->data;
     lgt_status status = LGT_OK;
     if (lgt_host_is_little() || size == 1) return lgt_output_write(output, from, left, err);
     while (!status && left > 0) {
@@ -120,7 +119,22 @@ static lgt_status write_elements(lgt_output *output, const lgt_array *array, lgt
     return status;
 }
 
-lgt_status lgt_tensors_write(lgt_context *context, const char *path, const lgt_tensors *tensors, lgt_error *err) {
+static lgt_status write_data(lgt_output *output, const lgt_tensors *tensors, lgt_tensor_source source, void *user,
+                             lgt_error *err) {
+    for (int64_t i = 0; i < tensors->n_tensors; i++) {
+        int64_t size = (int64_t)lgt_dtype_size(tensors->tensors[i].array.dtype), bytes = 0;
+        for (int64_t at = 0; at < tensors->tensors[i].array.count * size; at += bytes) {
+            const void *data = NULL;
+            lgt_status status = source(user, i, at, &data, &bytes, err);
+            if (!status) status = write_elements(output, data, (size_t)bytes, (size_t)size, err);
+            if (status) return status;
+        }
+    }
+    return LGT_OK;
+}
+
+lgt_status lgt_tensors_write_from(lgt_context *context, const char *path, const lgt_tensors *tensors,
+                                  lgt_tensor_source source, void *user, lgt_error *err) {
     char *header = NULL;
     size_t length = 0;
     lgt_output output;
@@ -128,12 +142,24 @@ lgt_status lgt_tensors_write(lgt_context *context, const char *path, const lgt_t
     if (!status) status = lgt_output_open(context, path, &output, err);
     if (!status) {
         status = lgt_output_write(&output, header, length, err);
-        for (int64_t i = 0; !status && i < tensors->n_tensors; i++)
-            status = write_elements(&output, &tensors->tensors[i].array, err);
+        if (!status) status = write_data(&output, tensors, source, user, err);
         status = lgt_output_finish(&output, status, err);
     }
     lgt_release(context, header);
     return status;
+}
+
+/* The source of tensors that lie in memory: all at once. */
+static lgt_status take_whole(void *user, int64_t index, int64_t at, const void **data, int64_t *bytes, lgt_error *err) {
+    const lgt_array *array = &((const lgt_tensors *)user)->tensors[index].array;
+    (void)err;
+    *data = (const char *)array->data + at;
+    *bytes = array->count * (int64_t)lgt_dtype_size(array->dtype) - at;
+    return LGT_OK;
+}
+
+lgt_status lgt_tensors_write(lgt_context *context, const char *path, const lgt_tensors *tensors, lgt_error *err) {
+    return lgt_tensors_write_from(context, path, tensors, take_whole, (void *)(uintptr_t)tensors, err);
 }
 
 void lgt_tensors_free(lgt_context *context, lgt_tensors *tensors) {

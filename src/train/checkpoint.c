@@ -7,7 +7,9 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "data/tensor_stream.h"
 #include "data/tensors_checksum.h"
+#include "train/shared_tensors.h"
 #include "train/train_options.h"
 #include "train/trainer_state.h"
 
@@ -22,10 +24,8 @@ typedef struct writing {
     lgt_trainer *trainer;
     lgt_facts facts;
     lgt_bank_arrays banks[LGT_MODEL_BANKS];
-    lgt_tensors tensors;
-    char *names;                  /* of banks' tensors */
-    void *whole[LGT_STATE_PARTS]; /* parts of all ranks */
-    int n_whole;
+    lgt_shared_tensors tensors;
+    char *names; /* of banks' tensors */
 } writing;
 
 static void put(lgt_tensors *t, const char *name, lgt_dtype dtype, int64_t count, void *data) {
@@ -51,46 +51,30 @@ static void put_bank(const lgt_bank_arrays *bank, const char *prefix, char *name
     }
 }
 
-/* A part of the own classes becomes one of all. */
-static lgt_status gather(writing *w, lgt_state_part *part, lgt_error *err) {
+static void put_part(writing *w, const lgt_state_part *part) {
     const lgt_ranks *r = &w->trainer->ranks;
-    int64_t bytes = part->of_class * (int64_t)lgt_dtype_size(part->dtype);
-    void *whole = NULL;
-    lgt_status status =
-        lgt_comm_agree(r->comm, lgt_alloc(w->trainer->context, r->n_classes, (size_t)bytes, &whole, err), err);
-    w->whole[w->n_whole++] = whole;
-    if (status) return status;
-    memcpy((char *)whole + r->first * bytes, part->data, (size_t)(r->count * bytes));
-    part->data = whole;
-    part->count = r->n_classes * part->of_class;
-    return lgt_ranks_gather(r, whole, bytes, err);
-}
-
-static lgt_status gather_all(writing *w, lgt_state_part *parts, int n_parts, lgt_error *err) {
-    lgt_status status = LGT_OK;
-    if (!w->trainer->ranks.comm) return LGT_OK;
-    status = lgt_trainer_share_state(w->trainer, err);
-    for (int i = 0; i < n_parts && !status; i++)
-        if (parts[i].of_class > 0) status = gather(w, &parts[i], err);
-    return status;
+    int64_t count = part->of_class > 0 ? r->n_classes * part->of_class : part->count;
+    w->tensors.of_class[w->tensors.all.n_tensors] = part->of_class;
+    put(&w->tensors.all, part->name, part->dtype, count, part->data);
 }
 
 static lgt_status collect(writing *w, const lgt_checkpoint *about, lgt_error *err) {
     lgt_state_part parts[LGT_STATE_PARTS];
     lgt_context *context = w->trainer->context;
+    lgt_tensors *all = &w->tensors.all;
     char prefix[LGT_TENSOR_NAME_SIZE];
     int64_t n_names = BANK_PARTS * LGT_MODEL_BANKS;
     int n_parts = lgt_trainer_parts(w->trainer, parts);
-    lgt_status status = gather_all(w, parts, n_parts, err);
-    if (!status) status = lgt_facts_of(w->trainer, about, &w->facts, err);
-    if (!status) status = LGT_NEW_ZERO(context, &w->tensors.tensors, n_parts + n_names, err);
-    if (!status) status = LGT_NEW_ZERO(context, &w->tensors.metadata, w->facts.count + OWN_METADATA, err);
+    w->tensors.ranks = &w->trainer->ranks;
+    lgt_status status = lgt_facts_of(w->trainer, about, &w->facts, err);
+    if (!status) status = LGT_NEW_ZERO(context, &all->tensors, n_parts + n_names, err);
+    if (!status) status = LGT_NEW_ZERO(context, &w->tensors.of_class, n_parts + n_names, err);
+    if (!status) status = LGT_NEW_ZERO(context, &all->metadata, w->facts.count + OWN_METADATA, err);
     if (!status) status = lgt_alloc_zero(context, n_names, LGT_TENSOR_NAME_SIZE, &w->names, err);
-    for (int i = 0; i < n_parts && !status; i++)
-        put(&w->tensors, parts[i].name, parts[i].dtype, parts[i].count, parts[i].data);
+    for (int i = 0; i < n_parts && !status; i++) put_part(w, &parts[i]);
     for (int i = 0; i < LGT_MODEL_BANKS && !status; i++) {
         status = lgt_bank_arrays_take(context, lgt_model_bank_at(&w->trainer->model, i, prefix), &w->banks[i], err);
-        if (!status) put_bank(&w->banks[i], prefix, w->names + i * BANK_PARTS * LGT_TENSOR_NAME_SIZE, &w->tensors);
+        if (!status) put_bank(&w->banks[i], prefix, w->names + i * BANK_PARTS * LGT_TENSOR_NAME_SIZE, all);
     }
     return status;
 }
@@ -104,38 +88,42 @@ static lgt_status check_trainer(const lgt_trainer *t, lgt_error *err) {
 
 static lgt_status write(writing *w, const char *path, int64_t log_length, lgt_error *err) {
     char format[] = LGT_CHECKPOINT_FORMAT, length[NUMBER_SIZE], checksum[CHECKSUM_SIZE];
+    lgt_tensors *all = &w->tensors.all;
+    uint32_t sum = 0;
     lgt_text_format(length, sizeof length, "%lld", (long long)log_length);
-    put_metadata(&w->tensors, "format", format);
-    put_metadata(&w->tensors, log_length_key, length);
-    for (int64_t i = 0; i < w->facts.count; i++) w->tensors.metadata[w->tensors.n_metadata++] = w->facts.items[i];
-    snprintf(checksum, sizeof checksum, "%08x", (unsigned)lgt_tensors_checksum(&w->tensors));
-    put_metadata(&w->tensors, LGT_TENSORS_CHECKSUM, checksum);
-    return lgt_tensors_write(w->trainer->context, path, &w->tensors, err);
+    put_metadata(all, "format", format);
+    put_metadata(all, log_length_key, length);
+    for (int64_t i = 0; i < w->facts.count; i++) all->metadata[all->n_metadata++] = w->facts.items[i];
+    lgt_status status = lgt_shared_tensors_checksum(w->trainer->context, &w->tensors, &sum, err);
+    if (status) return status;
+    snprintf(checksum, sizeof checksum, "%08x", (unsigned)sum);
+    put_metadata(all, LGT_TENSORS_CHECKSUM, checksum);
+    return lgt_shared_tensors_write(w->trainer->context, path, &w->tensors, err);
 }
 
 lgt_status lgt_trainer_save(lgt_trainer *trainer, const char *path, const lgt_checkpoint *about, lgt_error *err) {
     writing w = {.trainer = trainer};
     lgt_context *context = trainer->context;
+    const lgt_comm *comm = trainer->ranks.comm;
     lgt_status status = check_trainer(trainer, err);
     if (!status && trainer->model.step == 0)
         status = lgt_fail(err, LGT_ERR_USAGE, "a checkpoint before the first step, expected one after it");
+    if (!status && comm) status = lgt_trainer_share_state(trainer, err);
     if (status) return status;
-    const lgt_comm *comm = trainer->ranks.comm;
-    status = collect(&w, about, err);
-    if (!status && (!comm || comm->rank == 0)) status = write(&w, path, about->log_length, err);
-    if (status != LGT_ERR_COMM) status = lgt_comm_agree(comm, status, err);
-    for (int i = 0; i < w.n_whole; i++) lgt_release(context, w.whole[i]);
+    status = lgt_comm_agree(comm, collect(&w, about, err), err);
+    if (!status) status = write(&w, path, about->log_length, err);
     for (int i = 0; i < LGT_MODEL_BANKS; i++) lgt_bank_arrays_free(context, &w.banks[i]);
     lgt_release(context, w.names);
-    lgt_release(context, w.tensors.metadata);
-    lgt_release(context, w.tensors.tensors);
+    lgt_release(context, w.tensors.all.metadata);
+    lgt_release(context, w.tensors.of_class);
+    lgt_release(context, w.tensors.all.tensors);
     lgt_facts_free(context, &w.facts);
     return status ? status : lgt_succeed(err);
 }
 
 /* --- Reading --- */
 
-static lgt_status verify(const char *path, const lgt_tensors *tensors, int64_t most_log, lgt_error *err) {
+static lgt_status verify(const char *path, const lgt_tensors *tensors, uint32_t sum, int64_t most_log, lgt_error *err) {
     char expected[CHECKSUM_SIZE];
     int64_t length = -1;
     const char *format = lgt_tensors_metadata(tensors, "format");
@@ -144,7 +132,7 @@ static lgt_status verify(const char *path, const lgt_tensors *tensors, int64_t m
     if (!format || strcmp(format, LGT_CHECKPOINT_FORMAT) != 0)
         return lgt_fail(err, LGT_ERR_DATA, "%s: metadata format is \"%.40s\", expected \"%s\"", path,
                         format ? format : "", LGT_CHECKPOINT_FORMAT);
-    snprintf(expected, sizeof expected, "%08x", (unsigned)lgt_tensors_checksum(tensors));
+    snprintf(expected, sizeof expected, "%08x", (unsigned)sum);
     if (!checksum || strcmp(checksum, expected) != 0)
         return lgt_fail(err, LGT_ERR_DATA, "%s: is damaged: its checksum is %.20s, expected %s by what it holds", path,
                         checksum ? checksum : "missing", expected);
@@ -156,12 +144,33 @@ static lgt_status verify(const char *path, const lgt_tensors *tensors, int64_t m
     return LGT_OK;
 }
 
-lgt_status lgt_checkpoint_open(lgt_context *context, const char *path, int64_t most_log, lgt_tensors *out,
+typedef struct own_parts {
+    const lgt_ranks *ranks;
+    lgt_state_part parts[LGT_STATE_PARTS];
+    int n_parts;
+} own_parts;
+
+/* Of what is cut by classes a rank takes its own; of what does not fit, and will be refused, nothing. */
+static void choose(void *user, const lgt_tensor *tensor, int64_t *first, int64_t *count) {
+    const own_parts *own = user;
+    for (int i = 0; i < own->n_parts; i++) {
+        const lgt_state_part *part = &own->parts[i];
+        if (part->of_class == 0 || strcmp(part->name, tensor->name) != 0) continue;
+        int fits = *count == own->ranks->n_classes * part->of_class;
+        *first = fits ? own->ranks->first * part->of_class : 0;
+        *count = fits ? part->count : 0;
+    }
+}
+
+lgt_status lgt_checkpoint_open(lgt_trainer *trainer, const char *path, int64_t most_log, lgt_tensors *out,
                                lgt_error *err) {
-    lgt_status status = lgt_tensors_read(context, path, out, err);
+    own_parts own = {.ranks = &trainer->ranks};
+    uint32_t sum = 0;
+    own.n_parts = lgt_trainer_parts(trainer, own.parts);
+    lgt_status status = lgt_tensors_read_part(trainer->context, path, choose, &own, out, &sum, err);
     if (status) return status;
-    status = verify(path, out, most_log, err);
-    if (status) lgt_tensors_free(context, out);
+    status = verify(path, out, sum, most_log, err);
+    if (status) lgt_tensors_free(trainer->context, out);
     return status;
 }
 
@@ -213,10 +222,8 @@ lgt_status lgt_checkpoint_take(lgt_trainer *trainer, const char *path, const lgt
         status = find(path, tensors, parts[i].name, parts[i].dtype, count, &found[i], err);
     }
     if (status) return status;
-    for (int i = 0; i < n_parts; i++) {
-        size_t size = lgt_dtype_size(parts[i].dtype), first = (size_t)(t->ranks.first * parts[i].of_class);
-        memcpy(parts[i].data, (const char *)found[i]->data + first * size, (size_t)parts[i].count * size);
-    }
+    for (int i = 0; i < n_parts; i++)
+        memcpy(parts[i].data, found[i]->data, (size_t)parts[i].count * lgt_dtype_size(parts[i].dtype));
     lgt_head_step_find_own(&t->head_step);
     for (int i = 0; i < LGT_MODEL_BANKS && !status; i++) {
         lgt_align_bank *bank = lgt_model_bank_at(&t->model, i, prefix);
@@ -234,7 +241,7 @@ lgt_status lgt_checkpoint_take(lgt_trainer *trainer, const char *path, const lgt
 lgt_status lgt_trainer_load(lgt_trainer *trainer, const char *path, lgt_checkpoint *about, lgt_error *err) {
     lgt_tensors tensors;
     lgt_status status = check_trainer(trainer, err);
-    if (!status) status = lgt_checkpoint_open(trainer->context, path, about->log_length, &tensors, err);
+    if (!status) status = lgt_checkpoint_open(trainer, path, about->log_length, &tensors, err);
     if (status) return status;
     status = lgt_checkpoint_take(trainer, path, &tensors, about, err);
     lgt_tensors_free(trainer->context, &tensors);

@@ -6,12 +6,12 @@
 
 #define LGT_CHECKPOINT_FORMAT "logitude-checkpoint-1"
 
-/* Reads a checkpoint, whole and unharmed, of a log not longer than most_log. Errors: those of lgt_tensors_read, DATA.
- */
-lgt_status lgt_checkpoint_open(lgt_context *context, const char *path, int64_t most_log, lgt_tensors *out,
+/* Reads a checkpoint, whole and unharmed, of a log not longer than most_log; of what is cut by classes it keeps the
+ * trainer's own. Errors: those of lgt_tensors_read, DATA. */
+lgt_status lgt_checkpoint_open(lgt_trainer *trainer, const char *path, int64_t most_log, lgt_tensors *out,
                                lgt_error *err);
 
-/* Puts it into a trainer of the same training. Errors: as lgt_trainer_load, reading apart. */
+/* Puts it into the trainer it was opened for. Errors: as lgt_trainer_load, reading apart. */
 lgt_status lgt_checkpoint_take(lgt_trainer *trainer, const char *path, const lgt_tensors *tensors,
                                lgt_checkpoint *about, lgt_error *err);
 

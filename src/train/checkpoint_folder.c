@@ -63,10 +63,13 @@ lgt_status lgt_checkpoint_write(lgt_trainer *trainer, const char *folder, int64_
                                 lgt_error *err) {
     char *path = NULL;
     if (keep < 1) return lgt_fail(err, LGT_ERR_USAGE, "keep is %lld, expected at least 1", (long long)keep);
-    lgt_status status = path_of(trainer->context, folder, trainer->model.step, &path, err);
+    const lgt_comm *comm = trainer->ranks.comm;
+    lgt_status status = lgt_comm_agree(comm, path_of(trainer->context, folder, trainer->model.step, &path, err), err);
     if (!status) status = lgt_trainer_save(trainer, path, about, err);
-    if (!status && is_first(trainer)) status = prune(trainer->context, folder, trainer->model.step, keep, err);
-    if (status != LGT_ERR_COMM) status = lgt_comm_agree(trainer->ranks.comm, status, err);
+    if (!status) {
+        if (is_first(trainer)) status = prune(trainer->context, folder, trainer->model.step, keep, err);
+        status = lgt_comm_agree(comm, status, err);
+    }
     lgt_release(trainer->context, path);
     return status ? status : lgt_succeed(err);
 }
@@ -85,7 +88,7 @@ static lgt_status try_step(lgt_trainer *t, const char *folder, int64_t step, lgt
     *whole = 1;
     lgt_status status = path_of(t->context, folder, step, &path, err);
     if (!status) {
-        status = lgt_checkpoint_open(t->context, path, about->log_length, &tensors, err);
+        status = lgt_checkpoint_open(t, path, about->log_length, &tensors, err);
         *whole = !status || status == LGT_ERR_MEMORY;
         if (!status) {
             status = lgt_checkpoint_take(t, path, &tensors, about, err);

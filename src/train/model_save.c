@@ -1,4 +1,4 @@
-/* Models as files: writing. */
+/* Models as files: writing, of one process or of the ranks that trained it. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,14 +7,25 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "data/text_list.h"
-#include "train/model.h"
+#include "train/shared_tensors.h"
+#include "train/trainer.h"
 
 enum { SPEC_SIZE = LGT_LOSS_SPEC_SIZE, NUMBER_SIZE = 24, SHAPE_SIZE = LGT_MAX_DIMS * NUMBER_SIZE, MAX_METADATA = 8 };
 
 /* --- tensors --- */
 
+/* A file under construction. */
+typedef struct writing {
+    const lgt_model *model; /* w and b of the own classes */
+    const char *path;
+    lgt_shared_tensors shared;
+    char *names, *labels;
+    lgt_bank_arrays banks[LGT_MODEL_BANKS];
+} writing;
+
 /* Appends a tensor that borrows its elements; n_cols 0 makes it one-dimensional. */
-static void put_typed(lgt_tensors *t, const char *name, lgt_dtype dtype, void *data, int64_t n_rows, int64_t n_cols) {
+static void put_typed(writing *w, const char *name, lgt_dtype dtype, void *data, int64_t n_rows, int64_t n_cols) {
+    lgt_tensors *t = &w->shared.all;
     lgt_tensor *tensor = &t->tensors[t->n_tensors++];
     lgt_array *a = &tensor->array;
     snprintf(tensor->name, LGT_TENSOR_NAME_SIZE, "%s", name);
@@ -22,11 +33,17 @@ static void put_typed(lgt_tensors *t, const char *name, lgt_dtype dtype, void *d
     a->count = n_cols ? n_rows * n_cols : n_rows;
 }
 
-static void put(lgt_tensors *t, const char *name, float *data, int64_t n_rows, int64_t n_cols) {
-    put_typed(t, name, LGT_F32, data, n_rows, n_cols);
+static void put(writing *w, const char *name, float *data, int64_t n_rows, int64_t n_cols) {
+    put_typed(w, name, LGT_F32, data, n_rows, n_cols);
 }
 
-static void put_bank(const lgt_bank_arrays *bank, const char *prefix, lgt_tensors *t) {
+/* So many rows a class, of which the own ones are here. */
+static void put_classes(writing *w, const char *name, float *data, int64_t rows, int64_t n_cols) {
+    w->shared.of_class[w->shared.all.n_tensors] = rows * (n_cols ? n_cols : 1);
+    put(w, name, data, w->model->n_classes * rows, n_cols);
+}
+
+static void put_bank(writing *w, const lgt_bank_arrays *bank, const char *prefix) {
     const struct {
         const char *name;
         lgt_dtype dtype;
@@ -39,35 +56,44 @@ static void put_bank(const lgt_bank_arrays *bank, const char *prefix, lgt_tensor
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         char name[LGT_TENSOR_NAME_SIZE];
         lgt_text_format(name, sizeof name, "%s.%s", prefix, parts[i].name);
-        if (parts[i].data) put_typed(t, name, parts[i].dtype, parts[i].data, bank->count, parts[i].n_cols);
+        if (parts[i].data) put_typed(w, name, parts[i].dtype, parts[i].data, bank->count, parts[i].n_cols);
     }
 }
 
-static void put_all(const lgt_model *m, lgt_tensors *t) {
+static void put_all(writing *w) {
+    const lgt_model *m = w->model;
     char name[LGT_TENSOR_NAME_SIZE];
     for (int l = 0; l < lgt_encoder_n_layers(m->encoder); l++) {
         lgt_mut weight, bias;
         lgt_encoder_layer(m->encoder, l, &weight, &bias);
         snprintf(name, sizeof name, "encoder.%d.weight", l);
-        put(t, name, weight.data, weight.rows, weight.cols);
+        put(w, name, weight.data, weight.rows, weight.cols);
         snprintf(name, sizeof name, "encoder.%d.bias", l);
-        put(t, name, bias.data, bias.cols, 0);
+        put(w, name, bias.data, bias.cols, 0);
     }
-    put(t, "head.weight", m->w, lgt_model_weights(m).rows, lgt_model_dim(m));
-    if (m->b) put(t, "head.bias", m->b, m->n_classes, 0);
-    put(t, "normalization.mean", m->normalization.mean, m->normalization.count, 0);
-    put(t, "normalization.scale", m->normalization.scale, m->normalization.count, 0);
+    put_classes(w, "head.weight", m->w, lgt_loss_centres(&m->loss), lgt_model_dim(m));
+    if (m->b) put_classes(w, "head.bias", m->b, 1, 0);
+    put(w, "normalization.mean", m->normalization.mean, m->normalization.count, 0);
+    put(w, "normalization.scale", m->normalization.scale, m->normalization.count, 0);
+    for (int i = 0; i < LGT_MODEL_BANKS; i++) {
+        char prefix[LGT_TENSOR_NAME_SIZE];
+        lgt_model_bank_at(m, i, prefix);
+        put_bank(w, &w->banks[i], prefix);
+    }
 }
 
 /* The loader refuses what is not finite; better that no such file comes to be. */
-static lgt_status check_finite(const lgt_tensors *t, const char *path, lgt_error *err) {
-    for (int64_t i = 0; i < t->n_tensors; i++) {
-        const float *values = t->tensors[i].array.data;
-        if (t->tensors[i].array.dtype != LGT_F32) continue; /* a bank's reliabilities lie in [0, 1] */
-        for (int64_t k = 0; k < t->tensors[i].array.count; k++)
+static lgt_status check_finite(const writing *w, lgt_error *err) {
+    const lgt_ranks *r = w->shared.ranks;
+    for (int64_t i = 0; i < w->shared.all.n_tensors; i++) {
+        const lgt_tensor *tensor = &w->shared.all.tensors[i];
+        const float *values = tensor->array.data;
+        int64_t of_class = w->shared.of_class[i], count = of_class ? r->count * of_class : tensor->array.count;
+        if (tensor->array.dtype != LGT_F32) continue; /* a bank's reliabilities lie in [0, 1] */
+        for (int64_t k = 0; k < count; k++)
             if (!isfinite(values[k]))
-                return lgt_fail(err, LGT_ERR_NONFINITE, "%s: %s[%lld] is %g, a model holds finite numbers only", path,
-                                t->tensors[i].name, (long long)k, (double)values[k]);
+                return lgt_fail(err, LGT_ERR_NONFINITE, "%s: %s[%lld] is %g, a model holds finite numbers only",
+                                w->path, tensor->name, (long long)(r->first * of_class + k), (double)values[k]);
     }
     return LGT_OK;
 }
@@ -94,56 +120,70 @@ static lgt_status format_labels(const lgt_model *m, const char *path, char **out
     return status ? lgt_fail_within(err, status, "%s: label names: ", path) : LGT_OK;
 }
 
-static lgt_status write(const lgt_model *m, const char *path, lgt_tensors *t, char *labels, lgt_error *err) {
+/* Collective: what comes before is agreed upon first. */
+static lgt_status write(writing *w, lgt_status status, lgt_error *err) {
     lgt_metadata metadata[MAX_METADATA];
     char format[] = LGT_MODEL_FORMAT, loss[SPEC_SIZE], classes[NUMBER_SIZE], step[NUMBER_SIZE], shape[SHAPE_SIZE];
     char align[LGT_ALIGN_SPEC_SIZE];
     char *encoder = NULL;
-    lgt_status status = lgt_alloc_text(m->context, lgt_encoder_spec(m->encoder), &encoder, err);
-    if (status) return status;
-    lgt_loss_format(&m->loss, loss, sizeof loss);
-    lgt_text_format(classes, sizeof classes, "%lld", (long long)m->n_classes);
-    lgt_text_format(step, sizeof step, "%lld", (long long)m->step);
-    shape_text(m, shape, sizeof shape);
-    t->metadata = metadata;
-    put_text(t, "format", format);
-    put_text(t, "loss", loss);
-    put_text(t, "encoder", encoder);
-    put_text(t, "classes", classes);
-    put_text(t, "step", step);
-    put_text(t, "sample_shape", shape);
-    if (labels) put_text(t, "label_names", labels);
-    lgt_align_format(&m->align, align, sizeof align);
-    if (m->align.n_terms > 0) put_text(t, "align", align);
-    status = lgt_tensors_write(m->context, path, t, err);
+    const lgt_model *m = w->model;
+    lgt_tensors *t = &w->shared.all;
+    if (!status) status = lgt_alloc_text(m->context, lgt_encoder_spec(m->encoder), &encoder, err);
+    if (!(status = lgt_comm_agree(w->shared.ranks->comm, status, err))) {
+        lgt_loss_format(&m->loss, loss, sizeof loss);
+        lgt_text_format(classes, sizeof classes, "%lld", (long long)m->n_classes);
+        lgt_text_format(step, sizeof step, "%lld", (long long)m->step);
+        shape_text(m, shape, sizeof shape);
+        t->metadata = metadata;
+        put_text(t, "format", format);
+        put_text(t, "loss", loss);
+        put_text(t, "encoder", encoder);
+        put_text(t, "classes", classes);
+        put_text(t, "step", step);
+        put_text(t, "sample_shape", shape);
+        if (w->labels) put_text(t, "label_names", w->labels);
+        lgt_align_format(&m->align, align, sizeof align);
+        if (m->align.n_terms > 0) put_text(t, "align", align);
+        status = lgt_shared_tensors_write(m->context, w->path, &w->shared, err);
+    }
     lgt_release(m->context, encoder);
     return status;
 }
 
-lgt_status lgt_model_save(const lgt_model *model, const char *path, lgt_error *err) {
-    lgt_tensors t = {0};
-    char *names = NULL, *labels = NULL;
-    lgt_bank_arrays banks[LGT_MODEL_BANKS] = {{0}};
+static lgt_status collect(writing *w, lgt_error *err) {
+    lgt_context *context = w->model->context;
+    lgt_tensors *t = &w->shared.all;
     char prefix[LGT_TENSOR_NAME_SIZE];
-    int64_t capacity = 2 * (int64_t)lgt_encoder_n_layers(model->encoder) + 4 + 4 * LGT_MODEL_BANKS;
-    lgt_status status = LGT_NEW_ZERO(model->context, &t.tensors, capacity, err);
-    if (!status) status = lgt_alloc(model->context, capacity, LGT_TENSOR_NAME_SIZE, &names, err);
-    if (!status) status = format_labels(model, path, &labels, err);
+    int64_t capacity = 2 * (int64_t)lgt_encoder_n_layers(w->model->encoder) + 4 + 4 * LGT_MODEL_BANKS;
+    lgt_status status = LGT_NEW_ZERO(context, &t->tensors, capacity, err);
+    if (!status) status = LGT_NEW_ZERO(context, &w->shared.of_class, capacity, err);
+    if (!status) status = lgt_alloc(context, capacity, LGT_TENSOR_NAME_SIZE, &w->names, err);
+    if (!status) status = format_labels(w->model, w->path, &w->labels, err);
     for (int i = 0; i < LGT_MODEL_BANKS && !status; i++)
-        status = lgt_bank_arrays_take(model->context, lgt_model_bank_at(model, i, prefix), &banks[i], err);
-    if (!status) {
-        for (int64_t i = 0; i < capacity; i++) t.tensors[i].name = names + i * LGT_TENSOR_NAME_SIZE;
-        put_all(model, &t);
-        for (int i = 0; i < LGT_MODEL_BANKS; i++) {
-            lgt_model_bank_at(model, i, prefix);
-            put_bank(&banks[i], prefix, &t);
-        }
-        status = check_finite(&t, path, err);
-    }
-    if (!status) status = write(model, path, &t, labels, err);
-    for (int i = 0; i < LGT_MODEL_BANKS; i++) lgt_bank_arrays_free(model->context, &banks[i]);
-    lgt_release(model->context, labels);
-    lgt_release(model->context, names);
-    lgt_release(model->context, t.tensors);
+        status = lgt_bank_arrays_take(context, lgt_model_bank_at(w->model, i, prefix), &w->banks[i], err);
+    if (status) return status;
+    for (int64_t i = 0; i < capacity; i++) t->tensors[i].name = w->names + i * LGT_TENSOR_NAME_SIZE;
+    put_all(w);
+    return check_finite(w, err);
+}
+
+static lgt_status save(const lgt_model *model, const lgt_ranks *ranks, const char *path, lgt_error *err) {
+    writing w = {.model = model, .path = path, .shared = {.ranks = ranks}};
+    lgt_status status = write(&w, collect(&w, err), err);
+    for (int i = 0; i < LGT_MODEL_BANKS; i++) lgt_bank_arrays_free(model->context, &w.banks[i]);
+    lgt_release(model->context, w.labels);
+    lgt_release(model->context, w.names);
+    lgt_release(model->context, w.shared.of_class);
+    lgt_release(model->context, w.shared.all.tensors);
     return status ? status : lgt_succeed(err);
+}
+
+lgt_status lgt_model_save(const lgt_model *model, const char *path, lgt_error *err) {
+    const lgt_ranks alone = {.n_classes = model->n_classes, .count = model->n_classes};
+    return save(model, &alone, path, err);
+}
+
+lgt_status lgt_trainer_save_model(lgt_trainer *trainer, const char *path, lgt_error *err) {
+    lgt_head_step_settle(&trainer->head_step);
+    return save(&trainer->model, &trainer->ranks, path, err);
 }

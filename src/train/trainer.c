@@ -53,6 +53,18 @@ lgt_status lgt_trainer_gather(lgt_trainer *trainer, lgt_error *err) {
     return status ? status : lgt_succeed(err);
 }
 
+int64_t lgt_trainer_n_params(const lgt_trainer *trainer) {
+    return lgt_model_n_params(&trainer->model);
+}
+
+lgt_status lgt_trainer_predict(lgt_trainer *trainer, lgt_view x, const int64_t *labels, lgt_predictions *out,
+                               lgt_error *err) {
+    lgt_trainer *t = trainer;
+    lgt_head_step_settle(&t->head_step);
+    return lgt_head_predict_shared(t->head, t->ranks.comm, x, lgt_trainer_weights(t), lgt_trainer_bias(t), labels, out,
+                                   err);
+}
+
 static double now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);

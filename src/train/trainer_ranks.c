@@ -6,7 +6,7 @@
 lgt_status lgt_ranks_create(lgt_context *context, const lgt_comm *comm, int64_t n_classes, lgt_ranks *out,
                             lgt_error *err) {
     int alone = !comm || comm->size == 1;
-    *out = (lgt_ranks){.comm = alone ? NULL : comm, .n_classes = n_classes};
+    *out = (lgt_ranks){.comm = alone ? NULL : comm, .n_classes = n_classes, .piece = LGT_RANKS_PIECE};
     lgt_stripes_of_rank(n_classes, alone ? 1 : comm->size, alone ? 0 : comm->rank, &out->stripe_begin,
                         &out->stripe_end);
     out->first = lgt_stripe_begin(n_classes, out->stripe_begin);
@@ -16,6 +16,12 @@ lgt_status lgt_ranks_create(lgt_context *context, const lgt_comm *comm, int64_t 
 
 void lgt_ranks_free(lgt_context *context, lgt_ranks *ranks) {
     lgt_release(context, ranks->offsets);
+}
+
+int64_t lgt_ranks_count(const lgt_ranks *ranks, int rank) {
+    int64_t begin, end;
+    lgt_stripes_of_rank(ranks->n_classes, ranks->comm ? ranks->comm->size : 1, rank, &begin, &end);
+    return lgt_stripe_begin(ranks->n_classes, end) - lgt_stripe_begin(ranks->n_classes, begin);
 }
 
 int64_t lgt_ranks_stripe_of(const lgt_ranks *ranks, int64_t own) {

@@ -7,18 +7,25 @@
 #include "logitude/comm.h"
 #include "logitude/head.h"
 
+/* So large that the time of a message does not count, and nothing beside what a batch takes. */
+enum { LGT_RANKS_PIECE = 4 << 20 };
+
 typedef struct lgt_ranks {
     const lgt_comm *comm; /* NULL: alone, with all classes */
     int64_t n_classes;
     int64_t stripe_begin, stripe_end; /* own */
     int64_t first, count;             /* own classes */
     int64_t *offsets;                 /* (ranks + 1) scratch */
+    int64_t piece;                    /* bytes of a file that come to its writer at once; whole elements */
 } lgt_ranks;
 
 /* comm NULL or of one rank: alone. Errors: MEMORY; *out is to be freed in any case. */
 lgt_status lgt_ranks_create(lgt_context *context, const lgt_comm *comm, int64_t n_classes, lgt_ranks *out,
                             lgt_error *err);
 void lgt_ranks_free(lgt_context *context, lgt_ranks *ranks);
+
+/* The classes of a rank. */
+int64_t lgt_ranks_count(const lgt_ranks *ranks, int rank);
 
 /* The stripe of one of the own classes, counted from `first`. */
 int64_t lgt_ranks_stripe_of(const lgt_ranks *ranks, int64_t own);
