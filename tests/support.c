@@ -74,13 +74,21 @@ lgt_context *test_context(int threads) {
     return test_context_on(threads, LGT_ISA_BEST);
 }
 
-lgt_context *test_context_counting(int threads) {
+static lgt_context *context_with(int threads, lgt_allocator allocator) {
     lgt_context_options options;
     lgt_context_options_init(&options);
     options.threads = threads;
-    options.allocator = (lgt_allocator){NULL, counted_allocate, counted_release};
+    options.allocator = allocator;
+    return context_of(&options);
+}
+
+lgt_context *test_context_with(lgt_allocator allocator) {
+    return context_with(1, allocator);
+}
+
+lgt_context *test_context_counting(int threads) {
     fail_from = 0;
-    lgt_context *context = context_of(&options);
+    lgt_context *context = context_with(threads, (lgt_allocator){NULL, counted_allocate, counted_release});
     allocations = 0;
     return context;
 }

@@ -41,6 +41,8 @@ int64_t test_allocations(void);
 /* Bytes that contexts of test_context_counting hold; of those that fail, blocks alone are counted. */
 lgt_context *test_context_counting(int threads);
 int64_t test_live_bytes(void);
+/* A context of one thread with an allocator of the test's own. */
+lgt_context *test_context_with(lgt_allocator allocator);
 
 /* Standard normal numbers of (seed, stream). */
 void test_normal(double *out, int64_t count, uint64_t seed, uint64_t stream);
