@@ -30,12 +30,15 @@ static const training trainings[] = {
 enum { N_TRAININGS = sizeof trainings / sizeof *trainings };
 
 enum { DIM = 6, N_CLASSES = 150, N_ROWS = 200, BATCH = 37, STEPS = 12, MOST = 7, CENTRES = 2 };
+enum { N_ASKED = 40, TOP = 3 };
 enum { MOST_WEIGHTS = N_CLASSES * CENTRES * DIM, MOST_PARAMS = 4096 };
 
 /* What a training leaves. */
 typedef struct outcome {
     double loss[STEPS], norm[STEPS], align_loss[STEPS], accuracy[STEPS];
     float w[MOST_WEIGHTS], b[N_CLASSES], params[MOST_PARAMS];
+    int64_t top[N_ASKED * TOP];
+    double logits[N_ASKED * TOP], lse[N_ASKED], label_logits[N_ASKED];
     double train_loss, objective;
     lgt_status status;
     lgt_error err;
@@ -82,8 +85,28 @@ static lgt_status take_steps(lgt_trainer *t, int until, outcome *out) {
     return status;
 }
 
+/* Rows of the data stand for embeddings; the head lies where it is. */
+static lgt_status predict(lgt_trainer *t, outcome *out) {
+    lgt_predictions p = {TOP, out->top, out->logits, out->lse, out->label_logits};
+    return lgt_trainer_predict(t, lgt_view_of(t->dataset->x, N_ASKED, DIM, LGT_F32), t->dataset->labels, &p, &out->err);
+}
+
+/* The same from the model, which has all classes. */
+static lgt_status predict_by_model(lgt_trainer *t, outcome *out) {
+    lgt_predictions p = {TOP, out->top, out->logits, out->lse, out->label_logits};
+    const lgt_model *m = lgt_trainer_model(t);
+    lgt_head *head = NULL;
+    lgt_status status = lgt_head_create(t->context, lgt_model_loss(m), DIM, lgt_model_n_classes(m), &head, &out->err);
+    if (!status)
+        status = lgt_head_predict(head, lgt_view_of(t->dataset->x, N_ASKED, DIM, LGT_F32), lgt_model_weights(m),
+                                  lgt_model_bias(m), t->dataset->labels, &p, &out->err);
+    lgt_head_free(head);
+    return status;
+}
+
 static lgt_status read_model(lgt_trainer *t, outcome *out) {
-    lgt_status status = lgt_trainer_gather(t, &out->err);
+    lgt_status status = t->ranks.comm ? predict(t, out) : predict_by_model(t, out);
+    if (!status) status = lgt_trainer_gather(t, &out->err);
     if (!status) status = lgt_trainer_objective(t, &out->train_loss, &out->objective, &out->err);
     if (status) return status;
     const lgt_model *model = lgt_trainer_model(t);
@@ -124,6 +147,9 @@ static void same(const outcome *a, const outcome *b, int first, const char *what
         fail_msg("%s: steps over %d ranks differ", what, size);
     if (memcmp(a->w, b->w, sizeof a->w) || memcmp(a->b, b->b, sizeof a->b)) fail_msg("%s: heads over %d", what, size);
     if (memcmp(a->params, b->params, sizeof a->params)) fail_msg("%s: encoders over %d ranks differ", what, size);
+    if (memcmp(a->top, b->top, sizeof a->top) || memcmp(a->logits, b->logits, sizeof a->logits) ||
+        memcmp(a->lse, b->lse, sizeof a->lse) || memcmp(a->label_logits, b->label_logits, sizeof a->label_logits))
+        fail_msg("%s: predictions over %d ranks differ", what, size);
     if (a->train_loss != b->train_loss || a->objective != b->objective) fail_msg("%s: objectives over %d", what, size);
 }
 
