@@ -249,16 +249,17 @@ typedef struct lgt_checkpoint {
 } lgt_checkpoint;
 
 /* Writes all state that later steps depend on, after at least one step, with a checksum, atomically (lgt_file_write):
- * parameters, moments, counters, sums of the epoch, state of the loss, banks. Memory: a copy of the banks. Errors:
- * USAGE (no step yet; a trainer of LBFGS or NEWTON_CG, which have no checkpoints), IO, MEMORY. */
+ * parameters, moments, counters, sums of the epoch, state of the loss, banks. Memory: a copy of the banks; with ranks,
+ * whose rows come piece by piece, 4 MiB on the first one, which writes. Collective with ranks. Errors: USAGE (no step
+ * yet; a trainer of LBFGS or NEWTON_CG, which have no checkpoints), IO, MEMORY. */
 LGT_API lgt_status lgt_trainer_save(lgt_trainer *trainer, const char *path, const lgt_checkpoint *about,
                                     lgt_error *err);
 
 /* Takes a checkpoint into a trainer that was made with the same options and data, on any number of threads: its further
- * steps have the bits of a training that never stopped. Memory: the file's size besides. Errors: those of
- * lgt_tensors_read; DATA (damaged, of other data), USAGE (other options), UNSUPPORTED (another version of the library,
- * another instruction set), naming what differs; the trainer is then as it was, but for a file that was forged to pass
- * its checksum. */
+ * steps have the bits of a training that never stopped. Memory: once more what it takes, with ranks the rows of its own
+ * classes. Errors: those of lgt_tensors_read; DATA (damaged, of other data), USAGE (other options), UNSUPPORTED (another
+ * version of the library, another instruction set), naming what differs; the trainer is then as it was, but for a file
+ * that was forged to pass its checksum. */
 LGT_API lgt_status lgt_trainer_load(lgt_trainer *trainer, const char *path, lgt_checkpoint *about, lgt_error *err);
 
 /* Saves to FOLDER/checkpoint-<step>.safetensors; once that is durable, removes those of later steps and all but the
