@@ -257,9 +257,9 @@ LGT_API lgt_status lgt_trainer_save(lgt_trainer *trainer, const char *path, cons
 
 /* Takes a checkpoint into a trainer that was made with the same options and data, on any number of threads: its further
  * steps have the bits of a training that never stopped. Memory: once more what it takes, with ranks the rows of its own
- * classes. Errors: those of lgt_tensors_read; DATA (damaged, of other data), USAGE (other options), UNSUPPORTED (another
- * version of the library, another instruction set), naming what differs; the trainer is then as it was, but for a file
- * that was forged to pass its checksum. */
+ * classes. Errors: those of lgt_tensors_read; DATA (damaged, of other data), USAGE (other options), UNSUPPORTED
+ * (another version of the library, another instruction set), naming what differs; the trainer is then as it was, but
+ * for a file that was forged to pass its checksum. */
 LGT_API lgt_status lgt_trainer_load(lgt_trainer *trainer, const char *path, lgt_checkpoint *about, lgt_error *err);
 
 /* Saves to FOLDER/checkpoint-<step>.safetensors; once that is durable, removes those of later steps and all but the
