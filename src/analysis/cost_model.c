@@ -6,10 +6,7 @@
 #include "base/error.h"
 #include "base/sizes.h"
 #include "base/text.h"
-
-/* Classes are cut into stripes of whole units. With at most 16 ranks there are 16, so that sums have the same order for
- * any number of ranks, and further ranks would have none; with more ranks the model takes as many stripes as ranks. */
-enum { UNIT = 64, STRIPES = 16 };
+#include "engine/stripes.h"
 
 /* Bytes: a row's statistics over one stripe; a label; what a plan and what an optimizer notes of a row of W (its
  * length; squares and steps taken). The workspace that a plan takes unless told otherwise. */
@@ -31,16 +28,17 @@ static double moments(const lgt_job *job) {
 
 /* --- S1: how classes are cut --- */
 
+/* With more ranks than a plan has stripes the model takes as many stripes as ranks: further ones would have none. */
 static int64_t stripes_of(const lgt_job *job) {
-    int64_t units = lgt_ceil_div(job->n_classes, UNIT);
-    return lgt_min64(lgt_max64(STRIPES, job->ranks), units);
+    int64_t grains = lgt_ceil_div(job->n_classes, LGT_GRAIN);
+    return lgt_min64(lgt_max64(LGT_STRIPES, job->ranks), grains);
 }
 
 /* Of the rank that has most: stripes are of one size but for the last ones. */
 static int64_t classes_of_rank(const lgt_job *job) {
-    int64_t units = lgt_ceil_div(job->n_classes, UNIT), stripe = lgt_ceil_div(units, stripes_of(job));
-    int64_t most = lgt_ceil_div(lgt_ceil_div(units, stripe), job->ranks);
-    return lgt_min64(job->n_classes, most * stripe * UNIT);
+    int64_t grains = lgt_ceil_div(job->n_classes, LGT_GRAIN), stripe = lgt_ceil_div(grains, stripes_of(job));
+    int64_t most = lgt_ceil_div(lgt_ceil_div(grains, stripe), job->ranks);
+    return lgt_min64(job->n_classes, most * stripe * LGT_GRAIN);
 }
 
 /* The share of its classes that a step works on: those of the labels, which are taken to be uniform, and those drawn.

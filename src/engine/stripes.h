@@ -17,4 +17,12 @@ int64_t lgt_stripe_begin(int64_t n_classes, int64_t index);
 /* The stripes [begin, end) of a rank, nearly equal parts in rising order; ranks beyond their number have none. */
 void lgt_stripes_of_rank(int64_t n_classes, int size, int rank, int64_t *begin, int64_t *end);
 
+/* Where each rank's part of an array begins, in bytes, and behind the last one its end: an entry of `bytes` for every
+ * stripe, or for every class. offsets (size + 1). */
+void lgt_stripe_offsets(int64_t n_classes, int size, int64_t bytes, int64_t *offsets);
+void lgt_class_offsets(int64_t n_classes, int size, int64_t bytes, int64_t *offsets);
+
+/* How many of n listed classes, which rise, are below `class`. */
+int64_t lgt_count_below(const int64_t *classes, int64_t n, int64_t class);
+
 #endif

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/error.h"
+#include "engine/stripes.h"
 #include "head/checks.h"
 #include "loss/definition.h"
 
@@ -123,15 +124,8 @@ static lgt_status check_inputs(const lgt_plan *plan, const lgt_head_inputs *in, 
 
 /* The place of class y in a rising list, or -1. */
 static int64_t place_of(const int64_t *classes, int64_t n, int64_t y) {
-    int64_t low = 0, high = n;
-    while (low < high) {
-        int64_t middle = low + (high - low) / 2;
-        if (classes[middle] < y)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < n && classes[low] == y ? low : -1;
+    int64_t place = lgt_count_below(classes, n, y);
+    return place < n && classes[place] == y ? place : -1;
 }
 
 static lgt_status find_positions(lgt_plan *plan, const lgt_head_inputs *in, lgt_error *err) {

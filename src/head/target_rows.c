@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "engine/stripes.h"
 
 lgt_status lgt_target_rows_create(const lgt_problem *p, lgt_target_rows *out, int64_t *bytes, lgt_error *err) {
     lgt_context *context = p->context;
@@ -19,12 +20,7 @@ lgt_status lgt_target_rows_create(const lgt_problem *p, lgt_target_rows *out, in
         (status = LGT_NEW(context, &out->slot, n, err)) || (status = LGT_NEW(context, &out->class_at, ranks, err)) ||
         (status = LGT_NEW(context, &out->begin, ranks, err)) || (status = LGT_NEW(context, &out->bytes, ranks, err)))
         return status;
-    for (int r = 0; r < p->comm->size; r++) {
-        int64_t begin, end;
-        lgt_stripes_of_rank(p->n_classes, p->comm->size, r, &begin, &end);
-        out->class_at[r] = lgt_stripe_begin(p->n_classes, begin);
-        out->class_at[r + 1] = lgt_stripe_begin(p->n_classes, end);
-    }
+    lgt_class_offsets(p->n_classes, p->comm->size, 1, out->class_at);
     *bytes += (1 + moving) * (rows * (int64_t)vector + n * (int64_t)size) + (n + 3 * ranks) * (int64_t)sizeof(int64_t);
     return LGT_OK;
 }

@@ -27,12 +27,7 @@ int64_t lgt_ranks_stripe_of(const lgt_ranks *ranks, int64_t own) {
 lgt_status lgt_ranks_gather(const lgt_ranks *ranks, void *all, int64_t bytes, lgt_error *err) {
     const lgt_comm *comm = ranks->comm;
     if (!comm) return LGT_OK;
-    for (int r = 0; r < comm->size; r++) {
-        int64_t begin, end;
-        lgt_stripes_of_rank(ranks->n_classes, comm->size, r, &begin, &end);
-        ranks->offsets[r] = lgt_stripe_begin(ranks->n_classes, begin) * bytes;
-        ranks->offsets[r + 1] = lgt_stripe_begin(ranks->n_classes, end) * bytes;
-    }
+    lgt_class_offsets(ranks->n_classes, comm->size, bytes, ranks->offsets);
     return comm->gather(comm->user, all, ranks->offsets, err);
 }
 
@@ -41,12 +36,7 @@ lgt_status lgt_ranks_sum(const lgt_ranks *ranks, double stripes[LGT_STRIPES], do
     lgt_status status = LGT_OK;
     *sum = 0;
     if (comm) {
-        for (int r = 0; r < comm->size; r++) {
-            int64_t begin, end;
-            lgt_stripes_of_rank(ranks->n_classes, comm->size, r, &begin, &end);
-            ranks->offsets[r] = begin * (int64_t)sizeof *stripes;
-            ranks->offsets[r + 1] = end * (int64_t)sizeof *stripes;
-        }
+        lgt_stripe_offsets(ranks->n_classes, comm->size, sizeof *stripes, ranks->offsets);
         status = comm->gather(comm->user, stripes, ranks->offsets, err);
     }
     for (int64_t k = 0; k < lgt_stripes_of(ranks->n_classes) && !status; k++) *sum += stripes[k];

@@ -63,30 +63,18 @@ int64_t lgt_layout_most_tiles(const lgt_layout *layout, int64_t begin, int64_t e
     return lgt_min64(all, lgt_ceil_div(max_listed, layout->extent.tile) + end - begin);
 }
 
-/* How many of the listed classes, which rise, are below `class`. */
-static int64_t count_below(const int64_t *classes, int64_t n, int64_t class) {
-    int64_t low = 0, high = n;
-    while (low < high) {
-        int64_t middle = low + (high - low) / 2;
-        if (classes[middle] < class)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 void lgt_layout_fit(lgt_layout *layout, int64_t n_classes, const int64_t *classes, int64_t n_listed) {
     for (int64_t k = 0; k <= layout->n_stripes; k++) {
         int64_t begin = lgt_stripe_begin(n_classes, k);
-        layout->class_at[k] = classes ? count_below(classes, n_listed, begin) : begin;
+        layout->class_at[k] = classes ? lgt_count_below(classes, n_listed, begin) : begin;
         if (k > 0)
             layout->tile_at[k] = layout->tile_at[k - 1] +
                                  lgt_ceil_div(layout->class_at[k] - layout->class_at[k - 1], layout->extent.tile);
     }
 }
 
-int64_t lgt_layout_stripe_of_tile(const lgt_layout *layout, int64_t tile) {
+/* The stripe that a tile of the run is in. */
+static int64_t stripe_of_tile(const lgt_layout *layout, int64_t tile) {
     int64_t k = 0;
     while (tile >= layout->tile_at[k + 1]) k++;
     return k;
@@ -99,7 +87,7 @@ int64_t lgt_layout_tile_of_class(const lgt_layout *layout, int64_t place) {
 }
 
 int64_t lgt_layout_tile(const lgt_layout *layout, int64_t tile, int64_t *first) {
-    int64_t k = lgt_layout_stripe_of_tile(layout, tile);
+    int64_t k = stripe_of_tile(layout, tile);
     *first = layout->class_at[k] + (tile - layout->tile_at[k]) * layout->extent.tile;
     return lgt_min64(layout->extent.tile, layout->class_at[k + 1] - *first);
 }

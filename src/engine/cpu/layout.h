@@ -47,8 +47,7 @@ int64_t lgt_layout_most_tiles(const lgt_layout *layout, int64_t begin, int64_t e
 /* Cuts the stripes of n_classes for a run of the listed ones, or of all where classes is NULL. */
 void lgt_layout_fit(lgt_layout *layout, int64_t n_classes, const int64_t *classes, int64_t n_listed);
 
-/* The stripe that a tile or a class of the run is in. */
-int64_t lgt_layout_stripe_of_tile(const lgt_layout *layout, int64_t tile);
+/* The tile that a class of the run is in. */
 int64_t lgt_layout_tile_of_class(const lgt_layout *layout, int64_t place);
 
 /* The classes [*first, *first + return) of the run that a tile has. */

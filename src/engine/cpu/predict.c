@@ -151,11 +151,7 @@ static lgt_status share(const prediction *p, lgt_error *err) {
     int64_t n = p->x.rows, lists = n * out->k, blocks = lgt_ceil_div(n, p->layout.extent.block);
     lgt_status status;
     if (!comm) return LGT_OK;
-    for (int r = 0; r < comm->size; r++) {
-        int64_t begin, end;
-        lgt_stripes_of_rank(p->problem->n_classes, comm->size, r, &begin, &end);
-        p->offsets[r] = begin * n * (int64_t)sizeof *p->sums, p->offsets[r + 1] = end * n * (int64_t)sizeof *p->sums;
-    }
+    lgt_stripe_offsets(p->problem->n_classes, comm->size, n * (int64_t)sizeof *p->sums, p->offsets);
     if ((status = comm->gather(comm->user, p->sums, p->offsets, err))) return status;
     memcpy(p->logits + comm->rank * lists, out->logits, (size_t)lists * sizeof *out->logits);
     memcpy(p->classes + comm->rank * lists, out->classes, (size_t)lists * sizeof *out->classes);

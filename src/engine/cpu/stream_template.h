@@ -406,11 +406,7 @@ static int FN(is_beyond)(const FN(stream) * s) {
 static lgt_status FN(share_stripes)(FN(stream) * s, void *data, int64_t bytes, lgt_error *err) {
     const lgt_comm *comm = s->problem->comm;
     if (!comm) return LGT_OK;
-    for (int r = 0; r < comm->size; r++) {
-        int64_t begin, end;
-        lgt_stripes_of_rank(s->problem->n_classes, comm->size, r, &begin, &end);
-        s->offsets[r] = begin * bytes, s->offsets[r + 1] = end * bytes;
-    }
+    lgt_stripe_offsets(s->problem->n_classes, comm->size, bytes, s->offsets);
     return comm->gather(comm->user, data, s->offsets, err);
 }
 
