@@ -382,6 +382,23 @@ static void a_broken_communicator_ends_the_run_of_all(void **state) {
     assert_int_equal(call - 2, 1 + 3 * 4 + 2); /* an agreement, four calls a step, and those of the gather */
 }
 
+/* What it makes of the numbers is the transport's fault; memory is none of it, as the sanitizers see. */
+static void a_bit_that_is_wrong_harms_no_memory(void **state) {
+    enum { END = 6 };
+    static job j;
+    (void)state;
+    for (int64_t call = 1; call <= 1 + 4 * END; call++) {
+        lgt_comm comms[2];
+        lgt_error err;
+        lgt_comm_group *group = test_group(2, 2, comms);
+        j = (job){.spec = "pga:targets=memory,neighbours=memory,k=1,capacity=100", .end = END, .poisoned = -1};
+        assert_ok(lgt_comm_group_inject(group, 1, call, LGT_COMM_FAULT_FLIP, &err), err);
+        test_run_ranks(comms, 2, walk_rank, &j);
+        for (int r = 0; r < 2; r++) assert_true(j.outcomes[r].status == LGT_OK || j.outcomes[r].status == LGT_ERR_COMM);
+        lgt_comm_group_free(group);
+    }
+}
+
 static void a_whole_bank_of_another_shape_is_refused(void **state) {
     lgt_context *context = test_context(1);
     lgt_align_bank *bank = test_align_bank(context, DIM, 5), *other = test_align_bank(context, DIM, 6);
@@ -405,6 +422,7 @@ int main(void) {
         cmocka_unit_test(memory_that_one_rank_is_refused_ends_the_run_of_all),
         cmocka_unit_test(an_input_that_is_wrong_on_one_rank_is_told_on_all),
         cmocka_unit_test(a_broken_communicator_ends_the_run_of_all),
+        cmocka_unit_test(a_bit_that_is_wrong_harms_no_memory),
         cmocka_unit_test(a_whole_bank_of_another_shape_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -125,7 +125,7 @@ static lgt_status remember(lgt_align_plan *p, const lgt_align_inputs *in, lgt_er
         const lgt_align_edge *edges = lgt_finder_edges(p->finder, i, &count);
         if (!p->from_bank) p->places[n++] = lgt_bank_find(in->bank, in->ids[i], in->labels[i]);
         for (int64_t a = 0; a < count && p->from_bank; a++)
-            p->places[n++] = lgt_bank_find(in->bank, edges[a].id, in->labels[i]);
+            p->places[n++] = lgt_id_map_find(&in->bank->map, edges[a].id);
     }
     lgt_status status = lgt_bank_fetch(in->bank, n, p->places, p->fetched, err);
     for (int64_t i = 0; i < n && !status; i++)

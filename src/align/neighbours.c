@@ -254,6 +254,7 @@ static void search_block(void *argument, int64_t index, int worker) {
 
 /* --- Several ranks --- */
 
+/* A list ends at a slot of -1; one that was damaged on its way ends it too. */
 static void merge_rows(void *argument, int64_t index, int worker) {
     lgt_finder *f = argument;
     int64_t begin = index * LGT_ALIGN_ROWS, end = lgt_min64(begin + LGT_ALIGN_ROWS, f->n_rows), k = f->options.k;
@@ -262,7 +263,7 @@ static void merge_rows(void *argument, int64_t index, int worker) {
         f->n_top[i] = 0;
         for (int64_t r = 0; r < f->bank->size; r++) {
             const near *list = f->lists + (r * f->n_rows + i) * k;
-            for (int64_t a = 0; a < k && list[a].cosine > 0; a++) insert(f, i, list[a]);
+            for (int64_t a = 0; a < k && list[a].who >= 0 && list[a].who < f->bank->count; a++) insert(f, i, list[a]);
         }
     }
 }
