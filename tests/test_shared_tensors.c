@@ -139,6 +139,7 @@ static void run(job *j, const lgt_comm *comm) {
         if (j->fail_at && rank == j->failing) m.fail_at = m.asked + j->fail_at;
         j->status[rank] = make_files(j, t, err);
         j->extra[rank] = m.peak - before;
+        if (comm) lgt_model_drop_bank(&t->model, &t->whole); /* which stays until the next step */
         j->left[rank] = m.blocks - blocks;
         j->own[rank] = own_bytes(t);
         j->sent[rank] = comm ? lgt_comm_group_sent(j->group, rank) - sent : 0;

@@ -64,6 +64,7 @@ static lgt_status collect(writing *w, const lgt_checkpoint *about, lgt_error *er
     lgt_tensors *all = &w->tensors.all;
     char prefix[LGT_TENSOR_NAME_SIZE];
     int64_t n_names = BANK_PARTS * LGT_MODEL_BANKS;
+    const lgt_comm *comm = w->trainer->ranks.comm;
     int n_parts = lgt_trainer_parts(w->trainer, parts);
     w->tensors.ranks = &w->trainer->ranks;
     lgt_status status = lgt_facts_of(w->trainer, about, &w->facts, err);
@@ -72,8 +73,9 @@ static lgt_status collect(writing *w, const lgt_checkpoint *about, lgt_error *er
     if (!status) status = LGT_NEW_ZERO(context, &all->metadata, w->facts.count + OWN_METADATA, err);
     if (!status) status = lgt_alloc_zero(context, n_names, LGT_TENSOR_NAME_SIZE, &w->names, err);
     for (int i = 0; i < n_parts && !status; i++) put_part(w, &parts[i]);
-    for (int i = 0; i < LGT_MODEL_BANKS && !status; i++) {
-        status = lgt_bank_arrays_take(context, lgt_model_bank_at(&w->trainer->model, i, prefix), &w->banks[i], err);
+    for (int i = 0; i < LGT_MODEL_BANKS && !status && (!comm || comm->rank == 0); i++) {
+        status = lgt_bank_arrays_take(context, lgt_model_bank_at(lgt_trainer_model(w->trainer), i, prefix),
+                                      &w->banks[i], err);
         if (!status) put_bank(&w->banks[i], prefix, w->names + i * BANK_PARTS * LGT_TENSOR_NAME_SIZE, all);
     }
     return status;
@@ -109,6 +111,7 @@ lgt_status lgt_trainer_save(lgt_trainer *trainer, const char *path, const lgt_ch
     if (!status && trainer->model.step == 0)
         status = lgt_fail(err, LGT_ERR_USAGE, "a checkpoint before the first step, expected one after it");
     if (!status && comm) status = lgt_trainer_share_state(trainer, err);
+    if (!status && comm) status = lgt_model_gather_bank(&trainer->model, &trainer->whole, err);
     if (status) return status;
     status = lgt_comm_agree(comm, collect(&w, about, err), err);
     if (!status) status = write(&w, path, about->log_length, err);

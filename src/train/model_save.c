@@ -20,7 +20,8 @@ typedef struct writing {
     const char *path;
     lgt_shared_tensors shared;
     char *names, *labels;
-    lgt_bank_arrays banks[LGT_MODEL_BANKS];
+    int is_first;                           /* of the ranks: it has the banks */
+    lgt_bank_arrays banks[LGT_MODEL_BANKS]; /* elsewhere empty */
 } writing;
 
 /* Appends a tensor that borrows its elements; n_cols 0 makes it one-dimensional. */
@@ -159,7 +160,7 @@ static lgt_status collect(writing *w, lgt_error *err) {
     if (!status) status = LGT_NEW_ZERO(context, &w->shared.of_class, capacity, err);
     if (!status) status = lgt_alloc(context, capacity, LGT_TENSOR_NAME_SIZE, &w->names, err);
     if (!status) status = format_labels(w->model, w->path, &w->labels, err);
-    for (int i = 0; i < LGT_MODEL_BANKS && !status; i++)
+    for (int i = 0; i < LGT_MODEL_BANKS && !status && w->is_first; i++)
         status = lgt_bank_arrays_take(context, lgt_model_bank_at(w->model, i, prefix), &w->banks[i], err);
     if (status) return status;
     for (int64_t i = 0; i < capacity; i++) t->tensors[i].name = w->names + i * LGT_TENSOR_NAME_SIZE;
@@ -169,6 +170,7 @@ static lgt_status collect(writing *w, lgt_error *err) {
 
 static lgt_status save(const lgt_model *model, const lgt_ranks *ranks, const char *path, lgt_error *err) {
     writing w = {.model = model, .path = path, .shared = {.ranks = ranks}};
+    w.is_first = !ranks->comm || ranks->comm->rank == 0;
     lgt_status status = write(&w, collect(&w, err), err);
     for (int i = 0; i < LGT_MODEL_BANKS; i++) lgt_bank_arrays_free(model->context, &w.banks[i]);
     lgt_release(model->context, w.labels);
@@ -184,6 +186,11 @@ lgt_status lgt_model_save(const lgt_model *model, const char *path, lgt_error *e
 }
 
 lgt_status lgt_trainer_save_model(lgt_trainer *trainer, const char *path, lgt_error *err) {
-    lgt_head_step_settle(&trainer->head_step);
-    return save(&trainer->model, &trainer->ranks, path, err);
+    lgt_trainer *t = trainer;
+    lgt_model model = t->model; /* with a bank that no ranks share */
+    lgt_head_step_settle(&t->head_step);
+    lgt_status status = t->ranks.comm ? lgt_model_gather_bank(&t->model, &t->whole, err) : LGT_OK;
+    if (status) return status;
+    model.bank = lgt_trainer_model(t)->bank;
+    return save(&model, &t->ranks, path, err);
 }

@@ -17,27 +17,36 @@ static int64_t part_bytes(const lgt_shared_tensors *t, int64_t index, int rank) 
 
 /* --- Checksum: each rank's part is summed where it lies --- */
 
+/* Tensors up to the last that is cut. */
+static int64_t n_common(const lgt_shared_tensors *t) {
+    int64_t n = t->all.n_tensors;
+    while (n > 0 && t->of_class[n - 1] == 0) n--;
+    return n;
+}
+
+static uint32_t part_checksum(const lgt_shared_tensors *t, int64_t index, int rank) {
+    return lgt_checksum_add(0, t->all.tensors[index].array.data, (size_t)part_bytes(t, index, rank));
+}
+
 lgt_status lgt_shared_tensors_checksum(lgt_context *context, const lgt_shared_tensors *tensors, uint32_t *out,
                                        lgt_error *err) {
     const lgt_shared_tensors *t = tensors;
     const lgt_comm *comm = t->ranks->comm;
     int size = comm ? comm->size : 1, own = comm ? comm->rank : 0;
-    int64_t n = t->all.n_tensors, *offsets = t->ranks->offsets;
-    uint32_t *elements = NULL, *parts = NULL; /* (n) | (size, n) */
-    lgt_status status = LGT_NEW_ZERO(context, &elements, n * (1 + size), err);
-    if ((status = lgt_comm_agree(comm, status, err))) {
-        lgt_release(context, elements);
-        return status;
+    int64_t n = n_common(t), *offsets = t->ranks->offsets;
+    uint32_t *elements = NULL, *parts; /* (n_tensors) | (size, n) */
+    lgt_status status = LGT_NEW_ZERO(context, &elements, t->all.n_tensors + size * n, err);
+    if (!(status = lgt_comm_agree(comm, status, err))) {
+        parts = elements + t->all.n_tensors;
+        for (int64_t i = 0; i < n; i++) parts[own * n + i] = part_checksum(t, i, own);
+        for (int r = 0; comm && r <= size; r++) offsets[r] = r * n * (int64_t)sizeof *parts;
+        if (comm) status = comm->gather(comm->user, parts, offsets, err);
+        for (int r = 0; r < size; r++)
+            for (int64_t i = 0; i < n; i++)
+                elements[i] = lgt_checksum_join(elements[i], parts[r * n + i], part_bytes(t, i, r));
+        for (int64_t i = n; i < t->all.n_tensors; i++) elements[i] = part_checksum(t, i, 0);
+        *out = lgt_tensors_checksum(&t->all, elements);
     }
-    parts = elements + n;
-    for (int64_t i = 0; i < n; i++)
-        parts[own * n + i] = lgt_checksum_add(0, t->all.tensors[i].array.data, (size_t)part_bytes(t, i, own));
-    for (int r = 0; comm && r <= size; r++) offsets[r] = r * n * (int64_t)sizeof *parts;
-    if (comm) status = comm->gather(comm->user, parts, offsets, err);
-    for (int r = 0; r < size; r++)
-        for (int64_t i = 0; i < n; i++)
-            elements[i] = lgt_checksum_join(elements[i], parts[r * n + i], part_bytes(t, i, r));
-    *out = lgt_tensors_checksum(&t->all, elements);
     lgt_release(context, elements);
     return status;
 }

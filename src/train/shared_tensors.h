@@ -6,6 +6,7 @@
 #include "logitude/io.h"
 #include "train/trainer_ranks.h"
 
+/* All ranks list the same ones up to the last that is cut; what comes behind the first one alone need have. */
 typedef struct lgt_shared_tensors {
     const lgt_ranks *ranks;
     lgt_tensors all;   /* shapes and counts as the file has them; where they are cut, data are the own classes' */
