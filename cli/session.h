@@ -52,9 +52,8 @@
 
 /* What the help of verbs says whose rows ranks share. */
 #define CLI_NOTE_SHARED                                                                                                \
-    "Under mpirun the ranks share the rows, with the results of one process; the first writes and speaks. A rank "     \
-    "that\n"                                                                                                           \
-    "is lost ends the job with exit code 10 or its own."
+    "Under mpirun the ranks share the rows, with the results of one process; the first writes and\n"                   \
+    "speaks. A rank that is lost ends the job with exit code 10 or its own."
 
 #define CLI_OPTION_MPI_TIMEOUT                                                                                         \
     {                                                                                                                  \
