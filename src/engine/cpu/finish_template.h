@@ -35,7 +35,7 @@ static void FN(finish_target)(FN(stream) * s, FN(worker) * w, int64_t tile, int6
     int64_t n = s->problem->dim;
     const KERNELS *kernels = s->tiling.kernels;
     double *g = w->gradient;
-    kernels->widen(w->dw + place * s->layout.width, 1, 0, n, g);
+    kernels->sum_parts(w->dw + place * s->layout.width, NULL, 1, 0, n, g);
     if (s->batch->along) {
         FN(finish_moving_class)(s, w, tile, place, to->row, g);
     } else {
@@ -108,25 +108,20 @@ static double FN(share_of)(const FN(stream) * s, int64_t stripe, int64_t i) {
     return s->problem->scale * row->crowd_scale * exp(h - row->lse);
 }
 
-static void FN(sum_shares)(const FN(stream) * s, int64_t i, double *g) {
-    memset(g, 0, (size_t)s->problem->dim * sizeof *g);
-    for (int64_t stripe = 0; stripe < s->layout.n_stripes; stripe++) {
-        const T *part = s->dx + (stripe * s->layout.panel_rows + i) * s->layout.width;
-        double share = FN(share_of)(s, stripe, i);
-        for (int64_t k = 0; k < s->problem->dim; k++) g[k] += share * (double)part[k];
-    }
+/* g = the sum of the stripes' dx of row i: 0 of a row without a direction, which no class moves. */
+static void FN(sum_stripes)(const FN(stream) * s, int64_t i, double *g) {
+    int64_t panel = s->layout.panel_rows, n_stripes = s->layout.n_stripes;
+    double shares[LGT_STRIPES];
+    if (s->problem->unit_w && s->x_norms[i] == 0) n_stripes = 0;
+    for (int64_t stripe = 0; stripe < n_stripes && s->once; stripe++) shares[stripe] = FN(share_of)(s, stripe, i);
+    s->tiling.kernels->sum_parts(s->dx + i * s->layout.width, s->once ? shares : NULL, n_stripes,
+                                 panel * s->layout.width, s->problem->dim, g);
 }
 
 static void FN(finish_dx_row)(FN(stream) * s, FN(worker) * w, int64_t i) {
-    const lgt_problem *p = s->problem;
     const lgt_batch *b = s->batch;
     double *g = w->gradient;
-    int directed = !p->unit_w || s->x_norms[i] > 0;
-    if (s->once && directed)
-        FN(sum_shares)(s, i, g);
-    else
-        s->tiling.kernels->widen(s->dx + i * s->layout.width, directed ? s->layout.n_stripes : 0,
-                                 s->layout.panel_rows * s->layout.width, p->dim, g);
+    FN(sum_stripes)(s, i, g);
     if (b->along)
         FN(finish_moving_row)(s, w, i, g);
     else if (!s->plain)
