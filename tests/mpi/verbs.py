@@ -121,8 +121,10 @@ class Words(Verbs):
         self.check_failure(5, 'none/x.csv', self.job(3, *self.words('predict', '--out', 'none/x.csv')))
         self.check_failure(5, 'nonex.npy', self.job(3, *self.words('eval', data='none')))
         self.check_failure(5, 'nomodel', self.job(2, *self.words('eval', model='nomodel')))
-        self.check_failure(2, r'^--top is 301, expected at most 300', self.job(2, *self.words('predict', '--top', '301')))
-        self.check_failure(3, 'no genuine pair', self.job(2, *self.words('eval', '--protocol', 'verification', '--data', self.lone())))
+        self.check_failure(2, f'^--top is {N_CLASSES + 1}, expected at most {N_CLASSES}',
+                           self.job(2, *self.words('predict', '--top', N_CLASSES + 1)))
+        self.check_failure(3, 'no genuine pair',
+                           self.job(2, *self.words('eval', '--protocol', 'verification', '--data', self.lone())))
 
     def lone(self):
         self.write('lone', [[0.0] * DIM, [1.0] * DIM], [1, 2])
