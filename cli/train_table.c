@@ -203,15 +203,7 @@ const cli_option cli_train_options[] = {
      .group = "Checkpoints",
      .help = "go on from the newest whole checkpoint in DIR, to the same bits as without a stop; all other options as "
              "before, but --threads, --checkpoint-every and --keep; without a checkpoint the training begins"},
-    {.name = "mpi-timeout",
-     .kind = CLI_REAL,
-     .metavar = "SECONDS",
-     .default_text = "300",
-     .least = 0.1,
-     .greatest = 1e6,
-     .unit = "seconds",
-     .group = "Ranks of mpirun",
-     .help = "how long a rank that does not answer is waited for"},
+    CLI_OPTION_MPI_TIMEOUT,
 };
 
 _Static_assert(sizeof cli_train_options / sizeof *cli_train_options == CLI_TRAIN_OPTIONS, "options of train");

@@ -89,11 +89,6 @@ static lgt_status load_data(training *run, lgt_error *err) {
     return status;
 }
 
-/* A status of this rank's own becomes that of all. */
-static lgt_status agree(const training *run, lgt_status status, lgt_error *err) {
-    return status == LGT_ERR_COMM ? status : lgt_comm_agree(run->comm, status, err);
-}
-
 /* Everything that can be wrong is found here, before anything is written. */
 static lgt_status prepare(training *run, lgt_error *err) {
     lgt_status status = read_options(run, err);
@@ -104,7 +99,7 @@ static lgt_status prepare(training *run, lgt_error *err) {
                                      cli_integer(run->args, "seed"), err);
     if (!status) status = cli_context_open(run->args, &run->context, err);
     if (!status) status = load_data(run, err);
-    status = agree(run, status, err);
+    status = cli_ranks_agree(run->comm, status, err);
     if (!status) status = lgt_trainer_create(run->context, &run->options, run->data, &run->trainer, err);
     if (!status)
         status =
@@ -127,7 +122,7 @@ static lgt_status test(training *run, lgt_error *err) {
     lgt_model *model = lgt_trainer_model(run->trainer);
     lgt_view z = lgt_view_of(run->z, run->test->n_rows, lgt_model_dim(model), LGT_F32);
     lgt_classification result;
-    lgt_status status = agree(run, cli_embed(model, run->test_spec, run->test, run->z, err), err);
+    lgt_status status = cli_ranks_agree(run->comm, cli_embed(model, run->test_spec, run->test, run->z, err), err);
     if (!status) status = cli_classify_in_training(run->trainer, z, run->test->labels, &result, err);
     if (status) return status;
     run->measures.test_accuracy = result.accuracy;
@@ -151,7 +146,7 @@ static lgt_status log_step(training *run, lgt_error *err) {
     if (run->record.step % cli_integer(run->args, "log-every") != 0) return LGT_OK;
     run->measures.gradient_norm = lgt_trainer_gradient_norm(run->trainer);
     lgt_status status = run->is_first ? cli_metrics_step(&run->folder, &run->record, &run->measures, err) : LGT_OK;
-    return agree(run, status, err);
+    return cli_ranks_agree(run->comm, status, err);
 }
 
 /* Only pictures need the head whole. */
@@ -170,7 +165,7 @@ static lgt_status measure_epoch(training *run, lgt_error *err) {
 static lgt_status end_epoch(training *run, lgt_error *err) {
     lgt_status status = test(run, err);
     if (!status) status = gather_for_report(run, err);
-    return status ? status : agree(run, run->is_first ? measure_epoch(run, err) : LGT_OK, err);
+    return status ? status : cli_ranks_agree(run->comm, run->is_first ? measure_epoch(run, err) : LGT_OK, err);
 }
 
 /* Whether a signal has come to any rank. */
@@ -366,7 +361,7 @@ static lgt_status write_results(training *run, lgt_error *err) {
 
 static lgt_status finish(training *run, lgt_error *err) {
     lgt_status status = gather_for_report(run, err);
-    if (!status) status = agree(run, run->is_first ? write_results(run, err) : LGT_OK, err);
+    if (!status) status = cli_ranks_agree(run->comm, run->is_first ? write_results(run, err) : LGT_OK, err);
     return status || is_finished(run) ? status : tell_interruption(run, err);
 }
 
@@ -384,7 +379,7 @@ static void free_training(training *run) {
 static lgt_status create_folder(training *run, lgt_error *err) {
     lgt_status status = LGT_OK;
     if (run->is_first) status = cli_run_folder_create(run->context, &run->folder, run->checkpoints.cut, err);
-    return agree(run, status, err);
+    return cli_ranks_agree(run->comm, status, err);
 }
 
 static lgt_status run_train(const cli_args *args, lgt_error *err) {
