@@ -70,6 +70,7 @@ static lgt_status read_options(training *run, lgt_error *err) {
     o->z_loss = cli_real(args, "z-loss");
     o->precision = cli_choice(args, "dtype") == 1 ? LGT_PRECISION_BF16 : LGT_PRECISION_FULL;
     o->sample_rate = cli_real(args, "sample-rate");
+    o->reduce = (lgt_reduce)cli_choice(args, "mpi-reduce");
     o->sample_correction = !cli_flag(args, "no-sample-correction");
     lgt_status status = cli_loss_open(args, &o->loss, err);
     if (!status && cli_text(args, "align")) status = lgt_align_parse(cli_text(args, "align"), &o->align, err);
@@ -94,11 +95,19 @@ static lgt_status agree(const training *run, lgt_status status, lgt_error *err) 
     return status == LGT_ERR_COMM ? status : lgt_comm_agree(run->comm, status, err);
 }
 
+/* Whether the bits are those of so many ranks. */
+static int is_rounded(const training *run) {
+    return run->comm && run->options.reduce == LGT_REDUCE_FAST;
+}
+
 /* Everything that can be wrong is found here, before anything is written. */
 static lgt_status prepare(training *run, lgt_error *err) {
     lgt_status status = read_options(run, err);
     if (!status) status = cli_ranks_join(cli_real(run->args, "mpi-timeout"), &run->comm, err);
     run->options.comm = run->comm;
+    if (!status && is_rounded(run))
+        cli_note(run->args, "--mpi-reduce fast: right to rounding; another number of ranks than %d gives other bits",
+                 run->comm->size);
     if (!status)
         status = cli_run_folder_plan(&run->folder, cli_text(run->args, "out"), run->options.loss.info->name,
                                      cli_integer(run->args, "seed"), err);
@@ -310,6 +319,7 @@ static json_t *describe_results(const training *run, const lgt_error *failure) {
     cli_put_real(report, "samples_per_second", (double)record->samples / record->seconds);
     cli_put_integer(report, "parameters", lgt_model_n_params(lgt_trainer_model(run->trainer)));
     cli_put_integer(report, "zero_rows", record->zero_rows);
+    if (is_rounded(run)) cli_put_integer(report, "ranks", run->comm->size);
     cli_put_text(report, "model", failure ? NULL : run->folder.model);
     cli_put_text(report, "metrics", run->folder.metrics);
     cli_put_text(report, "run", run->folder.run);
@@ -429,8 +439,9 @@ const cli_verb cli_verb_train = {
         "--checkpoint-every, a checkpoint (exit code 130 or 143). Numbers that are not finite end it with exit\n"
         "code 4 and no model.\n"
         "Under mpirun the ranks share the classes, the rows of each batch and the encoder's optimiser, with the\n"
-        "bits of one process; the first writes and speaks. --resume goes on over any number of ranks. A rank that\n"
-        "is lost ends the job with exit code 10 or its own.",
+        "bits of one process; the first writes and speaks. --resume goes on over any number of ranks. With\n"
+        "--mpi-reduce fast bits are those of so many ranks, whose number is then in run.json. A rank that is lost\n"
+        "ends the job with exit code 10 or its own.",
     .examples = "  logitude train --data fashion-mnist --loss arcface:s=16,m=0.3 --epochs 10 --out runs/arcface\n"
                 "  logitude train --data x.npy,y.npy --loss softmax --encoder none --l2 1e-4 --optimizer lbfgs\n"
                 "  logitude train --data fashion-mnist --loss arcface --checkpoint-every 1000 --resume\n"

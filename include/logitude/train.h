@@ -107,6 +107,7 @@ typedef struct lgt_train_options {
     const lgt_comm *comm; /* ranks that train together, each with the same options and data; must outlive the trainer.
                              They share the classes (lgt_head_shard), the rows of a batch and the encoder's optimiser,
                              and have the bits of one. SGD and ADAMW only. Default NULL: alone */
+    lgt_reduce reduce;    /* how they add; default EXACT. FAST: the bits are those of one training over so many ranks */
 } lgt_train_options;
 
 LGT_API void lgt_train_options_init(lgt_train_options *options);

@@ -104,29 +104,36 @@ static void FN(finish_row)(const FN(stream) * s, int64_t i, double *g) {
 /* k of a row, and the stripes' parts of its sums (once_template.h). */
 static double FN(share_of)(const FN(stream) * s, int64_t stripe, int64_t i) {
     const lgt_row *row = &s->rows[i];
-    double h = s->crowds[stripe * s->layout.panel_rows + i].sum.max;
+    double h = s->crowds[FN(place_of)(s, stripe, i)].sum.max;
     return s->problem->scale * row->crowd_scale * exp(h - row->lse);
 }
 
 static void FN(sum_shares)(const FN(stream) * s, int64_t i, double *g) {
     memset(g, 0, (size_t)s->problem->dim * sizeof *g);
-    for (int64_t stripe = 0; stripe < s->layout.n_stripes; stripe++) {
-        const T *part = s->dx + (stripe * s->layout.panel_rows + i) * s->layout.width;
+    for (int64_t stripe = s->held_begin; stripe < s->held_end; stripe++) {
+        const T *part = s->dx + FN(place_of)(s, stripe, i) * s->layout.width;
         double share = FN(share_of)(s, stripe, i);
         for (int64_t k = 0; k < s->problem->dim; k++) g[k] += share * (double)part[k];
     }
 }
 
-static void FN(finish_dx_row)(FN(stream) * s, FN(worker) * w, int64_t i) {
-    const lgt_problem *p = s->problem;
-    const lgt_batch *b = s->batch;
-    double *g = w->gradient;
-    int directed = !p->unit_w || s->x_norms[i] > 0;
+/* Row i's sums over the stripes that are held. */
+static void FN(sum_stripes)(const FN(stream) * s, int64_t i, double *g) {
+    int directed = !s->problem->unit_w || s->x_norms[i] > 0;
     if (s->once && directed)
         FN(sum_shares)(s, i, g);
     else
-        s->tiling.kernels->widen(s->dx + i * s->layout.width, directed ? s->layout.n_stripes : 0,
-                                 s->layout.panel_rows * s->layout.width, p->dim, g);
+        s->tiling.kernels->widen(s->dx + i * s->layout.width, directed ? s->held_end - s->held_begin : 0,
+                                 s->layout.panel_rows * s->layout.width, s->problem->dim, g);
+}
+
+static void FN(finish_dx_row)(FN(stream) * s, FN(worker) * w, int64_t i) {
+    const lgt_batch *b = s->batch;
+    double *g = w->gradient;
+    if (s->fast)
+        s->tiling.kernels->widen(s->dx + i * s->layout.width, 1, 0, s->problem->dim, g);
+    else
+        FN(sum_stripes)(s, i, g);
     if (b->along)
         FN(finish_moving_row)(s, w, i, g);
     else if (!s->plain)
