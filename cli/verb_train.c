@@ -164,12 +164,21 @@ static lgt_status log_step(training *run, lgt_error *err) {
     return agree(run, status, err);
 }
 
+/* The model of the epoch with the highest accuracy on the test data, of equals the first, is a file of its own. */
+static lgt_status keep_best(training *run, lgt_error *err) {
+    cli_best *best = &run->checkpoints.best;
+    if (!run->test || (best->epoch > 0 && run->measures.test_accuracy <= best->accuracy)) return LGT_OK;
+    lgt_status status = lgt_model_save(lgt_trainer_model(run->trainer), run->folder.best, err);
+    if (!status) *best = (cli_best){run->record.epoch, run->measures.test_accuracy};
+    return status;
+}
+
 static lgt_status measure_epoch(training *run, lgt_error *err) {
     lgt_status status = test(run, err);
     if (!status) status = look(run, err);
     if (!status) status = cli_metrics_epoch(&run->folder, &run->record, &run->measures, err);
     if (!status) cli_progress_epoch(&run->progress, &run->record, run->measures.test_accuracy);
-    return status;
+    return status ? status : keep_best(run, err);
 }
 
 /* All that is measured here depends on the model alone: a training that goes on from this step does it again. */
@@ -257,6 +266,14 @@ static lgt_status solve(training *run, lgt_error *err) {
     return status ? status : lgt_model_save(lgt_trainer_model(run->trainer), run->folder.model, err);
 }
 
+/* Where epochs are tested. */
+static void describe_best(json_t *report, const training *run) {
+    const cli_best *best = &run->checkpoints.best;
+    cli_put(report, "best_epoch", best->epoch > 0 ? json_integer(best->epoch) : json_null());
+    cli_put_real(report, "best_test_accuracy", best->epoch > 0 ? best->accuracy : NAN);
+    cli_put_text(report, "best", best->epoch > 0 ? run->folder.best : NULL);
+}
+
 static void describe_solve(json_t *report, const lgt_solve_record *solve) {
     cli_put_integer(report, "iterations", solve->iterations);
     cli_put_integer(report, "evaluations", solve->evaluations);
@@ -324,6 +341,7 @@ static json_t *describe_results(const training *run, const lgt_error *failure) {
     cli_put_text(report, "metrics", run->folder.metrics);
     cli_put_text(report, "run", run->folder.run);
     cli_put_text(report, "report", run->wants_report ? run->folder.report : NULL);
+    if (run->test && !run->is_solved) describe_best(report, run);
     return report;
 }
 
@@ -396,7 +414,9 @@ static void free_training(training *run) {
 
 static lgt_status create_folder(training *run, lgt_error *err) {
     lgt_status status = LGT_OK;
-    if (run->is_first) status = cli_run_folder_create(run->context, &run->folder, run->checkpoints.cut, err);
+    if (run->is_first)
+        status = cli_run_folder_create(run->context, &run->folder, run->checkpoints.cut,
+                                       run->checkpoints.best.epoch > 0, err);
     return agree(run, status, err);
 }
 
@@ -427,6 +447,7 @@ const cli_verb cli_verb_train = {
     .notes =
         "Files written to DIR\n"
         "  model.safetensors  weights, normalisation, labels and loss\n"
+        "  best.safetensors   with test data: the same after the epoch that did best on them, the first of equals\n"
         "  metrics.jsonl      a line every --log-every steps and one an epoch\n"
         "  run.json           configuration, versions, data and results\n"
         "  analysis.json      what the report shows of the model: angles, ROC, calibration, confusions, a map\n"

@@ -204,6 +204,32 @@ static void a_run_sends_a_sum_of_each_rank_and_not_of_each_stripe(void **state) 
     }
 }
 
+/* Whether products are made in one pass must be the same on ranks of 6, 5 and 5 stripes whatever the workspace: here a
+ * run turns out to need two, in which all must be at one. */
+static void ranks_of_any_workspace_agree_on_the_passes(void **state) {
+    int n_once = 0, n_sizes = 0;
+    int64_t step = N * (CROWD + D * E) / 2; /* half of what one stripe holds */
+    (void)state;
+    for (int64_t workspace = 600000; workspace < 1800000; workspace += step, n_sizes++) {
+        test_head h = test_head_random("arcface:s=400,m=0.1", N, D, 1024, 74);
+        memcpy(h.w + 1000 * D, h.x + 5 * D, D * sizeof *h.w); /* far above all before it */
+        h.options.precision = LGT_PRECISION_BF16;
+        h.options.reduce = LGT_REDUCE_FAST;
+        h.options.workspace = workspace;
+        lgt_comm comms[3];
+        test_rank_job j = {.head = &h, .dtype = LGT_F32};
+        lgt_comm_group *group = test_group(3, 20, comms);
+        test_run_ranks(comms, 3, test_rank_run, &j);
+        for (int r = 0; r < 3; r++) assert_ok(j.statuses[r], j.errors[r]);
+        /* Crowds and findings went twice: once in vain. */
+        n_once += lgt_comm_group_sent(group, 0) > 2 * N * (2 * CROWD + D * E + D * E / 2);
+        lgt_comm_group_free(group);
+        test_rank_free(&j, 3);
+        test_head_free(&h);
+    }
+    assert_in_range(n_once, 1, n_sizes - 1); /* the sizes reach from none to all */
+}
+
 static lgt_status nothing(void *user, void *data, const int64_t *offsets, lgt_error *err) {
     (void)user, (void)data, (void)offsets, (void)err;
     return LGT_OK;
@@ -312,6 +338,7 @@ int main(void) {
         cmocka_unit_test(so_do_hessian_vector_products),
         cmocka_unit_test(one_rank_has_the_bits_of_the_exact_mode),
         cmocka_unit_test(a_run_sends_a_sum_of_each_rank_and_not_of_each_stripe),
+        cmocka_unit_test(ranks_of_any_workspace_agree_on_the_passes),
         cmocka_unit_test(a_plan_holds_the_parts_of_its_own_stripes_alone),
         cmocka_unit_test(every_refused_allocation_is_told),
         cmocka_unit_test(a_reduce_that_there_is_not_is_refused),

@@ -228,13 +228,16 @@ LGT_API lgt_status lgt_trainer_gather(lgt_trainer *trainer, lgt_error *err);
 
 /* --- Checkpoints of SGD and ADAMW (docs/checkpoints.md) --- */
 
+enum { LGT_CHECKPOINT_NOTES = 2 };
+
 /* What goes into a checkpoint beside the trainer's own state. */
 typedef struct lgt_checkpoint {
     const lgt_metadata *facts; /* what else must be the same for the training to go on, by name; "data..." of data */
     int64_t n_facts;
-    int64_t log_length;      /* bytes of the caller's log that belong to it. Loading: those that the log has, of which
-                                the checkpoint must not have more; then those to which it is to be cut back */
-    lgt_train_record record; /* loading: of the last step */
+    int64_t log_length; /* bytes of the caller's log that belong to it. Loading: those that the log has, of which
+                           the checkpoint must not have more; then those to which it is to be cut back */
+    double notes[LGT_CHECKPOINT_NOTES]; /* numbers of the caller's; loading: those of the file */
+    lgt_train_record record;            /* loading: of the last step */
 } lgt_checkpoint;
 
 /* Writes all state that later steps depend on, after at least one step, with a checksum, atomically (lgt_file_write):

@@ -144,7 +144,7 @@ class Jobs(unittest.TestCase):
     @staticmethod
     def printed(text):
         """A training's report on standard output, but times and paths. More than one is no JSON."""
-        return without_times(json.loads(text), ('seconds', 'samples_per_second', 'model', 'metrics', 'run', 'report'))
+        return without_times(json.loads(text), ('seconds', 'samples_per_second', 'model', 'best', 'metrics', 'run', 'report'))
 
     def check_same(self, job, words, out):
         self.assertEqual(job.end().code, 0, f'{job.name}: {job.err}')
