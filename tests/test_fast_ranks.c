@@ -204,30 +204,41 @@ static void a_run_sends_a_sum_of_each_rank_and_not_of_each_stripe(void **state) 
     }
 }
 
-/* Whether products are made in one pass must be the same on ranks of 6, 5 and 5 stripes whatever the workspace: here a
- * run turns out to need two, in which all must be at one. */
+/* What rank 0 of 3 sends in a run that turns out to need two passes; they have 6, 5 and 5 stripes. */
+static int64_t sent_with_workspace(int64_t workspace) {
+    lgt_comm comms[3];
+    test_head h = test_head_random("arcface:s=400,m=0.1", N, D, 8192, 74);
+    memcpy(h.w + 300 * D, h.x + 5 * D, D * sizeof *h.w); /* in a stripe's second tile, far above its first */
+    h.options.precision = LGT_PRECISION_BF16;
+    h.options.reduce = LGT_REDUCE_FAST;
+    h.options.workspace = workspace;
+    test_rank_job j = {.head = &h, .dtype = LGT_F32};
+    lgt_comm_group *group = test_group(3, 20, comms);
+    test_run_ranks(comms, 3, test_rank_run, &j);
+    for (int r = 0; r < 3; r++) assert_ok(j.statuses[r], j.errors[r]);
+    int64_t sent = lgt_comm_group_sent(group, 0);
+    test_rank_free(&j, 3);
+    lgt_comm_group_free(group);
+    test_head_free(&h);
+    return sent;
+}
+
+/* Whether a workspace has room for one pass must be reckoned alike by ranks that hold more and less: crowds and
+ * findings go twice, the first time in vain, on all of them or on none. */
 static void ranks_of_any_workspace_agree_on_the_passes(void **state) {
-    int n_once = 0, n_sizes = 0;
-    int64_t step = N * (CROWD + D * E) / 2; /* half of what one stripe holds */
+    int64_t low = 500000, high = 8000000, two = sent_with_workspace(low), one = sent_with_workspace(high);
     (void)state;
-    for (int64_t workspace = 600000; workspace < 1800000; workspace += step, n_sizes++) {
-        test_head h = test_head_random("arcface:s=400,m=0.1", N, D, 1024, 74);
-        memcpy(h.w + 1000 * D, h.x + 5 * D, D * sizeof *h.w); /* far above all before it */
-        h.options.precision = LGT_PRECISION_BF16;
-        h.options.reduce = LGT_REDUCE_FAST;
-        h.options.workspace = workspace;
-        lgt_comm comms[3];
-        test_rank_job j = {.head = &h, .dtype = LGT_F32};
-        lgt_comm_group *group = test_group(3, 20, comms);
-        test_run_ranks(comms, 3, test_rank_run, &j);
-        for (int r = 0; r < 3; r++) assert_ok(j.statuses[r], j.errors[r]);
-        /* Crowds and findings went twice: once in vain. */
-        n_once += lgt_comm_group_sent(group, 0) > 2 * N * (2 * CROWD + D * E + D * E / 2);
-        lgt_comm_group_free(group);
-        test_rank_free(&j, 3);
-        test_head_free(&h);
+    assert_true(one > two);
+    while (high - low > 1000) {
+        int64_t middle = (low + high) / 2;
+        if (sent_with_workspace(middle) == one)
+            high = middle;
+        else
+            low = middle;
     }
-    assert_in_range(n_once, 1, n_sizes - 1); /* the sizes reach from none to all */
+    /* Who counted the own stripes alone would take the step up to eleven stripes before. */
+    for (int64_t half = 0; half <= 24; half++)
+        assert_int_equal(sent_with_workspace(low - half * N * (CROWD + D * E) / 2), two);
 }
 
 static lgt_status nothing(void *user, void *data, const int64_t *offsets, lgt_error *err) {
