@@ -369,20 +369,23 @@ static void FN(unpacked_products_agree_with_long_double)(void **state) {
             FN(check_product)(SET(isa), ms[at % 5], ns[at / 5 % 2], ks[at / 10 % 4], at / 40 & 1, at / 80);
 }
 
-static void FN(widening_adds_in_double)(void **state) {
+static void FN(parts_are_added_in_double)(void **state) {
     enum { PARTS = 3, STRIDE = 41 };
+    static const double some[PARTS] = {0.5, -4, 2}; /* products are exact, fused with the sum or not */
     T v[PARTS * STRIDE];
     double out[38];
     (void)state;
     FN(fill)(v, PARTS * STRIDE, 9);
     for (lgt_isa isa = LGT_ISA_GENERIC; isa <= FN(best)(); isa++)
-        for (int64_t at = 0; at < 38 * (PARTS + 1); at++) {
-            int64_t n = at / (PARTS + 1), parts = at % (PARTS + 1);
+        for (int64_t at = 0; at < 2 * 38 * (PARTS + 1); at++) {
+            int64_t n = at / 2 / (PARTS + 1), parts = at / 2 % (PARTS + 1);
+            const double *shares = at % 2 ? some : NULL;
             for (int k = 0; k < 38; k++) out[k] = 1e10 + k;
-            SET(isa)->widen(v, parts, STRIDE, n, out);
+            SET(isa)->sum_parts(v, shares, parts, STRIDE, n, out);
             for (int k = 0; k < 38; k++) {
                 double sum = 0;
-                for (int64_t p = 0; p < parts && k < n; p++) sum += (double)v[p * STRIDE + k];
+                for (int64_t p = 0; p < parts && k < n; p++)
+                    sum += (shares ? shares[p] : 1) * (double)v[p * STRIDE + k];
                 assert_true(out[k] == (k < n ? sum : 1e10 + k));
             }
         }

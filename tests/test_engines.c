@@ -51,7 +51,7 @@ static void cpu_equals_reference_over_several_panels_of_rows(void **state) {
     (void)state;
     lgt_context *context = test_context(2);
     /* 16 stripes of 500 dimensions leave panels of 448 rows. */
-    test_head many = test_head_random("arcface:s=20,m=0.4", 500, 500, 1030, 5);
+    test_head many = test_head_random("arcface:s=20,m=0.4", 500, 500, 1930, 5);
     compare(context, &many, "arcface");
     test_head_free(&many);
     test_head few = test_head_random("softmax", 6000, 700, 3, 6);

@@ -117,6 +117,20 @@ static void the_product_is_the_derivative_of_the_gradient(void **state) {
     lgt_context_free(context);
 }
 
+static void so_it_does_over_several_panels_of_rows(void **state) {
+    (void)state;
+    lgt_context *context = test_context(2);
+    test_head h = test_head_random("arcface:s=8,m=0.3", 500, 500, 1930, 5); /* panels of 256 rows */
+    test_vectors v = test_vectors_of(&h, 5);
+    test_vectors expected = test_head_hvp(context, &h, LGT_ENGINE_REFERENCE, LGT_F64, &v);
+    test_vectors found = test_head_hvp(context, &h, LGT_ENGINE_CPU, LGT_F64, &v);
+    double error = test_vectors_error(&h, &found, &expected);
+    print_message("error %.2g\n", error);
+    assert_true(error <= f64_gate);
+    test_vectors_free(&found), test_vectors_free(&expected), test_vectors_free(&v), test_head_free(&h);
+    lgt_context_free(context);
+}
+
 static void the_streaming_engine_equals_the_reference(void **state) {
     static const int64_t shapes[][3] = {{1, 2, 1},   {1, 3, 2},    {2, 3, 2},    {7, 16, 63},
                                         {65, 5, 65}, {3, 33, 129}, {130, 8, 10}, {5, 31, 700}};
@@ -476,6 +490,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_product_is_the_derivative_of_the_gradient),
         cmocka_unit_test(the_streaming_engine_equals_the_reference),
+        cmocka_unit_test(so_it_does_over_several_panels_of_rows),
         cmocka_unit_test(the_hessian_is_symmetric),
         cmocka_unit_test(the_product_is_linear_in_the_direction),
         cmocka_unit_test(along_a_vector_itself_its_gradient_shrinks_as_one_over_its_length),

@@ -10,7 +10,7 @@ enum { MOST = 7 };
 static const int sizes[] = {2, 3, 4, 7};
 enum { N_SIZES = sizeof sizes / sizeof *sizes };
 
-enum { ROWS = 45, FEATURES = 13, CLASSES = 330, TOP = 7, MOST_ROWS_OF_W = 3 * CLASSES };
+enum { ROWS = 45, FEATURES = 13, CLASSES = 650, TOP = 7, MOST_ROWS_OF_W = 3 * CLASSES };
 
 typedef struct listing {
     int64_t classes[ROWS * TOP];

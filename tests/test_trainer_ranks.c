@@ -30,7 +30,7 @@ static const training trainings[] = {
 };
 enum { N_TRAININGS = sizeof trainings / sizeof *trainings };
 
-enum { DIM = 6, N_CLASSES = 150, N_ROWS = 200, BATCH = 37, STEPS = 12, MOST = 7, CENTRES = 2 };
+enum { DIM = 6, N_CLASSES = 300, N_ROWS = 350, BATCH = 37, STEPS = 12, MOST = 7, CENTRES = 2 };
 enum { MOST_WEIGHTS = N_CLASSES * CENTRES * DIM, MOST_PARAMS = 4096 };
 
 /* What a training leaves. */

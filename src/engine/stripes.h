@@ -5,9 +5,9 @@
 
 #include <stdint.h>
 
-/* Sixteen feed as many threads or ranks, and more would only add partial sums. A stripe has whole grains: the least
- * that fills a matrix tile. */
-enum { LGT_STRIPES = 16, LGT_GRAIN = 64 };
+/* Sixteen feed as many threads or ranks, and more would only add partial sums. A stripe has whole grains: of fewer
+ * classes products are too short for what each of them reads and writes. */
+enum { LGT_STRIPES = 16, LGT_GRAIN = 128 };
 
 int64_t lgt_stripes_of(int64_t n_classes);
 

@@ -57,8 +57,8 @@ static void project_sums(double *g, const float *v, int64_t n, double over) {
     lgt_kernels_f32_avx512.project_sums(g, v, n, over);
 }
 
-static void widen(const float *v, int64_t parts, int64_t stride, int64_t n, double *out) {
-    lgt_kernels_f32_avx512.widen(v, parts, stride, n, out);
+static void sum_parts(const float *v, const double *shares, int64_t parts, int64_t stride, int64_t n, double *out) {
+    lgt_kernels_f32_avx512.sum_parts(v, shares, parts, stride, n, out);
 }
 
 static double square_sum(const float *v, int64_t n) {
@@ -103,7 +103,7 @@ static void project_in_float(const float *g, const float *v, int64_t n, double o
 #define ELEMENTWISE                                                                                                    \
     .exp_sum = exp_sum, .find_most = find_most, .exp_over = exp_over, .exp_weights = exp_weights,                      \
     .class_sums = class_sums, .product = product, .square_sum = square_sum, .dot = dot, .project_sums = project_sums,  \
-    .widen = widen
+    .sum_parts = sum_parts
 
 #define AMX_SET(name, parts)                                                                                           \
     static int64_t features_size_##name(const lgt_extent *e) {                                                         \

@@ -34,17 +34,19 @@ static double FN(square_sum)(const T *v, int64_t n) {
     return FN(dot)(v, v, n);
 }
 
-static void FN(widen)(const T *v, int64_t parts, int64_t stride, int64_t n, double *out) {
+static void FN(sum_parts)(const T *v, const double *shares, int64_t parts, int64_t stride, int64_t n, double *out) {
     int64_t k = 0;
     for (; k + FN(sum_lanes) <= n; k += FN(sum_lanes)) {
         double lane[FN(sum_lanes)] = {0};
-        for (int64_t p = 0; p < parts; p++)
-            for (int l = 0; l < FN(sum_lanes); l++) lane[l] += (double)v[p * stride + k + l];
+        for (int64_t p = 0; p < parts; p++) {
+            double share = shares ? shares[p] : 1;
+            for (int l = 0; l < FN(sum_lanes); l++) lane[l] += share * (double)v[p * stride + k + l];
+        }
         memcpy(out + k, lane, sizeof lane);
     }
     for (; k < n; k++) {
         out[k] = 0;
-        for (int64_t p = 0; p < parts; p++) out[k] += (double)v[p * stride + k];
+        for (int64_t p = 0; p < parts; p++) out[k] += (shares ? shares[p] : 1) * (double)v[p * stride + k];
     }
 }
 

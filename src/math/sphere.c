@@ -54,43 +54,41 @@ double lgt_unit(const double *v, int64_t n, double *unit) {
     return ldexp(scaled, exponent);
 }
 
-/* t = (to - c at) / |to - c at| and that norm. Orthogonalised twice: once leaves a radial part of eps / theta. */
-static double tangent(const double *at, const double *to, double c, int64_t n, double *t) {
-    for (int64_t k = 0; k < n; k++) t[k] = to[k] - c * at[k];
-    double radial = lgt_dot(t, at, n);
-    for (int64_t k = 0; k < n; k++) t[k] -= radial * at[k];
-    double sine = sqrt(lgt_dot(t, t, n));
-    double scale = sine < LGT_SINE_LEAST ? 0 : 1 / sine;
-    for (int64_t k = 0; k < n; k++) t[k] *= scale;
-    return sine;
+/* t = to - c at - radial at, the part of `to` across `at`; radial: what is left of it along `at` once c is taken. A
+ * number of it, the same wherever it is computed. */
+static inline double rest(const double *at, const double *to, double c, double radial, int64_t k) {
+    return to[k] - c * at[k] - radial * at[k];
 }
 
-/* sum t_k a_k or, squared, sum t_k^2, t = b - c a - radial a: what `tangent` sums, without a place for t. */
-static double sum_of_rest(const double *a, const double *b, double c, double radial, int64_t n, int squared) {
+/* sum t_k at_k or, squared, sum t_k^2, without a place for t. */
+static double sum_of_rest(const double *at, const double *to, double c, double radial, int64_t n, int squared) {
     double lane[LANES] = {0};
     int64_t k = 0;
     for (; k + LANES <= n; k += LANES)
         for (int l = 0; l < LANES; l++) {
-            double t = b[k + l] - c * a[k + l] - radial * a[k + l];
-            lane[l] += t * (squared ? t : a[k + l]);
+            double t = rest(at, to, c, radial, k + l);
+            lane[l] += t * (squared ? t : at[k + l]);
         }
     for (int l = 0; k < n; k++, l++) {
-        double t = b[k] - c * a[k] - radial * a[k];
-        lane[l] += t * (squared ? t : a[k]);
+        double t = rest(at, to, c, radial, k);
+        lane[l] += t * (squared ? t : at[k]);
     }
     return total(lane);
 }
 
-static double sine_between(const double *a, const double *b, double c, int64_t n) {
-    return sqrt(sum_of_rest(a, b, c, sum_of_rest(a, b, c, 0, n, 0), n, 1));
+/* |to - c at|, orthogonalised twice: once leaves a radial part of eps / theta. t, or NULL: its direction. */
+static double tangent(const double *at, const double *to, double c, int64_t n, double *t) {
+    double radial = sum_of_rest(at, to, c, 0, n, 0), sine = sqrt(sum_of_rest(at, to, c, radial, n, 1));
+    double scale = sine < LGT_SINE_LEAST ? 0 : 1 / sine;
+    for (int64_t k = 0; t && k < n; k++) t[k] = rest(at, to, c, radial, k) * scale;
+    return sine;
 }
 
 lgt_angle lgt_angle_between(const double *a, const double *b, int64_t n, double *t_a, double *t_b) {
     lgt_angle angle;
     angle.c = fmax(-1, fmin(1, lgt_dot(a, b, n)));
     if (t_b) angle.sine = tangent(b, a, angle.c, n, t_b);
-    if (t_a) angle.sine = tangent(a, b, angle.c, n, t_a);
-    if (!t_a && !t_b) angle.sine = sine_between(a, b, angle.c, n);
+    if (t_a || !t_b) angle.sine = tangent(a, b, angle.c, n, t_a);
     if (angle.sine < LGT_SINE_LEAST) angle.sine = 0;
     angle.theta = atan2(angle.sine, angle.c);
     return angle;

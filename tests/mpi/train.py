@@ -28,7 +28,7 @@ TIMEOUT = 2.0
 MPI, PROGRAM = '', ''
 
 # 5 stripes of classes: of 7 ranks two have none. The last batch of an epoch has 4 rows: some ranks have none.
-N_CLASSES, DIM = 300, 8
+N_CLASSES, DIM = 600, 8
 DATA = ['--data', 'x.npy,y.npy', '--test-data', 'tx.npy,ty.npy', '--batch', '128', '--lr', '0.003', '--log-every', '3', '-q']
 SMALL = [*DATA, '--dim', '8', '--epochs', '2']
 ARCFACE = ['--loss', 'arcface:s=16,m=0.2', '--encoder', 'mlp:16']

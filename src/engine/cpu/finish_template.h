@@ -35,7 +35,7 @@ static void FN(finish_target)(FN(stream) * s, FN(worker) * w, int64_t tile, int6
     int64_t n = s->problem->dim;
     const KERNELS *kernels = s->tiling.kernels;
     double *g = w->gradient;
-    kernels->widen(w->dw + place * s->layout.width, 1, 0, n, g);
+    kernels->sum_parts(w->dw + place * s->layout.width, NULL, 1, 0, n, g);
     if (s->batch->along) {
         FN(finish_moving_class)(s, w, tile, place, to->row, g);
     } else {
@@ -108,30 +108,21 @@ static double FN(share_of)(const FN(stream) * s, int64_t stripe, int64_t i) {
     return s->problem->scale * row->crowd_scale * exp(h - row->lse);
 }
 
-static void FN(sum_shares)(const FN(stream) * s, int64_t i, double *g) {
-    memset(g, 0, (size_t)s->problem->dim * sizeof *g);
-    for (int64_t stripe = s->held_begin; stripe < s->held_end; stripe++) {
-        const T *part = s->dx + FN(place_of)(s, stripe, i) * s->layout.width;
-        double share = FN(share_of)(s, stripe, i);
-        for (int64_t k = 0; k < s->problem->dim; k++) g[k] += share * (double)part[k];
-    }
-}
-
-/* Row i's sums over the stripes that are held. */
+/* g = the sum of row i's dx in the stripes that are held: 0 of a row without a direction, which no class moves. */
 static void FN(sum_stripes)(const FN(stream) * s, int64_t i, double *g) {
-    int directed = !s->problem->unit_w || s->x_norms[i] > 0;
-    if (s->once && directed)
-        FN(sum_shares)(s, i, g);
-    else
-        s->tiling.kernels->widen(s->dx + i * s->layout.width, directed ? s->held_end - s->held_begin : 0,
-                                 s->layout.panel_rows * s->layout.width, s->problem->dim, g);
+    int64_t panel = s->layout.panel_rows, n_stripes = s->held_end - s->held_begin;
+    double shares[LGT_STRIPES];
+    if (s->problem->unit_w && s->x_norms[i] == 0) n_stripes = 0;
+    for (int64_t k = 0; k < n_stripes && s->once; k++) shares[k] = FN(share_of)(s, s->held_begin + k, i);
+    s->tiling.kernels->sum_parts(s->dx + i * s->layout.width, s->once ? shares : NULL, n_stripes,
+                                 panel * s->layout.width, s->problem->dim, g);
 }
 
 static void FN(finish_dx_row)(FN(stream) * s, FN(worker) * w, int64_t i) {
     const lgt_batch *b = s->batch;
     double *g = w->gradient;
     if (s->fast)
-        s->tiling.kernels->widen(s->dx + i * s->layout.width, 1, 0, s->problem->dim, g);
+        s->tiling.kernels->sum_parts(s->dx + i * s->layout.width, NULL, 1, 0, s->problem->dim, g);
     else
         FN(sum_stripes)(s, i, g);
     if (b->along)
