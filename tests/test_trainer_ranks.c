@@ -27,18 +27,28 @@ static const training trainings[] = {
     {"subcenter:s=8,k=2", "linear", LGT_OPTIMIZER_SGD, LGT_PRECISION_FULL, 0.4, 0, NULL},
     {"arcface:s=8", "mlp:6,6", LGT_OPTIMIZER_SGD, LGT_PRECISION_FULL, 1, 0,
      "pga:k=3,targets=memory,beta=reliability,neighbours=memory,capacity=40+k"},
+    {"softmax", "linear", LGT_OPTIMIZER_ADAMW, LGT_PRECISION_FULL, 1, 0,
+     "pga:k=2,targets=memory,beta=similarity,full_rows=off,resolve=project,capacity=150"},
 };
 enum { N_TRAININGS = sizeof trainings / sizeof *trainings };
 
 enum { DIM = 6, N_CLASSES = 300, N_ROWS = 350, BATCH = 37, STEPS = 12, MOST = 7, CENTRES = 2 };
 enum { MOST_WEIGHTS = N_CLASSES * CENTRES * DIM, MOST_PARAMS = 4096 };
 
+typedef struct bank_arrays {
+    int64_t ids[N_ROWS], labels[N_ROWS];
+    double scores[N_ROWS];
+    float directions[N_ROWS * DIM];
+} bank_arrays;
+
 /* What a training leaves. */
 typedef struct outcome {
     double loss[STEPS], norm[STEPS], align_loss[STEPS], accuracy[STEPS];
     float w[MOST_WEIGHTS], b[N_CLASSES], params[MOST_PARAMS];
+    bank_arrays bank; /* of the first rank */
     double train_loss, objective;
-    lgt_status status;
+    int rank;
+    lgt_status status, early; /* early: of saving before the last gather */
     lgt_error err;
 } outcome;
 
@@ -89,7 +99,10 @@ static lgt_status read_model(lgt_trainer *t, outcome *out) {
     lgt_status status = lgt_trainer_gather(t, &out->err);
     if (!status) status = lgt_trainer_objective(t, &out->train_loss, &out->objective, &out->err);
     if (status) return status;
-    const lgt_model *model = lgt_trainer_model(t);
+    lgt_model *model = lgt_trainer_model(t);
+    lgt_align_bank *bank = lgt_model_bank(model);
+    bank_arrays *to = &out->bank;
+    if (bank) lgt_align_bank_export(bank, to->ids, to->labels, to->scores, to->directions);
     lgt_view w = lgt_model_weights(model), b = lgt_model_bias(model);
     memcpy(out->w, w.data, (size_t)(w.rows * w.cols) * sizeof(float));
     if (b.data) memcpy(out->b, b.data, (size_t)b.cols * sizeof(float));
@@ -106,6 +119,7 @@ static void train(job *j, const lgt_comm *comm, outcome *out) {
     int found = 0;
     o.comm = comm;
     o.reduce = j->reduce;
+    out->rank = comm ? comm->rank : 0;
     out->status = lgt_trainer_create(context, &o, j->data, &t, &out->err);
     if (!out->status && j->folder)
         out->status = lgt_checkpoint_resume(t, j->folder, &about, NULL, NULL, &found, &out->err);
@@ -128,6 +142,7 @@ static void same(const outcome *a, const outcome *b, int first, const char *what
         fail_msg("%s: steps over %d ranks differ", what, size);
     if (memcmp(a->w, b->w, sizeof a->w) || memcmp(a->b, b->b, sizeof a->b)) fail_msg("%s: heads over %d", what, size);
     if (memcmp(a->params, b->params, sizeof a->params)) fail_msg("%s: encoders over %d ranks differ", what, size);
+    if (a->rank == 0 && memcmp(&a->bank, &b->bank, sizeof a->bank)) fail_msg("%s: banks over %d", what, size);
     if (a->train_loss != b->train_loss || a->objective != b->objective) fail_msg("%s: objectives over %d", what, size);
 }
 
@@ -180,6 +195,62 @@ static void a_training_goes_on_over_another_number_of_ranks(void **state) {
         assert_ok(lgt_checkpoint_clear(context, folder, &err), err);
         lgt_context_free(context);
         assert_int_equal(rmdir(folder), 0);
+    }
+    test_clusters_free(&data);
+}
+
+/* Some steps; then the model is written: into `folder` by the first rank. */
+static void save(job *j, const lgt_comm *comm, const char *name, outcome *out) {
+    lgt_train_options o = options_of(j->training);
+    lgt_trainer *t = NULL;
+    lgt_context *context = test_context(1);
+    char path[TEST_PATH_ROOM];
+    snprintf(path, sizeof path, "%s/%s%d", test_folder, name, comm ? comm->rank : 0);
+    o.comm = comm;
+    out->status = lgt_trainer_create(context, &o, j->data, &t, &out->err);
+    if (!out->status) out->status = take_steps(t, 3, out);
+    if (!out->status) out->status = lgt_trainer_gather(t, &out->err);
+    if (!out->status) out->status = take_steps(t, j->until, out); /* what was gathered is of no use now */
+    if (!out->status && comm) out->early = lgt_model_save(lgt_trainer_model(t), path, &out->err);
+    if (!out->status) out->status = lgt_trainer_gather(t, &out->err);
+    if (!out->status) out->status = lgt_model_save(lgt_trainer_model(t), path, &out->err);
+    lgt_trainer_free(t);
+    lgt_context_free(context);
+}
+
+static void save_rank(void *argument, const lgt_comm *comm) {
+    job *j = argument;
+    save(j, comm, "shared", &j->outcomes[comm->rank]);
+}
+
+static size_t read_file(const char *name, char *out, size_t room) {
+    FILE *file = fopen(test_path(name), "rb");
+    assert_non_null(file);
+    size_t length = fread(out, 1, room, file);
+    assert_int_equal(fclose(file), 0);
+    return length;
+}
+
+static void the_first_rank_writes_the_model_with_the_whole_bank(void **state) {
+    static char file[2][1 << 17];
+    static outcome alone;
+    static job j;
+    lgt_dataset data = test_clusters(N_ROWS, DIM, N_CLASSES, 2, 21);
+    (void)state;
+    for (int i = N_TRAININGS - 2; i < N_TRAININGS; i++) {
+        memset(&j, 0, sizeof j);
+        j.training = &trainings[i], j.data = &data, j.until = STEPS;
+        save(&j, NULL, "alone", &alone);
+        assert_ok(alone.status, alone.err);
+        test_on_ranks(3, 30, save_rank, &j);
+        assert_ok(j.outcomes[0].status, j.outcomes[0].err);
+        for (int r = 0; r < 3; r++) assert_int_equal(j.outcomes[r].early, LGT_ERR_USAGE);
+        for (int r = 1; r < 3; r++)
+            assert_fails(j.outcomes[r].status, LGT_ERR_USAGE, j.outcomes[r].err, "3 ranks share the memory bank");
+        size_t length = read_file("alone0", file[0], sizeof file[0]);
+        assert_in_range(length, 1000, sizeof file[0] - 1);
+        assert_int_equal(read_file("shared0", file[1], sizeof file[1]), length);
+        assert_memory_equal(file[0], file[1], length);
     }
     test_clusters_free(&data);
 }
@@ -281,7 +352,7 @@ static void a_fast_training_is_the_same_on_all_ranks_and_that_of_one_to_rounding
     test_clusters_free(&data);
 }
 
-/* 150 classes are three stripes: of two ranks each brings one part of dx and the crowds in their place. */
+/* 300 classes are three stripes: of two ranks each brings one part of dx and the crowds in their place. */
 static void a_fast_training_sends_less(void **state) {
     static job j;
     int64_t sent[2];
@@ -338,6 +409,7 @@ int main(void) {
         cmocka_unit_test(a_fast_training_is_the_same_on_all_ranks_and_that_of_one_to_rounding),
         cmocka_unit_test(a_fast_training_sends_less),
         cmocka_unit_test(a_fast_training_goes_on_to_the_same_bits_over_as_many_ranks),
+        cmocka_unit_test(the_first_rank_writes_the_model_with_the_whole_bank),
         cmocka_unit_test(ranks_with_other_options_are_refused_by_name),
         cmocka_unit_test(a_rank_that_fails_ends_the_training_of_all),
     };

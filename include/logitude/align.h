@@ -7,6 +7,7 @@
 #ifndef LOGITUDE_ALIGN_H
 #define LOGITUDE_ALIGN_H
 
+#include "comm.h"
 #include "head.h"
 
 #ifdef __cplusplus
@@ -62,6 +63,13 @@ typedef struct lgt_align_bank lgt_align_bank;
 /* Memory: about 4 D + 80 bytes a sample of the capacity. Errors: USAGE (dim below 0, capacity below 1), MEMORY. */
 LGT_API lgt_status lgt_align_bank_create(lgt_context *context, int64_t dim, int64_t capacity, lgt_align_bank **out,
                                          lgt_error *err);
+/* A bank that the ranks of a communicator share, NULL or one rank: one of its own. Ids, labels, reliabilities and the
+ * order of updates are the same on all ranks, which make the same calls with the same values; each keeps the directions
+ * of every P-th sample, and what others need is sent to them. Everything has the bits of a bank alone, for any number
+ * of ranks. comm must outlive the bank. Collective are runs and finds of direction alignment with it, and
+ * lgt_align_bank_gather. Memory: about 4 D / P + 80 bytes a sample of the capacity. */
+LGT_API lgt_status lgt_align_bank_create_shared(lgt_context *context, int64_t dim, int64_t capacity,
+                                                const lgt_comm *comm, lgt_align_bank **out, lgt_error *err);
 LGT_API void lgt_align_bank_free(lgt_align_bank *bank);
 LGT_API int64_t lgt_align_bank_dim(const lgt_align_bank *bank);
 LGT_API int64_t lgt_align_bank_count(const lgt_align_bank *bank);
@@ -73,15 +81,21 @@ LGT_API void lgt_align_bank_update(lgt_align_bank *bank, int64_t id, int64_t lab
                                    double momentum, double score_momentum);
 /* The reliability of a sample under that label; 0.5 where the bank does not have it. */
 LGT_API double lgt_align_bank_score(const lgt_align_bank *bank, int64_t id, int64_t label);
-/* Its direction (D), or NULL: the bank does not have the sample, or D = 0. */
+/* Its direction (D), or NULL: the bank does not have the sample, another rank has its direction, or D = 0. */
 LGT_API const float *lgt_align_bank_direction(const lgt_align_bank *bank, int64_t id, int64_t label);
 
 /* All samples, the longest untouched first: ids (n), labels (n), scores (n), directions (n, D), NULL where D = 0.
- * Importing them into an empty bank of the same capacity gives a bank that behaves the same to the bit. */
+ * Importing them into an empty bank of the same capacity gives a bank that behaves the same to the bit. A shared bank
+ * has zeros for the directions of other ranks: gather it first. */
 LGT_API void lgt_align_bank_export(const lgt_align_bank *bank, int64_t *ids, int64_t *labels, double *scores,
                                    float *directions);
-/* Replaces what the bank holds. Errors: DATA (more than its capacity, an id twice, a score outside [0, 1], a direction
- * that is not of length 1 to 1e-3); the bank is then empty. */
+/* Copies a shared bank, all directions included, into `whole`, a bank alone of the same dim and capacity; NULL on ranks
+ * that want none, which then hold 1,024 directions at most at once. Collective. Errors: USAGE, MEMORY, COMM; `whole` is
+ * then empty. */
+LGT_API lgt_status lgt_align_bank_gather(const lgt_align_bank *bank, lgt_align_bank *whole, lgt_error *err);
+/* Replaces what the bank holds; a shared one takes the same whole arrays on all ranks. Errors: DATA (more than its
+ * capacity, an id twice, a score outside [0, 1], a direction that is not of length 1 to 1e-3); the bank is then empty.
+ */
 LGT_API lgt_status lgt_align_bank_import(lgt_align_bank *bank, int64_t count, const int64_t *ids, const int64_t *labels,
                                          const double *scores, const float *directions, lgt_error *err);
 
@@ -118,7 +132,8 @@ LGT_API void lgt_conflict_add(lgt_conflict *total, const lgt_conflict *more);
 typedef struct lgt_align_plan lgt_align_plan;
 
 /* Everything a run of a `pga` term needs, for batches of at most max_rows. Memory: 16 max_rows D bytes and about 100
- * bytes a neighbour; targets=memory 16 k max_rows D more. Errors: USAGE (another kind of term, sizes), MEMORY. */
+ * bytes a neighbour; targets=memory 12 max_rows D more, and k times that with neighbours=memory. Errors: USAGE (another
+ * kind of term, sizes), MEMORY. */
 LGT_API lgt_status lgt_align_plan_create(lgt_context *context, const lgt_align *term, int64_t dim, int64_t max_rows,
                                          lgt_align_plan **out, lgt_error *err);
 LGT_API void lgt_align_plan_free(lgt_align_plan *plan);
@@ -146,8 +161,13 @@ typedef struct lgt_align_outputs {
 } lgt_align_outputs;
 
 /* Finds neighbours, computes loss and gradient, then moves the bank. 2 flops for each dimension of each pair of equal
- * labels; allocates nothing. Errors: USAGE (shapes, types, what the term needs and was not given), DATA (a value that
- * is not finite, naming its row). */
+ * labels; allocates nothing.
+ *
+ * With a shared bank it is collective: all ranks give the same inputs and get the same outputs. neighbours=memory is
+ * searched by each rank among its own samples; it then sends its own nearest, 16 N k bytes, and at its first run makes
+ * room for those of all, 16 max_rows k P bytes. Directions that are targets, of N D (neighbours=memory: N k D) 4 bytes,
+ * come from who has them. Errors: USAGE (shapes, types, what the term needs and was not given), DATA (a value that is
+ * not finite, naming its row); with a shared bank COMM and MEMORY, those of one rank being all ranks'. */
 LGT_API lgt_status lgt_align_run(lgt_align_plan *plan, const lgt_align_inputs *in, lgt_align_outputs *out,
                                  lgt_error *err);
 

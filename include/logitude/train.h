@@ -219,11 +219,13 @@ LGT_API lgt_status lgt_trainer_objective(lgt_trainer *trainer, double *train_los
 
 /* The model as it stands: borrowed, changes with the next step, lives as long as the trainer. With class sampling this
  * call brings the weights of classes up to date that were not drawn lately: call it again after further steps. With
- * ranks its weights and bias are those of the last lgt_trainer_gather, and missing before the first. */
+ * ranks its weights and bias are those of the last lgt_trainer_gather, and missing before the first; so is the bank of
+ * `pga`, which the first rank alone has whole, until the next step: only there and then can it be saved. */
 LGT_API lgt_model *lgt_trainer_model(lgt_trainer *trainer);
 
-/* Brings the weights and the bias of all ranks into this one's model. Collective; alone there is nothing to do. Memory:
- * those of all classes, from the first call on. Errors: COMM, MEMORY. */
+/* Brings the weights and the bias of all ranks into this one's model, and the bank of `pga` into the first one's.
+ * Collective; alone there is nothing to do. Memory: those of all classes, from the first call on; on the first rank the
+ * bank's until the next step. Errors: COMM, MEMORY. */
 LGT_API lgt_status lgt_trainer_gather(lgt_trainer *trainer, lgt_error *err);
 
 /* --- Checkpoints of SGD and ADAMW (docs/checkpoints.md) --- */

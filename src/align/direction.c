@@ -14,12 +14,13 @@
 
 static lgt_status create_parts(lgt_align_plan *p, lgt_error *err) {
     lgt_neighbour_options options = lgt_neighbour_options_of(&p->term);
-    int64_t vectors = 0, remembered = 0;
-    options.from_bank = lgt_align_value(&p->term, "neighbours") == LGT_NEIGHBOURS_MEMORY;
+    int64_t vectors = 0, places = 0, remembered = 0;
+    options.from_bank = p->from_bank;
     options.min_reliability = lgt_align_value(&p->term, "min_reliability");
     options.capacity = (int64_t)lgt_align_value(&p->term, "capacity");
     if (!lgt_count_mul(p->dim, (int64_t)LGT_ALIGN_VECTORS * lgt_context_threads(p->context), &vectors) ||
-        !lgt_count_mul(p->max_rows, 2 * options.k, &remembered) || !lgt_count_mul(remembered, p->dim, &remembered))
+        !lgt_count_mul(p->max_rows, p->from_bank ? options.k : 1, &places) ||
+        !lgt_count_mul(places, p->dim, &remembered))
         return lgt_fail(err, LGT_ERR_MEMORY, "an alignment of %lld rows of dim %lld overflows", (long long)p->max_rows,
                         (long long)p->dim);
     lgt_status status = lgt_finder_create(p->context, &options, p->dim, p->max_rows, &p->finder, err);
@@ -27,7 +28,10 @@ static lgt_status create_parts(lgt_align_plan *p, lgt_error *err) {
     if (!status) status = lgt_unit_rows_create(p->context, p->max_rows, p->dim, &p->here, err);
     if (!status && p->targets == LGT_TARGETS_LAYER)
         status = lgt_unit_rows_create(p->context, p->max_rows, p->dim, &p->below, err);
-    if (!status && p->targets == LGT_TARGETS_MEMORY) status = LGT_NEW(p->context, &p->remembered, remembered, err);
+    if (p->targets != LGT_TARGETS_MEMORY) places = remembered = 0;
+    if (!status) status = LGT_NEW(p->context, &p->places, places, err);
+    if (!status) status = LGT_NEW(p->context, &p->fetched, remembered, err);
+    if (!status) status = LGT_NEW(p->context, &p->remembered, remembered, err);
     if (!status) status = LGT_NEW(p->context, &p->loss_rows, p->max_rows, err);
     if (!status) status = LGT_NEW(p->context, &p->rows, p->max_rows, err);
     if (!status) status = LGT_NEW(p->context, &p->work, vectors, err);
@@ -48,6 +52,7 @@ lgt_status lgt_align_plan_create(lgt_context *context, const lgt_align *term, in
     p->phi = (int)lgt_align_value(term, "phi");
     p->beta = (int)lgt_align_value(term, "beta");
     p->targets = (int)lgt_align_value(term, "targets");
+    p->from_bank = lgt_align_value(&p->term, "neighbours") == LGT_NEIGHBOURS_MEMORY;
     p->resolve = (int)lgt_align_value(term, "resolve");
     p->tau = lgt_align_value(term, "tau");
     p->lose = lgt_align_value(term, "lose");
@@ -68,6 +73,8 @@ void lgt_align_plan_free(lgt_align_plan *plan) {
     lgt_release(context, plan->rows);
     lgt_release(context, plan->loss_rows);
     lgt_release(context, plan->remembered);
+    lgt_release(context, plan->fetched);
+    lgt_release(context, plan->places);
     lgt_unit_rows_free(context, &plan->below);
     lgt_unit_rows_free(context, &plan->here);
     lgt_unit_rows_free(context, &plan->found);
@@ -110,21 +117,35 @@ static lgt_status check_inputs(const lgt_align_plan *p, const lgt_align_inputs *
 
 /* --- Find --- */
 
-/* What the bank remembers of a neighbour; of one that it does not have yet, its direction now. */
-static const double *remember(lgt_align_plan *p, const lgt_align_inputs *in, const lgt_align_edge *e, int64_t label,
-                              double *place) {
-    const float *direction = lgt_align_bank_direction(in->bank, e->id, label);
-    if (!direction) return p->found.units + e->row * p->dim;
-    for (int64_t k = 0; k < p->dim; k++) place[k] = (double)direction[k];
-    return place;
+/* Takes what the bank remembers of the rows, or of the neighbours from the bank. */
+static lgt_status remember(lgt_align_plan *p, const lgt_align_inputs *in, lgt_error *err) {
+    int64_t n = 0, dim = p->dim;
+    for (int64_t i = 0; i < in->x.rows; i++) {
+        int64_t count = 0;
+        const lgt_align_edge *edges = lgt_finder_edges(p->finder, i, &count);
+        if (!p->from_bank) p->places[n++] = lgt_bank_find(in->bank, in->ids[i], in->labels[i]);
+        for (int64_t a = 0; a < count && p->from_bank; a++)
+            p->places[n++] = lgt_id_map_find(&in->bank->map, edges[a].id);
+    }
+    lgt_status status = lgt_bank_fetch(in->bank, n, p->places, p->fetched, err);
+    for (int64_t i = 0; i < n && !status; i++)
+        for (int64_t k = 0; k < dim && p->places[i] >= 0; k++)
+            p->remembered[p->places[i] * dim + k] = (double)p->fetched[p->places[i] * dim + k];
+    return status;
 }
 
-static void set_targets(lgt_align_plan *p, const lgt_align_inputs *in, int64_t row, lgt_align_edge *edges, int64_t n) {
+/* What the bank remembers of a neighbour; of one that it does not have yet, its direction now. */
+static const double *remembered(const lgt_align_plan *p, const lgt_align_edge *e, int64_t edge) {
+    int64_t place = p->places[p->from_bank ? edge : e->row];
+    return place >= 0 ? p->remembered + place * p->dim : p->found.units + e->row * p->dim;
+}
+
+static void set_targets(const lgt_align_plan *p, lgt_align_edge *edges, int64_t n) {
     const lgt_align_edge *first = lgt_finder_edges(p->finder, 0, &(int64_t){0});
     for (int64_t a = 0; a < n; a++) {
         lgt_align_edge *e = &edges[a];
         if (p->targets == LGT_TARGETS_MEMORY)
-            e->target = remember(p, in, e, in->labels[row], p->remembered + (e - first) * p->dim);
+            e->target = remembered(p, e, e - first);
         else
             e->target = (p->targets == LGT_TARGETS_LAYER ? p->below.units : p->found.units) + e->row * p->dim;
     }
@@ -144,20 +165,27 @@ static void set_weights(const lgt_align_plan *p, int64_t row, lgt_align_edge *ed
     for (int64_t a = 0; a < n; a++) edges[a].beta = sum > 0 ? edges[a].beta / sum : 0;
 }
 
+/* All that one rank may fail at by itself. */
+static lgt_status prepare(lgt_align_plan *p, const lgt_align_inputs *in, lgt_error *err) {
+    lgt_status status = check_inputs(p, in, err);
+    if (!status) status = lgt_finder_prepare(p->finder, in->bank, err);
+    if (!status) status = lgt_unit_rows_take(p->context, in->x, &p->found, err);
+    if (status || p->targets != LGT_TARGETS_LAYER) return status;
+    status = lgt_unit_rows_take(p->context, in->below, &p->below, err);
+    return status ? lgt_fail_within(err, status, "the layer below: ") : LGT_OK;
+}
+
 lgt_status lgt_align_find(lgt_align_plan *plan, const lgt_align_inputs *in, lgt_error *err) {
     lgt_align_plan *p = plan;
-    lgt_status status = check_inputs(p, in, err);
-    if (!status) status = lgt_unit_rows_take(p->context, in->x, &p->found, err);
-    if (!status && p->targets == LGT_TARGETS_LAYER) {
-        status = lgt_unit_rows_take(p->context, in->below, &p->below, err);
-        if (status) return lgt_fail_within(err, status, "the layer below: ");
-    }
+    lgt_status status = prepare(p, in, err);
+    if (in->bank) status = lgt_comm_agree(in->bank->comm, status, err);
+    if (!status) status = lgt_finder_run(p->finder, &p->found, in->labels, in->ids, in->bank, err);
+    if (!status && p->targets == LGT_TARGETS_MEMORY) status = remember(p, in, err);
     if (status) return status;
-    lgt_finder_run(p->finder, &p->found, in->labels, in->ids, in->bank);
     for (int64_t i = 0; i < in->x.rows; i++) {
         int64_t n = 0;
         lgt_align_edge *edges = lgt_finder_edges(p->finder, i, &n);
-        set_targets(p, in, i, edges, n);
+        set_targets(p, edges, n);
         set_weights(p, i, edges, n);
     }
     return lgt_succeed(err);

@@ -13,10 +13,13 @@ struct lgt_align_plan {
     double tau, lose, weight;
     lgt_finder *finder;
     lgt_unit_rows found, here, below; /* at the last find, at a pull by itself, of the layer below */
-    double *remembered;               /* targets=memory: one (dim) an edge */
-    double *loss_rows;                /* (max_rows) */
-    lgt_conflict_row *rows;           /* (max_rows) */
-    double *work;                     /* a worker: four vectors */
+    int from_bank;                    /* neighbours=memory */
+    int64_t *places;        /* targets=memory, of each row, or edge from the bank: what to fetch, then where */
+    float *fetched;         /* (n, dim) of them, and */
+    double *remembered;     /* the same in double */
+    double *loss_rows;      /* (max_rows) */
+    lgt_conflict_row *rows; /* (max_rows) */
+    double *work;           /* a worker: four vectors */
 };
 
 enum { LGT_ALIGN_VECTORS = 4 };

@@ -94,7 +94,7 @@ lgt_status lgt_layer_graph_take(lgt_layer_graph *graph, lgt_view x, const int64_
     if (status) return status;
     graph->n = x.rows;
     if (!frozen) {
-        lgt_finder_run(graph->finder, &graph->rows, labels, NULL, NULL);
+        if ((status = lgt_finder_run(graph->finder, &graph->rows, labels, NULL, NULL, err))) return status;
         for_rows(&p, mark_edges);
     }
     for_rows(&p, fill_affinities);

@@ -3,24 +3,29 @@
 #include "align/memory_bank.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/sizes.h"
 
-lgt_status lgt_align_bank_create(lgt_context *context, int64_t dim, int64_t capacity, lgt_align_bank **out,
-                                 lgt_error *err) {
+lgt_status lgt_align_bank_create_shared(lgt_context *context, int64_t dim, int64_t capacity, const lgt_comm *comm,
+                                        lgt_align_bank **out, lgt_error *err) {
     lgt_align_bank *b = NULL;
     int64_t elements = 0;
+    int alone = !comm || comm->size == 1;
     if (dim < 0 || capacity < 1 || !lgt_count_mul(dim, capacity, &elements))
         return lgt_fail(err, LGT_ERR_USAGE, "a bank of %lld samples of dim %lld, expected at least 1 and 0",
                         (long long)capacity, (long long)dim);
     lgt_status status = LGT_NEW_ZERO(context, &b, 1, err);
     if (status) return status;
-    *b = (lgt_align_bank){.context = context, .dim = dim, .capacity = capacity, .oldest = -1, .newest = -1};
+    *b = (lgt_align_bank){.context = context, .size = 1, .dim = dim, .capacity = capacity, .oldest = -1, .newest = -1};
+    if (!alone) b->comm = comm, b->rank = comm->rank, b->size = comm->size;
+    elements = lgt_ceil_div(lgt_max64(capacity - b->rank, 0), b->size) * dim;
     status = lgt_id_map_create(context, capacity, &b->map, err);
     if (!status) status = LGT_NEW(context, &b->slots, capacity, err);
     if (!status) status = LGT_NEW(context, &b->directions, elements, err);
+    if (!status) status = LGT_NEW(context, &b->offsets, b->size + 1, err);
     if (status) {
         lgt_align_bank_free(b);
         return status;
@@ -29,9 +34,15 @@ lgt_status lgt_align_bank_create(lgt_context *context, int64_t dim, int64_t capa
     return lgt_succeed(err);
 }
 
+lgt_status lgt_align_bank_create(lgt_context *context, int64_t dim, int64_t capacity, lgt_align_bank **out,
+                                 lgt_error *err) {
+    return lgt_align_bank_create_shared(context, dim, capacity, NULL, out, err);
+}
+
 void lgt_align_bank_free(lgt_align_bank *bank) {
     if (!bank) return;
     lgt_context *context = bank->context;
+    lgt_release(context, bank->offsets);
     lgt_release(context, bank->directions);
     lgt_release(context, bank->slots);
     lgt_id_map_free(context, &bank->map);
@@ -60,6 +71,12 @@ static void link_newest(lgt_align_bank *b, int64_t slot) {
     b->newest = slot;
 }
 
+static void clear(lgt_align_bank *b) {
+    lgt_id_map_clear(&b->map);
+    b->count = 0;
+    b->oldest = b->newest = -1;
+}
+
 /* A slot for a new id: a fresh one, or that of the sample untouched the longest. */
 static int64_t take_slot(lgt_align_bank *b, int64_t id) {
     int64_t slot = b->count;
@@ -77,10 +94,10 @@ static int64_t take_slot(lgt_align_bank *b, int64_t id) {
 /* --- Use --- */
 
 static void begin(lgt_align_bank *b, int64_t slot, int64_t label, const double *unit) {
-    float *direction = b->directions + slot * b->dim;
+    float *direction = lgt_bank_own(b, slot);
     b->slots[slot].label = label;
     b->slots[slot].score = LGT_SCORE_START;
-    for (int64_t k = 0; k < b->dim; k++) direction[k] = (float)unit[k];
+    for (int64_t k = 0; direction && k < b->dim; k++) direction[k] = (float)unit[k];
 }
 
 /* Opposite directions may cancel: the new one then stands alone. */
@@ -102,10 +119,11 @@ void lgt_align_bank_update(lgt_align_bank *bank, int64_t id, int64_t label, cons
     int64_t slot = lgt_id_map_find(&b->map, id);
     if (slot >= 0) {
         unlink_slot(b, slot);
-        if (b->slots[slot].label == label)
-            blend(b->directions + slot * b->dim, unit, b->dim, momentum);
-        else
+        float *direction = lgt_bank_own(b, slot);
+        if (b->slots[slot].label != label)
             begin(b, slot, label, unit);
+        else if (direction)
+            blend(direction, unit, b->dim, momentum);
     } else {
         slot = take_slot(b, id);
         b->slots[slot].id = id;
@@ -115,14 +133,83 @@ void lgt_align_bank_update(lgt_align_bank *bank, int64_t id, int64_t label, cons
     if (!isnan(score)) b->slots[slot].score = score_momentum * b->slots[slot].score + (1 - score_momentum) * score;
 }
 
-double lgt_align_bank_score(const lgt_align_bank *bank, int64_t id, int64_t label) {
+int64_t lgt_bank_find(const lgt_align_bank *bank, int64_t id, int64_t label) {
     int64_t slot = lgt_id_map_find(&bank->map, id);
-    return slot >= 0 && bank->slots[slot].label == label ? bank->slots[slot].score : LGT_SCORE_START;
+    return slot >= 0 && bank->slots[slot].label == label ? slot : -1;
+}
+
+double lgt_align_bank_score(const lgt_align_bank *bank, int64_t id, int64_t label) {
+    int64_t slot = lgt_bank_find(bank, id, label);
+    return slot >= 0 ? bank->slots[slot].score : LGT_SCORE_START;
 }
 
 const float *lgt_align_bank_direction(const lgt_align_bank *bank, int64_t id, int64_t label) {
-    int64_t slot = lgt_id_map_find(&bank->map, id);
-    return bank->dim > 0 && slot >= 0 && bank->slots[slot].label == label ? bank->directions + slot * bank->dim : NULL;
+    int64_t slot = lgt_bank_find(bank, id, label);
+    return bank->dim > 0 && slot >= 0 ? lgt_bank_own(bank, slot) : NULL;
+}
+
+/* --- Several ranks --- */
+
+lgt_status lgt_bank_fetch(const lgt_align_bank *bank, int64_t n, int64_t *places, float *out, lgt_error *err) {
+    const lgt_align_bank *b = bank;
+    int64_t *at = b->offsets, bytes = b->dim * (int64_t)sizeof *out;
+    memset(at, 0, (size_t)(b->size + 1) * sizeof *at);
+    for (int64_t i = 0; i < n; i++)
+        if (places[i] >= 0) at[places[i] % b->size + 1]++;
+    for (int r = 0; r < b->size; r++) at[r + 1] += at[r];
+    for (int64_t i = 0; i < n; i++) {
+        if (places[i] < 0) continue;
+        const float *own = lgt_bank_own(b, places[i]);
+        places[i] = at[places[i] % b->size]++;
+        if (own) memcpy(out + places[i] * b->dim, own, (size_t)bytes);
+    }
+    for (int r = b->size; r > 0; r--) at[r] = at[r - 1] * bytes; /* each had come to where the next one begins */
+    at[0] = 0;
+    return b->comm ? b->comm->gather(b->comm->user, out, at, err) : LGT_OK;
+}
+
+/* Samples whose directions are brought together at once. */
+enum { GATHERED = 1024 };
+
+static lgt_status gather_directions(const lgt_align_bank *b, int64_t *places, float *block, lgt_align_bank *whole,
+                                    lgt_error *err) {
+    lgt_status status = LGT_OK;
+    for (int64_t first = 0; first < b->count && !status; first += GATHERED) {
+        int64_t n = lgt_min64(GATHERED, b->count - first);
+        for (int64_t i = 0; i < n; i++) places[i] = first + i;
+        status = lgt_bank_fetch(b, n, places, block, err);
+        for (int64_t i = 0; i < n && whole && !status; i++)
+            memcpy(whole->directions + (first + i) * b->dim, block + places[i] * b->dim,
+                   (size_t)b->dim * sizeof *block);
+    }
+    return status;
+}
+
+static void copy_slots(const lgt_align_bank *from, lgt_align_bank *to) {
+    lgt_id_map_clear(&to->map);
+    memcpy(to->slots, from->slots, (size_t)from->count * sizeof *to->slots);
+    for (int64_t slot = 0; slot < from->count; slot++) lgt_id_map_add(&to->map, from->slots[slot].id, slot);
+    to->count = from->count;
+    to->oldest = from->oldest;
+    to->newest = from->newest;
+}
+
+lgt_status lgt_align_bank_gather(const lgt_align_bank *bank, lgt_align_bank *whole, lgt_error *err) {
+    int64_t *places = NULL;
+    float *block = NULL;
+    lgt_status status = LGT_NEW(bank->context, &places, GATHERED, err);
+    if (!status) status = lgt_alloc(bank->context, GATHERED, (size_t)bank->dim * sizeof *block, &block, err);
+    if (!status && whole && (whole->comm || whole->dim != bank->dim || whole->capacity != bank->capacity))
+        status = lgt_fail(err, LGT_ERR_USAGE, "a whole bank of %lld samples of dim %lld%s, expected %lld of dim %lld",
+                          (long long)whole->capacity, (long long)whole->dim, whole->comm ? " that is shared" : "",
+                          (long long)bank->capacity, (long long)bank->dim);
+    status = lgt_comm_agree(bank->comm, status, err);
+    if (!status && whole) copy_slots(bank, whole);
+    if (!status) status = gather_directions(bank, places, block, whole, err);
+    if (status && whole) clear(whole);
+    lgt_release(bank->context, block);
+    lgt_release(bank->context, places);
+    return status ? status : lgt_succeed(err);
 }
 
 /* --- Saving and restoring --- */
@@ -134,14 +221,9 @@ void lgt_align_bank_export(const lgt_align_bank *bank, int64_t *ids, int64_t *la
         ids[i] = bank->slots[slot].id;
         labels[i] = bank->slots[slot].label;
         scores[i] = bank->slots[slot].score;
-        for (int64_t k = 0; k < bank->dim; k++) directions[i * bank->dim + k] = bank->directions[slot * bank->dim + k];
+        const float *own = lgt_bank_own(bank, slot);
+        for (int64_t k = 0; k < bank->dim; k++) directions[i * bank->dim + k] = own ? own[k] : 0;
     }
-}
-
-static void clear(lgt_align_bank *b) {
-    lgt_id_map_clear(&b->map);
-    b->count = 0;
-    b->oldest = b->newest = -1;
 }
 
 static lgt_status import_one(lgt_align_bank *b, int64_t i, int64_t id, int64_t label, double score,
@@ -158,7 +240,8 @@ static lgt_status import_one(lgt_align_bank *b, int64_t i, int64_t id, int64_t l
                         (long long)i, score, square);
     int64_t slot = take_slot(b, id);
     b->slots[slot] = (lgt_bank_slot){.id = id, .label = label, .score = score};
-    for (int64_t k = 0; k < b->dim; k++) b->directions[slot * b->dim + k] = directions[i * b->dim + k];
+    float *own = lgt_bank_own(b, slot);
+    for (int64_t k = 0; own && k < b->dim; k++) own[k] = directions[i * b->dim + k];
     link_newest(b, slot);
     return LGT_OK;
 }

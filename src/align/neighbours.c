@@ -1,5 +1,6 @@
 /* Exact search: rows are sorted by label, and products of blocks of rows with tiles of candidates of the same label
- * give all cosines, of which each row keeps the k largest positive ones, the first candidate first among equals. */
+ * give all cosines, of which each row keeps the k largest positive ones, the lower row or id first among equals. The
+ * ranks of a shared bank each search what is their own, and merge. */
 #include "align/neighbours.h"
 
 #include <math.h>
@@ -22,29 +23,38 @@ typedef struct labelled {
 /* Rows of one label, in the sorted order, and its candidates. */
 typedef struct group {
     int64_t begin, end;
-    int64_t first, last; /* from the bank: places in `candidates` */
+    int64_t first, last;  /* from the bank: places in `candidates` */
+    int64_t n_candidates; /* of all ranks */
 } group;
 
 typedef struct block {
     int64_t group, begin;
 } block;
 
+/* A candidate: a row, or a slot of the bank. */
+typedef struct near {
+    double cosine;
+    int64_t who;
+} near;
+
 struct lgt_finder {
     lgt_context *context;
     lgt_neighbour_options options;
-    int64_t dim, n_rows, n_groups, n_blocks;
+    int64_t dim, max_rows, n_rows, n_groups, n_blocks;
     const lgt_unit_rows *rows;
     const int64_t *labels, *ids;
     const lgt_align_bank *bank;
     labelled *sorted;
     group *groups;
     block *blocks;
-    int64_t *candidates;   /* (capacity) slots of the bank by group */
-    lgt_id_map group_of;   /* from_bank: label to group */
-    double *sums, *scores; /* (max_rows) of positive cosines, and what becomes of them */
-    int64_t *n_positive, *n_top;
-    double *top;               /* (max_rows, k) cosines, falling */
-    int64_t *who;              /* (max_rows, k) rows, or slots of the bank */
+    int64_t *candidates; /* (capacity) own slots of the bank by group */
+    lgt_id_map group_of; /* from_bank: label to group */
+    int64_t *positive;   /* (max_rows, 2) the sum of positive cosines in units of its group, and how many there are */
+    double *scores;      /* (max_rows) what becomes of them */
+    int64_t *n_top;      /* (max_rows) */
+    near *top;           /* (max_rows, k) the nearest first */
+    near *lists;         /* (n_ranks, max_rows, k) of all ranks */
+    int n_ranks;
     int64_t *starts, *cursors; /* (max_rows + 1) */
     lgt_align_edge *edges;
     double *work; /* a worker: a block of rows, a tile, their product */
@@ -65,11 +75,12 @@ static int64_t work_size(const lgt_finder *f) {
 lgt_status lgt_finder_create(lgt_context *context, const lgt_neighbour_options *options, int64_t dim, int64_t max_rows,
                              lgt_finder **out, lgt_error *err) {
     lgt_finder *f = NULL;
-    int64_t n_top = 0, n_edges = 0, work = 0;
+    int64_t n_top = 0, n_edges = 0, n_positive = 0, work = 0;
     lgt_status status = LGT_NEW_ZERO(context, &f, 1, err);
     if (status) return status;
-    *f = (lgt_finder){.context = context, .options = *options, .dim = dim};
-    if (!lgt_count_mul(max_rows, options->k, &n_top) || !lgt_count_mul(n_top, 2, &n_edges) || dim > INT32_MAX ||
+    *f = (lgt_finder){.context = context, .options = *options, .dim = dim, .max_rows = max_rows};
+    if (!lgt_count_mul(max_rows, options->k, &n_top) || !lgt_count_mul(n_top, 2, &n_edges) ||
+        !lgt_count_mul(max_rows, 2, &n_positive) || dim > INT32_MAX ||
         !lgt_count_mul(lgt_round_up(work_size(f), LGT_LANES), lgt_context_threads(context), &work))
         status = lgt_fail(err, LGT_ERR_MEMORY, "%lld neighbours of %lld rows overflow", (long long)options->k,
                           (long long)max_rows);
@@ -78,12 +89,10 @@ lgt_status lgt_finder_create(lgt_context *context, const lgt_neighbour_options *
     if (!status) status = LGT_NEW(context, &f->blocks, max_rows, err);
     if (!status && options->from_bank) status = LGT_NEW(context, &f->candidates, options->capacity, err);
     if (!status && options->from_bank) status = lgt_id_map_create(context, max_rows, &f->group_of, err);
-    if (!status) status = LGT_NEW(context, &f->sums, max_rows, err);
+    if (!status) status = LGT_NEW(context, &f->positive, n_positive, err);
     if (!status) status = LGT_NEW(context, &f->scores, max_rows, err);
-    if (!status) status = LGT_NEW(context, &f->n_positive, max_rows, err);
     if (!status) status = LGT_NEW(context, &f->n_top, max_rows, err);
     if (!status) status = LGT_NEW(context, &f->top, n_top, err);
-    if (!status) status = LGT_NEW(context, &f->who, n_top, err);
     if (!status) status = LGT_NEW_ZERO(context, &f->starts, max_rows + 1, err);
     if (!status) status = LGT_NEW(context, &f->cursors, max_rows + 1, err);
     if (!status) status = LGT_NEW(context, &f->edges, n_edges, err);
@@ -99,12 +108,27 @@ lgt_status lgt_finder_create(lgt_context *context, const lgt_neighbour_options *
 void lgt_finder_free(lgt_finder *finder) {
     if (!finder) return;
     lgt_context *context = finder->context;
-    void *const owned[] = {finder->work,       finder->edges,  finder->cursors,    finder->starts, finder->who,
-                           finder->top,        finder->n_top,  finder->n_positive, finder->scores, finder->sums,
-                           finder->candidates, finder->blocks, finder->groups,     finder->sorted};
+    void *const owned[] = {finder->lists,  finder->work,   finder->edges,  finder->cursors,  finder->starts,
+                           finder->top,    finder->n_top,  finder->scores, finder->positive, finder->candidates,
+                           finder->blocks, finder->groups, finder->sorted};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) lgt_release(context, owned[i]);
     lgt_id_map_free(context, &finder->group_of);
     lgt_release(context, finder);
+}
+
+lgt_status lgt_finder_prepare(lgt_finder *finder, const lgt_align_bank *bank, lgt_error *err) {
+    lgt_finder *f = finder;
+    int64_t count = 0;
+    if (!f->options.from_bank || bank->size <= lgt_max64(f->n_ranks, 1)) return LGT_OK;
+    if (!lgt_count_mul(f->max_rows * f->options.k, bank->size, &count))
+        return lgt_fail(err, LGT_ERR_MEMORY, "%lld neighbours of %lld rows over %d ranks overflow",
+                        (long long)f->options.k, (long long)f->max_rows, bank->size);
+    lgt_release(f->context, f->lists);
+    f->lists = NULL;
+    f->n_ranks = 0;
+    lgt_status status = LGT_NEW(f->context, &f->lists, count, err);
+    if (!status) f->n_ranks = bank->size;
+    return status;
 }
 
 /* --- Groups --- */
@@ -118,8 +142,8 @@ static int compare(const void *a, const void *b) {
 static void group_rows(lgt_finder *f) {
     int64_t n = 0;
     for (int64_t i = 0; i < f->n_rows; i++) {
-        f->n_top[i] = f->n_positive[i] = 0;
-        f->sums[i] = 0;
+        f->n_top[i] = f->positive[2 * i] = f->positive[2 * i + 1] = 0;
+        f->scores[i] = NAN;
         if (f->rows->lengths[i] > 0) f->sorted[n++] = (labelled){f->labels[i], i};
     }
     if (n > 0) qsort(f->sorted, (size_t)n, sizeof *f->sorted, compare);
@@ -127,20 +151,24 @@ static void group_rows(lgt_finder *f) {
     for (int64_t begin = 0, end; begin < n; begin = end) {
         for (end = begin; end < n && f->sorted[end].label == f->sorted[begin].label; end++) continue;
         for (int64_t at = begin; at < end; at += QUERIES) f->blocks[f->n_blocks++] = (block){f->n_groups, at};
-        f->groups[f->n_groups++] = (group){begin, end, 0, 0};
+        f->groups[f->n_groups++] = (group){begin, end, 0, 0, end - begin};
     }
 }
 
-/* Sorts the bank's samples under their groups, the longest untouched first. */
+/* Sorts the bank's samples under their groups: the own ones, while those of all ranks are counted. */
 static void group_bank(lgt_finder *f) {
     int64_t total = 0;
+    for (int64_t g = 0; g < f->n_groups; g++) f->groups[g].n_candidates = 0;
     lgt_id_map_clear(&f->group_of);
     for (int64_t g = 0; g < f->n_groups; g++) lgt_id_map_add(&f->group_of, f->sorted[f->groups[g].begin].label, g);
     for (int pass = 0; pass < 2; pass++) {
         for (int64_t slot = f->bank->oldest; slot >= 0; slot = f->bank->slots[slot].newer) {
             int64_t g = lgt_id_map_find(&f->group_of, f->bank->slots[slot].label);
-            if (g >= 0 && pass == 0) f->groups[g].last++;
-            if (g >= 0 && pass == 1) f->candidates[f->groups[g].last++] = slot;
+            if (g < 0) continue;
+            f->groups[g].n_candidates += pass == 0;
+            if (!lgt_bank_own(f->bank, slot)) continue;
+            if (pass == 1) f->candidates[f->groups[g].last] = slot;
+            f->groups[g].last++;
         }
         for (int64_t g = 0; g < f->n_groups && pass == 0; g++) {
             f->groups[g].first = total;
@@ -152,16 +180,28 @@ static void group_bank(lgt_finder *f) {
 
 /* --- Search --- */
 
-static void insert(lgt_finder *f, int64_t row, double cosine, int64_t candidate) {
+/* Of equals the lower row or id, so that it does not matter in which order they come. */
+static int precedes(const lgt_finder *f, near a, near b) {
+    if (a.cosine != b.cosine) return a.cosine > b.cosine;
+    return f->options.from_bank ? f->bank->slots[a.who].id < f->bank->slots[b.who].id : a.who < b.who;
+}
+
+static void insert(lgt_finder *f, int64_t row, near candidate) {
     int64_t k = f->options.k, n = f->n_top[row], at = n;
-    double *top = f->top + row * k;
-    int64_t *who = f->who + row * k;
-    if (n == k && !(cosine > top[k - 1])) return;
+    near *top = f->top + row * k;
+    if (n == k && !precedes(f, candidate, top[k - 1])) return;
     if (n < k) f->n_top[row]++;
     if (at == k) at--;
-    for (; at > 0 && cosine > top[at - 1]; at--) top[at] = top[at - 1], who[at] = who[at - 1];
-    top[at] = cosine;
-    who[at] = candidate;
+    for (; at > 0 && precedes(f, candidate, top[at - 1]); at--) top[at] = top[at - 1];
+    top[at] = candidate;
+}
+
+/* Sums of cosines are integers of this unit, 1 over a power of two: 2^62 holds n of them, at least 32 bits of each, and
+ * they have the same bits in any order. */
+static double parts_of(int64_t n) {
+    double parts = 0x1p62;
+    for (int64_t most = 1; most < n; most *= 2) parts /= 2;
+    return parts;
 }
 
 static int is_itself(const lgt_finder *f, int64_t row, int64_t candidate) {
@@ -176,17 +216,17 @@ static int64_t candidate_at(const lgt_finder *f, int64_t place) {
 /* Column j of the tile (dim, CANDIDATES) = the candidate's direction. */
 static void pack(const lgt_finder *f, int64_t candidate, int64_t j, double *tile) {
     const double *unit = f->rows->units + candidate * f->dim;
-    const float *remembered = f->options.from_bank ? f->bank->directions + candidate * f->dim : NULL;
+    const float *remembered = f->options.from_bank ? lgt_bank_own(f->bank, candidate) : NULL;
     for (int64_t k = 0; k < f->dim; k++) tile[k * CANDIDATES + j] = remembered ? (double)remembered[k] : unit[k];
 }
 
 /* Counts a candidate whose cosine is positive, and keeps it if it is among the nearest. */
-static void offer(lgt_finder *f, int64_t row, double cosine, int64_t candidate) {
+static void offer(lgt_finder *f, int64_t row, double cosine, int64_t candidate, double parts) {
     double c = fmin(cosine, 1); /* of two unit vectors, but for rounding */
     if (!(c > 0) || is_itself(f, row, candidate)) return;
-    f->sums[row] += c;
-    f->n_positive[row]++;
-    insert(f, row, c, candidate);
+    f->positive[2 * row] += (int64_t)(c * parts);
+    f->positive[2 * row + 1]++;
+    insert(f, row, (near){c, candidate});
 }
 
 static void search_block(void *argument, int64_t index, int worker) {
@@ -196,7 +236,7 @@ static void search_block(void *argument, int64_t index, int worker) {
     int64_t begin = f->blocks[index].begin, n = lgt_min64(QUERIES, g->end - begin);
     int64_t first = f->options.from_bank ? g->first : g->begin, last = f->options.from_bank ? g->last : g->end;
     double *tile = f->work + worker * lgt_round_up(work_size(f), LGT_LANES), *cosines = tile + f->dim * CANDIDATES;
-    double *queries = cosines + QUERIES * CANDIDATES;
+    double *queries = cosines + QUERIES * CANDIDATES, parts = parts_of(g->n_candidates);
     for (int64_t i = 0; i < n; i++)
         memcpy(queries + i * f->dim, f->rows->units + f->sorted[begin + i].row * f->dim,
                (size_t)f->dim * sizeof *queries);
@@ -208,8 +248,46 @@ static void search_block(void *argument, int64_t index, int worker) {
                          CANDIDATES, 0);
         for (int64_t i = 0; i < n; i++)
             for (int64_t j = 0; j < width; j++)
-                offer(f, f->sorted[begin + i].row, cosines[i * CANDIDATES + j], candidate_at(f, at + j));
+                offer(f, f->sorted[begin + i].row, cosines[i * CANDIDATES + j], candidate_at(f, at + j), parts);
     }
+}
+
+/* --- Several ranks --- */
+
+/* A list ends at a slot of -1; one that was damaged on its way ends it too. */
+static void merge_rows(void *argument, int64_t index, int worker) {
+    lgt_finder *f = argument;
+    int64_t begin = index * LGT_ALIGN_ROWS, end = lgt_min64(begin + LGT_ALIGN_ROWS, f->n_rows), k = f->options.k;
+    (void)worker;
+    for (int64_t i = begin; i < end; i++) {
+        f->n_top[i] = 0;
+        for (int64_t r = 0; r < f->bank->size; r++) {
+            const near *list = f->lists + (r * f->n_rows + i) * k;
+            for (int64_t a = 0; a < k && list[a].who >= 0 && list[a].who < f->bank->count; a++) insert(f, i, list[a]);
+        }
+    }
+}
+
+/* What each rank has found among its own samples becomes what all have found. */
+static lgt_status merge(lgt_finder *f, lgt_error *err) {
+    const lgt_comm *comm = f->bank->comm;
+    int64_t k = f->options.k, n = f->n_rows * k;
+    for (int64_t i = 0; i < f->n_rows; i++)
+        for (int64_t a = f->n_top[i]; a < k; a++) f->top[i * k + a] = (near){0, -1};
+    memcpy(f->lists + comm->rank * n, f->top, (size_t)n * sizeof *f->top);
+    for (int r = 0; r <= comm->size; r++) f->bank->offsets[r] = r * n * (int64_t)sizeof *f->top;
+    lgt_status status = comm->gather(comm->user, f->lists, f->bank->offsets, err);
+    if (!status) status = comm->sum(comm->user, f->positive, 2 * f->n_rows, LGT_I64, err);
+    if (!status) lgt_parallel_for(f->context, lgt_ceil_div(f->n_rows, LGT_ALIGN_ROWS), merge_rows, f);
+    return status;
+}
+
+static void take_scores(lgt_finder *f) {
+    for (const group *g = f->groups; g < f->groups + f->n_groups; g++)
+        for (int64_t at = g->begin; at < g->end; at++) {
+            int64_t row = f->sorted[at].row, sum = f->positive[2 * row], n = f->positive[2 * row + 1];
+            if (n > 0) f->scores[row] = lgt_sigmoid((double)sum / parts_of(g->n_candidates) / (double)n);
+        }
 }
 
 /* --- Edges --- */
@@ -224,9 +302,10 @@ static double score_of(const lgt_finder *f, int64_t row) {
 
 /* The edge from row to its neighbour number `at`; 0 when it is not to be. */
 static int make_edge(const lgt_finder *f, int64_t row, int64_t at, lgt_align_edge *out) {
-    int64_t other = f->who[row * f->options.k + at];
+    near chosen = f->top[row * f->options.k + at];
+    int64_t other = chosen.who;
     const lgt_bank_slot *slot = f->options.from_bank ? &f->bank->slots[other] : NULL;
-    *out = (lgt_align_edge){.row = slot ? -1 : other, .cosine = f->top[row * f->options.k + at]};
+    *out = (lgt_align_edge){.row = slot ? -1 : other, .cosine = chosen.cosine};
     out->id = slot ? slot->id : f->ids ? f->ids[other] : -1;
     out->reliability = score_of(f, row) * (slot ? slot->score : score_of(f, other));
     return is_alive(f, row) && (slot || is_alive(f, other)) && out->reliability >= f->options.min_reliability;
@@ -234,7 +313,7 @@ static int make_edge(const lgt_finder *f, int64_t row, int64_t at, lgt_align_edg
 
 static int is_neighbour(const lgt_finder *f, int64_t row, int64_t other) {
     for (int64_t a = 0; a < f->n_top[row]; a++)
-        if (f->who[row * f->options.k + a] == other) return 1;
+        if (f->top[row * f->options.k + a].who == other) return 1;
     return 0;
 }
 
@@ -272,9 +351,10 @@ static void build_edges(lgt_finder *f) {
     walk_edges(f, f->cursors, f->edges);
 }
 
-void lgt_finder_run(lgt_finder *finder, const lgt_unit_rows *rows, const int64_t *labels, const int64_t *ids,
-                    const lgt_align_bank *bank) {
+lgt_status lgt_finder_run(lgt_finder *finder, const lgt_unit_rows *rows, const int64_t *labels, const int64_t *ids,
+                          const lgt_align_bank *bank, lgt_error *err) {
     lgt_finder *f = finder;
+    lgt_status status = LGT_OK;
     f->n_rows = rows->n_rows;
     f->rows = rows;
     f->labels = labels;
@@ -283,9 +363,11 @@ void lgt_finder_run(lgt_finder *finder, const lgt_unit_rows *rows, const int64_t
     group_rows(f);
     if (f->options.from_bank) group_bank(f);
     lgt_parallel_for(f->context, f->n_blocks, search_block, f);
-    for (int64_t i = 0; i < f->n_rows; i++)
-        f->scores[i] = f->n_positive[i] > 0 ? lgt_sigmoid(f->sums[i] / (double)f->n_positive[i]) : NAN;
+    if (f->options.from_bank && bank->comm) status = merge(f, err);
+    if (status) return status;
+    take_scores(f);
     build_edges(f);
+    return LGT_OK;
 }
 
 lgt_align_edge *lgt_finder_edges(const lgt_finder *finder, int64_t row, int64_t *count) {

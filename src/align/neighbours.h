@@ -21,9 +21,13 @@ lgt_status lgt_finder_create(lgt_context *context, const lgt_neighbour_options *
                              lgt_finder **out, lgt_error *err);
 void lgt_finder_free(lgt_finder *finder);
 
-/* Finds the neighbours of all rows that have a direction. ids and bank may be NULL. */
-void lgt_finder_run(lgt_finder *finder, const lgt_unit_rows *rows, const int64_t *labels, const int64_t *ids,
-                    const lgt_align_bank *bank);
+/* Makes room for what the ranks of a shared bank find; of another one nothing. Errors: MEMORY. */
+lgt_status lgt_finder_prepare(lgt_finder *finder, const lgt_align_bank *bank, lgt_error *err);
+
+/* Finds the neighbours of all rows that have a direction. ids and bank may be NULL; a bank that is searched has been
+ * prepared for, and where it is shared this is collective. Errors: COMM. */
+lgt_status lgt_finder_run(lgt_finder *finder, const lgt_unit_rows *rows, const int64_t *labels, const int64_t *ids,
+                          const lgt_align_bank *bank, lgt_error *err);
 
 /* The neighbours of a row; beta and target are the caller's to set. */
 lgt_align_edge *lgt_finder_edges(const lgt_finder *finder, int64_t row, int64_t *count);

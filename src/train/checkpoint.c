@@ -71,6 +71,7 @@ static lgt_status gather_all(writing *w, lgt_state_part *parts, int n_parts, lgt
     lgt_status status = LGT_OK;
     if (!w->trainer->ranks.comm) return LGT_OK;
     status = lgt_trainer_share_state(w->trainer, err);
+    if (!status) status = lgt_model_gather_bank(&w->trainer->model, &w->trainer->whole, err);
     for (int i = 0; i < n_parts && !status; i++)
         if (parts[i].of_class > 0) status = gather(w, &parts[i], err);
     return status;
@@ -79,6 +80,7 @@ static lgt_status gather_all(writing *w, lgt_state_part *parts, int n_parts, lgt
 static lgt_status collect(writing *w, const lgt_checkpoint *about, lgt_error *err) {
     lgt_state_part parts[LGT_STATE_PARTS];
     lgt_context *context = w->trainer->context;
+    const lgt_comm *comm = w->trainer->ranks.comm;
     char prefix[LGT_TENSOR_NAME_SIZE];
     int64_t n_names = BANK_PARTS * LGT_MODEL_BANKS;
     int n_parts = lgt_trainer_parts(w->trainer, parts);
@@ -91,8 +93,9 @@ static lgt_status collect(writing *w, const lgt_checkpoint *about, lgt_error *er
         put(&w->tensors, parts[i].name, parts[i].dtype, parts[i].count, parts[i].data);
     memcpy(w->notes, about->notes, sizeof w->notes);
     if (!status) put(&w->tensors, notes_name, LGT_F64, LGT_CHECKPOINT_NOTES, w->notes);
-    for (int i = 0; i < LGT_MODEL_BANKS && !status; i++) {
-        status = lgt_bank_arrays_take(context, lgt_model_bank_at(&w->trainer->model, i, prefix), &w->banks[i], err);
+    for (int i = 0; i < LGT_MODEL_BANKS && !status && (!comm || comm->rank == 0); i++) {
+        status = lgt_bank_arrays_take(context, lgt_model_bank_at(lgt_trainer_model(w->trainer), i, prefix),
+                                      &w->banks[i], err);
         if (!status) put_bank(&w->banks[i], prefix, w->names + i * BANK_PARTS * LGT_TENSOR_NAME_SIZE, &w->tensors);
     }
     return status;

@@ -32,9 +32,15 @@ lgt_status lgt_model_name_labels(lgt_model *model, char *const *names, lgt_error
 /* Whether the names are 0 .. C-1. */
 int lgt_model_has_plain_labels(const lgt_model *model);
 
-/* Empty banks for the model's alignment, where that needs them. Errors: MEMORY. */
-lgt_status lgt_model_create_banks(lgt_model *model, lgt_error *err);
+/* Empty banks for the model's alignment, where that needs them; that of `pga` is shared by the ranks of comm, if it is
+ * not NULL. Errors: MEMORY. */
+lgt_status lgt_model_create_banks(lgt_model *model, const lgt_comm *comm, lgt_error *err);
 void lgt_model_free_banks(lgt_model *model);
+
+/* `whole` is the model as this rank of those that share its bank gives it away: its bank is the shared one, but on the
+ * first rank a whole one after gather, which drop frees. Gather is collective. Errors: MEMORY, COMM. */
+lgt_status lgt_model_gather_bank(const lgt_model *model, lgt_model *whole, lgt_error *err);
+void lgt_model_drop_bank(const lgt_model *model, lgt_model *whole);
 
 /* Bank number i of [0, LGT_MODEL_BANKS), or NULL, and what the names of its tensors begin with: `align` for that of
  * `pga`, `align.k.<layer>` for those of `k`. */
@@ -49,7 +55,7 @@ typedef struct lgt_bank_arrays {
     float *directions; /* NULL: dim is 0 */
 } lgt_bank_arrays;
 
-/* Copies a bank; count 0 and no arrays without one. Errors: MEMORY. */
+/* Copies a bank; count 0 and no arrays without one. Errors: MEMORY, USAGE (directions that other ranks have). */
 lgt_status lgt_bank_arrays_take(lgt_context *context, const lgt_align_bank *bank, lgt_bank_arrays *out, lgt_error *err);
 void lgt_bank_arrays_free(lgt_context *context, lgt_bank_arrays *arrays);
 

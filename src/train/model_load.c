@@ -256,7 +256,7 @@ static lgt_status read_align(loader *l, lgt_error *err) {
     if (!spec) return LGT_OK;
     if (lgt_align_parse(spec, &l->model->align, err))
         return lgt_fail_within(err, LGT_ERR_DATA, "%s: metadata align: ", l->path);
-    lgt_status status = lgt_model_create_banks(l->model, err);
+    lgt_status status = lgt_model_create_banks(l->model, NULL, err);
     for (int i = 0; i < LGT_MODEL_BANKS && !status; i++) {
         char prefix[LGT_TENSOR_NAME_SIZE];
         lgt_align_bank *bank = lgt_model_bank_at(l->model, i, prefix);

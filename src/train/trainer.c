@@ -20,8 +20,9 @@ lgt_model *lgt_trainer_model(lgt_trainer *trainer) {
     float *w = t->whole.w, *b = t->whole.b;
     lgt_head_step_settle(&t->head_step);
     if (!t->ranks.comm) return &t->model;
+    lgt_align_bank *bank = t->whole.bank ? t->whole.bank : t->model.bank;
     t->whole = t->model;
-    t->whole.w = w, t->whole.b = b;
+    t->whole.w = w, t->whole.b = b, t->whole.bank = bank;
     return &t->whole;
 }
 
@@ -50,6 +51,7 @@ lgt_status lgt_trainer_gather(lgt_trainer *trainer, lgt_error *err) {
     lgt_head_step_settle(&t->head_step);
     lgt_status status = gather_classes(t, t->model.w, count, &t->whole.w, err);
     if (!status && t->model.b) status = gather_classes(t, t->model.b, 1, &t->whole.b, err);
+    if (!status) status = lgt_model_gather_bank(&t->model, &t->whole, err);
     return status ? status : lgt_succeed(err);
 }
 
@@ -374,6 +376,7 @@ lgt_status lgt_trainer_step(lgt_trainer *trainer, lgt_train_record *record, lgt_
     if (t->model.step == t->n_steps)
         return lgt_fail(err, LGT_ERR_USAGE, "the training has ended after its %lld steps", (long long)t->n_steps);
     if (t->model.step % t->steps_per_epoch == 0) begin_epoch(t);
+    lgt_model_drop_bank(&t->model, &t->whole);
     int64_t n = gather(t, &rows);
     double lr = lgt_lr_at(&t->options, t->model.step, t->n_steps);
     lgt_error own = {0}; /* the cause becomes part of the message, wanted or not */

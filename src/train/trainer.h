@@ -16,7 +16,7 @@ struct lgt_trainer {
     const lgt_dataset *dataset;
     lgt_ranks ranks;
     lgt_model model; /* holds the parameters, w and b of own classes; model.step counts the steps done */
-    lgt_model whole; /* with ranks: the same with w and b of all classes, as last gathered */
+    lgt_model whole; /* with ranks: the same with w and b of all classes, and on the first the bank, as last gathered */
     lgt_encoder_pass *pass;
     lgt_head *head;
     lgt_plan *plan;

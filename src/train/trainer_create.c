@@ -120,7 +120,7 @@ static lgt_status create_model(lgt_trainer *t, lgt_error *err) {
     if (status) return status;
     t->options.encoder = lgt_encoder_spec(m->encoder); /* the caller's text may go */
     status = create_head(t, err);
-    if (!status) status = lgt_model_create_banks(m, err);
+    if (!status) status = lgt_model_create_banks(m, t->ranks.comm, err);
     if (!status) status = lgt_model_name_labels(m, d->label_names, err);
     if (!status)
         status = lgt_normalization_fit(t->context, o->standardize, d->x, d->n_rows, d->dim, &m->normalization, err);
@@ -303,6 +303,7 @@ void lgt_trainer_free(lgt_trainer *trainer) {
     lgt_encoder_pass_free(trainer->pass);
     lgt_plan_free(trainer->plan);
     lgt_head_free(trainer->head);
+    lgt_model_drop_bank(&trainer->model, &trainer->whole);
     lgt_release(context, trainer->whole.b);
     lgt_release(context, trainer->whole.w);
     lgt_ranks_free(context, &trainer->ranks);
