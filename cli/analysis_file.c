@@ -146,7 +146,7 @@ static lgt_status put_confusion(const analysis *a, lgt_error *err) {
 static lgt_status put_classification(analysis *a, lgt_error *err) {
     lgt_classification result;
     cli_probe *probe = a->probe;
-    lgt_status status = cli_rank(probe->context, a->model, a->z, probe->labels, 1, &a->top, err);
+    lgt_status status = cli_rank(NULL, probe->context, a->model, a->z, probe->labels, 1, &a->top, err);
     if (!status)
         status = lgt_eval_classification(probe->n_rows, probe->labels, a->top.k, a->top.classes, a->top.logits,
                                          a->top.lse, a->top.label_logits, &result, err);

@@ -95,7 +95,7 @@ static void take(cli_curved_problem *p, const cli_subject *subject, int64_t limi
 
 static lgt_status read_model(const cli_args *args, cli_curved_problem *p, lgt_error *err) {
     cli_subject subject;
-    lgt_status status = cli_subject_open(args, 1, &subject, err);
+    lgt_status status = cli_subject_open(args, NULL, 1, &subject, err);
     if (!status)
         status = cli_relabel(subject.context, subject.data, cli_text(args, "data"),
                              lgt_model_label_names(subject.model), lgt_model_n_classes(subject.model), err);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "output.h"
+#include "ranks.h"
 
 static int ends_in(const char *text, const char *suffix) {
     size_t n_text = strlen(text), n_suffix = strlen(suffix);
@@ -86,7 +87,7 @@ lgt_status cli_out_open(const cli_args *args, cli_format *format, lgt_error *err
     if (!ends_in(path, ".npy") && !ends_in(path, ".csv"))
         return cli_fail(err, LGT_ERR_USAGE, "--out is '%s', expected a name that ends in .npy or .csv, or -", path);
     *format = ends_in(path, ".npy") ? CLI_OUT_NPY : CLI_OUT_CSV;
-    return cli_file_check(path, err);
+    return cli_is_first() ? cli_file_check(path, err) : LGT_OK;
 }
 
 lgt_status cli_out_csv(lgt_context *context, const cli_args *args, cli_format format, cli_csv_writer write,

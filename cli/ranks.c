@@ -93,6 +93,10 @@ lgt_status cli_ranks_join(double timeout, const lgt_comm **comm, lgt_error *err)
     return status;
 }
 
+lgt_status cli_ranks_agree(const lgt_comm *comm, lgt_status status, lgt_error *err) {
+    return status == LGT_ERR_COMM ? status : lgt_comm_agree(comm, status, err);
+}
+
 void cli_ranks_leave(lgt_status status, int exit_code) {
     if (!joined.mpi) return;
     if (status == LGT_ERR_COMM) {

@@ -16,8 +16,12 @@ int cli_local_ranks(void);
  * Errors: UNSUPPORTED (the library for this MPI is not there, naming the package), those of lgt_mpi_create. */
 lgt_status cli_ranks_join(double timeout, const lgt_comm **comm, lgt_error *err);
 
-/* Leaves them. status: how this process ends; where ranks have lost each other the whole job ends, with its exit
- * code. */
+/* A status of this rank's own becomes that of all, as lgt_comm_agree has it; ranks that have lost each other agree on
+ * nothing. */
+lgt_status cli_ranks_agree(const lgt_comm *comm, lgt_status status, lgt_error *err);
+
+/* Leaves them, once; what follows a rank does alone. status: how this process ends; where ranks have lost each other
+ * the whole job ends, with its exit code. */
 void cli_ranks_leave(lgt_status status, int exit_code);
 
 #endif

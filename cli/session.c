@@ -1,12 +1,15 @@
 /* Opens what verbs work on. With ranks.c the only file that reads the environment. */
 #include "session.h"
 
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "output.h"
 #include "ranks.h"
+#include "shared_rows.h"
 
 /* --- Context --- */
 
@@ -81,31 +84,76 @@ lgt_status cli_relabel(lgt_context *context, lgt_dataset *data, const char *spec
 
 /* --- A model applied to data --- */
 
-lgt_status cli_embed(lgt_model *model, const char *spec, const lgt_dataset *data, float *z, lgt_error *err) {
-    int64_t dim = lgt_model_dim(model);
-    lgt_status status = lgt_model_embed(model, lgt_view_of(data->x, data->n_rows, data->dim, LGT_F32),
-                                        lgt_mut_of(z, data->n_rows, dim, LGT_F32), err);
-    for (int64_t i = 0; i < data->n_rows * dim && !status; i++)
+typedef struct embedding {
+    lgt_model *model;
+    const char *spec;
+    const lgt_dataset *data;
+    float *z;
+} embedding;
+
+static lgt_status embed_rows(void *user, int64_t first, int64_t count, lgt_error *err) {
+    const embedding *e = user;
+    int64_t dim = lgt_model_dim(e->model);
+    float *z = e->z + first * dim;
+    lgt_status status =
+        lgt_model_embed(e->model, lgt_view_of(e->data->x + first * e->data->dim, count, e->data->dim, LGT_F32),
+                        lgt_mut_of(z, count, dim, LGT_F32), err);
+    for (int64_t i = 0; i < count * dim && !status; i++)
         if (!isfinite(z[i]))
             status =
                 cli_fail(err, LGT_ERR_NONFINITE,
                          "%s: row %lld: its embedding is not finite: the row is far from what the model was trained "
                          "on, or the training diverged",
-                         spec, (long long)(i / dim));
+                         e->spec, (long long)(first + i / dim));
     return status;
 }
 
-lgt_status cli_subject_open(const cli_args *args, int labels_required, cli_subject *out, lgt_error *err) {
+lgt_status cli_embed(lgt_model *model, const char *spec, const lgt_dataset *data, float *z, lgt_error *err) {
+    embedding all = {model, spec, data, z};
+    return embed_rows(&all, 0, data->n_rows, err);
+}
+
+static lgt_status load_subject(const cli_args *args, int labels_required, cli_subject *out, lgt_error *err) {
     const char *model = cli_text(args, "model"), *spec = cli_text(args, "data");
-    memset(out, 0, sizeof *out);
     lgt_status status = cli_context_open(args, &out->context, err);
     if (!status) status = lgt_model_load(out->context, model, &out->model, err);
     if (!status) status = cli_dataset_open(out->context, args, spec, LGT_SPLIT_TEST, labels_required, &out->data, err);
-    if (!status) status = cli_same_dim(spec, out->data, model, lgt_model_in_dim(out->model), err);
+    return status ? status : cli_same_dim(spec, out->data, model, lgt_model_in_dim(out->model), err);
+}
+
+static lgt_status compare_fingerprint(const lgt_comm *comm, const char *name, uint64_t own, lgt_error *err) {
+    char text[24];
+    snprintf(text, sizeof text, "%016" PRIx64, own);
+    return lgt_comm_same(comm, name, text, LGT_ERR_DATA, err);
+}
+
+/* All that results depend on. Paths may differ from machine to machine; options with a number or a word may not. */
+static lgt_status compare_ranks(const cli_args *args, const cli_subject *s, lgt_error *err) {
+    const lgt_comm *comm = s->comm;
+    const char *isa = lgt_isa_name(lgt_context_isa(s->context));
+    if (!comm) return LGT_OK;
+    lgt_status status = lgt_comm_same(comm, "version", lgt_version(), LGT_ERR_UNSUPPORTED, err);
+    if (!status) status = lgt_comm_same(comm, "isa", isa, LGT_ERR_UNSUPPORTED, err);
+    if (!status) status = compare_fingerprint(comm, "model.fingerprint", lgt_model_fingerprint(s->model), err);
+    if (!status) status = compare_fingerprint(comm, "data.fingerprint", s->data->fingerprint, err);
+    for (int i = 0; i < args->verb->n_options && !status; i++) {
+        const cli_option *o = &args->verb->options[i];
+        if (o->kind == CLI_INTEGER || o->kind == CLI_CHOICE)
+            status = lgt_comm_same(comm, o->name, cli_text(args, o->name), LGT_ERR_USAGE, err);
+    }
+    return status;
+}
+
+lgt_status cli_subject_open(const cli_args *args, const lgt_comm *comm, int labels_required, cli_subject *out,
+                            lgt_error *err) {
+    *out = (cli_subject){.comm = comm};
+    lgt_status status = cli_ranks_agree(comm, load_subject(args, labels_required, out, err), err);
+    if (!status) status = compare_ranks(args, out, err);
     if (status) return status;
     out->dim = lgt_model_dim(out->model);
     out->z = cli_alloc(out->data->n_rows, (size_t)out->dim * sizeof *out->z);
-    return cli_embed(out->model, spec, out->data, out->z, err);
+    embedding own = {out->model, cli_text(args, "data"), out->data, out->z};
+    return cli_rows_share(comm, out->data->n_rows, embed_rows, &own, err);
 }
 
 void cli_subject_close(cli_subject *subject) {
@@ -119,21 +167,52 @@ lgt_view cli_subject_view(const cli_subject *subject) {
     return lgt_view_of(subject->z, subject->data->n_rows, subject->dim, LGT_F32);
 }
 
-lgt_status cli_rank(lgt_context *context, lgt_model *model, lgt_view z, const int64_t *labels, int64_t k,
-                    cli_ranking *out, lgt_error *err) {
+typedef struct prediction {
+    lgt_context *context;
+    lgt_model *model;
+    lgt_view z;
+    const int64_t *labels;
+    cli_ranking *out;
+} prediction;
+
+/* The library counts rows from the first that it is given. */
+static lgt_status rank_rows(void *user, int64_t first, int64_t count, lgt_error *err) {
+    const prediction *p = user;
+    const lgt_model *m = p->model;
+    int64_t k = p->out->k, *classes = p->out->classes + first * k;
+    double *own = p->labels ? p->out->label_logits + first : NULL;
+    lgt_predictions to = {k, classes, p->out->logits + first * k, p->out->lse + first, own};
+    lgt_view z = p->z;
     lgt_head *head = NULL;
-    memset(out, 0, sizeof *out);
-    out->k = k;
-    out->classes = cli_alloc(z.rows, (size_t)k * sizeof *out->classes);
-    out->logits = cli_alloc(z.rows, (size_t)k * sizeof *out->logits);
-    out->lse = cli_alloc(z.rows, sizeof *out->lse);
-    if (labels) out->label_logits = cli_alloc(z.rows, sizeof *out->label_logits);
+    z.rows = count;
+    z.data = (const float *)z.data + first * z.ld;
     lgt_status status =
-        lgt_head_create(context, lgt_model_loss(model), lgt_model_dim(model), lgt_model_n_classes(model), &head, err);
-    lgt_predictions predictions = {k, out->classes, out->logits, out->lse, out->label_logits};
+        lgt_head_create(p->context, lgt_model_loss(m), lgt_model_dim(m), lgt_model_n_classes(m), &head, err);
     if (!status)
-        status = lgt_head_predict(head, z, lgt_model_weights(model), lgt_model_bias(model), labels, &predictions, err);
+        status = lgt_head_predict(head, z, lgt_model_weights(m), lgt_model_bias(m),
+                                  p->labels ? p->labels + first : NULL, &to, err);
     lgt_head_free(head);
+    if (!status || first == 0) return status;
+    char place[64];
+    snprintf(place, sizeof place, "counted from row %lld", (long long)first);
+    return cli_fail_in(err, status, place);
+}
+
+lgt_status cli_rank(const lgt_comm *comm, lgt_context *context, lgt_model *model, lgt_view z, const int64_t *labels,
+                    int64_t k, cli_ranking *out, lgt_error *err) {
+    size_t lists = (size_t)k * sizeof(int64_t), number = sizeof(double);
+    _Static_assert(sizeof(int64_t) == sizeof(double), "lists of classes and logits");
+    *out = (cli_ranking){.k = k};
+    out->classes = cli_alloc(z.rows, lists);
+    out->logits = cli_alloc(z.rows, lists);
+    out->lse = cli_alloc(z.rows, number);
+    if (labels) out->label_logits = cli_alloc(z.rows, number);
+    prediction own = {context, model, z, labels, out};
+    lgt_status status = cli_rows_share(comm, z.rows, rank_rows, &own, err);
+    if (!status) status = cli_rows_collect(comm, out->classes, z.rows, lists, err);
+    if (!status) status = cli_rows_collect(comm, out->logits, z.rows, lists, err);
+    if (!status) status = cli_rows_collect(comm, out->lse, z.rows, number, err);
+    if (!status && labels) status = cli_rows_collect(comm, out->label_logits, z.rows, number, err);
     return status;
 }
 
@@ -144,13 +223,14 @@ void cli_ranking_free(cli_ranking *ranking) {
     free(ranking->classes);
 }
 
-lgt_status cli_classify(lgt_context *context, lgt_model *model, lgt_view z, const int64_t *labels,
+lgt_status cli_classify(const lgt_comm *comm, lgt_context *context, lgt_model *model, lgt_view z, const int64_t *labels,
                         lgt_classification *out, lgt_error *err) {
     cli_ranking top;
-    lgt_status status = cli_rank(context, model, z, labels, 1, &top, err);
-    if (!status)
-        status =
+    *out = (lgt_classification){0};
+    lgt_status status = cli_rank(comm, context, model, z, labels, 1, &top, err), evaluated = LGT_OK;
+    if (!status && (!comm || comm->rank == 0))
+        evaluated =
             lgt_eval_classification(z.rows, labels, 1, top.classes, top.logits, top.lse, top.label_logits, out, err);
     cli_ranking_free(&top);
-    return status;
+    return status ? status : cli_ranks_agree(comm, evaluated, err);
 }

@@ -50,6 +50,18 @@
         .group = place, .help = "adds ZETA lse^2 to the loss of every row"                                             \
     }
 
+/* What the help of verbs says whose rows ranks share. */
+#define CLI_NOTE_SHARED                                                                                                \
+    "Under mpirun the ranks share the rows, with the results of one process; the first writes and\n"                   \
+    "speaks. A rank that is lost ends the job with exit code 10 or its own."
+
+#define CLI_OPTION_MPI_TIMEOUT                                                                                         \
+    {                                                                                                                  \
+        .name = "mpi-timeout", .kind = CLI_REAL, .metavar = "SECONDS", .default_text = "300", .least = 0.1,            \
+        .greatest = 1e6, .unit = "seconds", .group = "Ranks of mpirun",                                                \
+        .help = "how long a rank that does not answer is waited for"                                                   \
+    }
+
 /* A context by --threads ($LOGITUDE_NUM_THREADS) and --max-isa. */
 lgt_status cli_context_open(const cli_args *args, lgt_context **out, lgt_error *err);
 
@@ -71,18 +83,22 @@ lgt_status cli_embed(lgt_model *model, const char *spec, const lgt_dataset *data
 
 /* --model and --data: the model and its embeddings of the data. */
 typedef struct cli_subject {
+    const lgt_comm *comm; /* of the ranks that share the rows (shared_rows.h); NULL: alone, with all of them */
     lgt_context *context;
     lgt_model *model;
     lgt_dataset *data;
-    float *z; /* (n_rows, dim) */
+    float *z; /* (n_rows, dim); of these a rank has made its own rows */
     int64_t dim;
 } cli_subject;
 
-lgt_status cli_subject_open(const cli_args *args, int labels_required, cli_subject *out, lgt_error *err);
+/* Collective where comm is given: what one rank lacks, or has otherwise than the first, fails on all. */
+lgt_status cli_subject_open(const cli_args *args, const lgt_comm *comm, int labels_required, cli_subject *out,
+                            lgt_error *err);
 void cli_subject_close(cli_subject *subject);
 lgt_view cli_subject_view(const cli_subject *subject);
 
-/* The k most likely classes of every row, by the model's head; labels may be NULL with want_labels 0. */
+/* The k most likely classes of every row, by the model's head; labels may be NULL. Of ranks that share the rows each
+ * needs its own rows of z, and the first gets the whole. */
 typedef struct cli_ranking {
     int64_t k;
     int64_t *classes;     /* (n_rows, k) */
@@ -90,12 +106,13 @@ typedef struct cli_ranking {
     double *label_logits; /* (n_rows), or NULL */
 } cli_ranking;
 
-lgt_status cli_rank(lgt_context *context, lgt_model *model, lgt_view z, const int64_t *labels, int64_t k,
-                    cli_ranking *out, lgt_error *err);
+lgt_status cli_rank(const lgt_comm *comm, lgt_context *context, lgt_model *model, lgt_view z, const int64_t *labels,
+                    int64_t k, cli_ranking *out, lgt_error *err);
 void cli_ranking_free(cli_ranking *ranking);
 
-/* Classification of embeddings z; labels are indices of the model's classes. */
-lgt_status cli_classify(lgt_context *context, lgt_model *model, lgt_view z, const int64_t *labels,
+/* Classification of embeddings z; labels are indices of the model's classes. The first rank gets the result, others
+ * zeros. */
+lgt_status cli_classify(const lgt_comm *comm, lgt_context *context, lgt_model *model, lgt_view z, const int64_t *labels,
                         lgt_classification *out, lgt_error *err);
 
 #endif

@@ -212,15 +212,7 @@ const cli_option cli_train_options[] = {
      .group = "Ranks of mpirun",
      .help = "how ranks add what they share: exact, the bits of one process; fast, less traffic and memory, right to "
              "rounding, with other bits for another number of ranks"},
-    {.name = "mpi-timeout",
-     .kind = CLI_REAL,
-     .metavar = "SECONDS",
-     .default_text = "300",
-     .least = 0.1,
-     .greatest = 1e6,
-     .unit = "seconds",
-     .group = "Ranks of mpirun",
-     .help = "how long a rank that does not answer is waited for"},
+    CLI_OPTION_MPI_TIMEOUT,
 };
 
 _Static_assert(sizeof cli_train_options / sizeof *cli_train_options == CLI_TRAIN_OPTIONS, "options of train");

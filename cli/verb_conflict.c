@@ -176,7 +176,7 @@ static lgt_status read_arrays(problem *p, lgt_error *err) {
 }
 
 static lgt_status read_model(problem *p, lgt_error *err) {
-    lgt_status status = cli_subject_open(p->args, 1, &p->subject, err);
+    lgt_status status = cli_subject_open(p->args, NULL, 1, &p->subject, err);
     p->context = p->subject.context;
     if (status) return status;
     lgt_model *model = p->subject.model;

@@ -4,7 +4,9 @@
 #include "logitude/logitude.h"
 #include "outfile.h"
 #include "output.h"
+#include "ranks.h"
 #include "session.h"
+#include "shared_rows.h"
 #include "verbs.h"
 
 static const cli_option options[] = {
@@ -17,6 +19,7 @@ static const cli_option options[] = {
      .default_text = "-",
      .group = "Output",
      .help = "a name that ends in .csv or .npy (float32), or - for CSV on standard output"},
+    CLI_OPTION_MPI_TIMEOUT,
 };
 
 static void write_csv(FILE *out, const void *user) {
@@ -64,9 +67,14 @@ static lgt_status write_out(const cli_args *args, cli_format format, const cli_s
 static lgt_status run(const cli_args *args, lgt_error *err) {
     cli_format format;
     cli_subject subject = {.context = NULL};
-    lgt_status status = cli_out_open(args, &format, err);
-    if (!status) status = cli_subject_open(args, 0, &subject, err);
-    if (!status) status = write_out(args, format, &subject, err);
+    const lgt_comm *comm = NULL;
+    lgt_status status = cli_ranks_join(cli_real(args, "mpi-timeout"), &comm, err);
+    if (!status) status = cli_ranks_agree(comm, cli_out_open(args, &format, err), err);
+    if (!status) status = cli_subject_open(args, comm, 0, &subject, err);
+    if (!status)
+        status = cli_rows_collect(comm, subject.z, subject.data->n_rows, (size_t)subject.dim * sizeof *subject.z, err);
+    if (!status) cli_ranks_leave(status, 0);
+    if (!status && cli_is_first()) status = write_out(args, format, &subject, err);
     cli_subject_close(&subject);
     return status;
 }
@@ -77,8 +85,9 @@ const cli_verb cli_verb_embed = {
     .usage = "--model FILE --data D [options]",
     .options = options,
     .n_options = sizeof options / sizeof *options,
-    .notes = "CSV: a header e0,e1,... and one line a row. Labels in the data are not needed.",
+    .notes = "CSV: a header e0,e1,... and one line a row. Labels in the data are not needed.\n" CLI_NOTE_SHARED,
     .examples = "  logitude embed --model m.safetensors --data fashion-mnist --out test.npy\n"
                 "  logitude embed --model m.safetensors --data x.csv > embeddings.csv",
+    .is_shared = 1,
     .run = run,
 };

@@ -3,7 +3,9 @@
 
 #include "logitude/logitude.h"
 #include "output.h"
+#include "ranks.h"
 #include "session.h"
+#include "shared_rows.h"
 #include "verbs.h"
 
 enum { CLASSIFICATION, VERIFICATION, RETRIEVAL, ALL };
@@ -20,12 +22,13 @@ static const cli_option options[] = {
      .words = protocols,
      .group = "Measure",
      .help = "what to measure"},
+    CLI_OPTION_MPI_TIMEOUT,
 };
 
 static lgt_status classify(cli_subject *subject, json_t *report, lgt_error *err) {
     lgt_classification result;
-    lgt_status status =
-        cli_classify(subject->context, subject->model, cli_subject_view(subject), subject->data->labels, &result, err);
+    lgt_status status = cli_classify(subject->comm, subject->context, subject->model, cli_subject_view(subject),
+                                     subject->data->labels, &result, err);
     if (status) return status;
     cli_put_real(report, "accuracy", result.accuracy);
     cli_put_real(report, "nll", result.nll);
@@ -36,8 +39,8 @@ static lgt_status classify(cli_subject *subject, json_t *report, lgt_error *err)
 static lgt_status verify(cli_subject *subject, json_t *report, lgt_error *err) {
     lgt_verification result;
     json_t *tar = json_object();
-    lgt_status status =
-        lgt_eval_verification(subject->context, cli_subject_view(subject), subject->data->labels, &result, err);
+    lgt_status status = lgt_eval_verification_shared(subject->context, subject->comm, cli_subject_view(subject),
+                                                     subject->data->labels, &result, err);
     if (!status) {
         for (int i = 0; i < LGT_FAR_LEVELS; i++) {
             char level[32];
@@ -57,8 +60,8 @@ static lgt_status verify(cli_subject *subject, json_t *report, lgt_error *err) {
 static lgt_status retrieve(cli_subject *subject, json_t *report, lgt_error *err) {
     lgt_retrieval result;
     json_t *recall = json_object();
-    lgt_status status =
-        lgt_eval_retrieval(subject->context, cli_subject_view(subject), subject->data->labels, &result, err);
+    lgt_status status = lgt_eval_retrieval_shared(subject->context, subject->comm, cli_subject_view(subject),
+                                                  subject->data->labels, &result, err);
     if (!status) {
         cli_put_real(recall, "1", result.recall_at_1);
         cli_put_real(recall, "5", result.recall_at_5);
@@ -83,21 +86,31 @@ static lgt_status relabel(const cli_args *args, cli_subject *subject, int protoc
     return LGT_OK;
 }
 
+/* Pairs of rows are those of all ranks' rows. */
+static lgt_status gather(cli_subject *subject, lgt_error *err) {
+    return cli_rows_gather(subject->comm, subject->z, subject->data->n_rows, (size_t)subject->dim * sizeof *subject->z,
+                           err);
+}
+
 static lgt_status run(const cli_args *args, lgt_error *err) {
     int protocol = cli_choice(args, "protocol"), known = 0;
-    cli_subject subject;
+    cli_subject subject = {.context = NULL};
+    const lgt_comm *comm = NULL;
     json_t *report = cli_report("eval");
-    lgt_status status = cli_subject_open(args, 1, &subject, err);
-    if (!status) status = relabel(args, &subject, protocol, &known, err);
+    lgt_status status = cli_ranks_join(cli_real(args, "mpi-timeout"), &comm, err);
+    if (!status) status = cli_subject_open(args, comm, 1, &subject, err);
+    if (!status) status = cli_ranks_agree(comm, relabel(args, &subject, protocol, &known, err), err);
     if (!status) {
         cli_put_text(report, "model", cli_text(args, "model"));
         cli_put_text(report, "data", cli_text(args, "data"));
         cli_put_integer(report, "rows", subject.data->n_rows);
     }
     if (!status && known && (protocol == CLASSIFICATION || protocol == ALL)) status = classify(&subject, report, err);
+    if (!status && protocol != CLASSIFICATION) status = gather(&subject, err);
     if (!status && (protocol == VERIFICATION || protocol == ALL)) status = verify(&subject, report, err);
     if (!status && (protocol == RETRIEVAL || protocol == ALL)) status = retrieve(&subject, report, err);
-    if (!status) cli_report_print(args, json_incref(report));
+    if (!status) cli_ranks_leave(status, 0);
+    if (!status && cli_is_first()) cli_report_print(args, json_incref(report));
     json_decref(report);
     cli_subject_close(&subject);
     return status;
@@ -112,8 +125,10 @@ const cli_verb cli_verb_eval = {
     .notes = "classification  accuracy, nll (nats), ece (15 bins), of the logits without a margin\n"
              "verification    auc, eer, tar_at_far over all pairs of embeddings, by cosine\n"
              "retrieval       recall_at 1 and 5, map_at_r, every row a query against all others\n"
-             "Data with a test half are measured on it, unless fashion-mnist:train is asked for.",
+             "Data with a test half are measured on it, unless fashion-mnist:train is asked for.\n" CLI_NOTE_SHARED,
     .examples = "  logitude eval --model runs/arcface-0/model.safetensors --data fashion-mnist --protocol all\n"
-                "  logitude eval --model m.safetensors --data x.npy,y.npy --json",
+                "  logitude eval --model m.safetensors --data x.npy,y.npy --json\n"
+                "  mpirun -n 4 logitude eval --model m.safetensors --data x.npy,y.npy --protocol all",
+    .is_shared = 1,
     .run = run,
 };

@@ -127,7 +127,7 @@ static lgt_status check_args(const cli_args *args, lgt_error *err) {
 
 static lgt_status open_model(const cli_args *args, explanation *x, lgt_error *err) {
     cli_subject *s = &x->subject;
-    lgt_status status = cli_subject_open(args, 1, s, err);
+    lgt_status status = cli_subject_open(args, NULL, 1, s, err);
     if (!status)
         status = cli_relabel(s->context, s->data, cli_text(args, "data"), lgt_model_label_names(s->model),
                              lgt_model_n_classes(s->model), err);

@@ -5,6 +5,7 @@
 #include "logitude/logitude.h"
 #include "outfile.h"
 #include "output.h"
+#include "ranks.h"
 #include "session.h"
 #include "verbs.h"
 
@@ -26,6 +27,7 @@ static const cli_option options[] = {
      .default_text = "-",
      .group = "Output",
      .help = "a name that ends in .csv or .npy (class indices, int64), or - for CSV on standard output"},
+    CLI_OPTION_MPI_TIMEOUT,
 };
 
 typedef struct predictions {
@@ -102,14 +104,17 @@ static lgt_status run(const cli_args *args, lgt_error *err) {
     cli_format format;
     cli_subject subject = {.context = NULL};
     cli_ranking ranking = {.k = 0};
-    lgt_status status = cli_out_open(args, &format, err);
-    if (!status) status = cli_subject_open(args, 0, &subject, err);
+    const lgt_comm *comm = NULL;
+    lgt_status status = cli_ranks_join(cli_real(args, "mpi-timeout"), &comm, err);
+    if (!status) status = cli_ranks_agree(comm, cli_out_open(args, &format, err), err);
+    if (!status) status = cli_subject_open(args, comm, 0, &subject, err);
     if (!status && top > lgt_model_n_classes(subject.model))
         status = cli_fail(err, LGT_ERR_USAGE, "--top is %lld, expected at most %lld, the classes of %s", (long long)top,
                           (long long)lgt_model_n_classes(subject.model), cli_text(args, "model"));
     if (!status)
-        status = cli_rank(subject.context, subject.model, cli_subject_view(&subject), NULL, top, &ranking, err);
-    if (!status) {
+        status = cli_rank(comm, subject.context, subject.model, cli_subject_view(&subject), NULL, top, &ranking, err);
+    if (!status) cli_ranks_leave(status, 0);
+    if (!status && cli_is_first()) {
         predictions table = {subject.data->n_rows, lgt_model_label_names(subject.model), &ranking};
         status = write_out(subject.context, args, format, &table, err);
     }
@@ -125,8 +130,10 @@ const cli_verb cli_verb_predict = {
     .options = options,
     .n_options = sizeof options / sizeof *options,
     .notes = "CSV: row (from 0), then label and probability of each of the K classes, the likeliest first.\n"
-             "Probabilities are the softmax of the logits without a margin. Labels in the data are not needed.",
+             "Probabilities are the softmax of the logits without a margin. Labels in the data are not "
+             "needed.\n" CLI_NOTE_SHARED,
     .examples = "  logitude predict --model m.safetensors --data x.npy --top 3\n"
                 "  logitude predict --model m.safetensors --data fashion-mnist --out classes.npy",
+    .is_shared = 1,
     .run = run,
 };

@@ -90,11 +90,6 @@ static lgt_status load_data(training *run, lgt_error *err) {
     return status;
 }
 
-/* A status of this rank's own becomes that of all. */
-static lgt_status agree(const training *run, lgt_status status, lgt_error *err) {
-    return status == LGT_ERR_COMM ? status : lgt_comm_agree(run->comm, status, err);
-}
-
 /* Whether the bits are those of so many ranks. */
 static int is_rounded(const training *run) {
     return run->comm && run->options.reduce == LGT_REDUCE_FAST;
@@ -113,7 +108,7 @@ static lgt_status prepare(training *run, lgt_error *err) {
                                      cli_integer(run->args, "seed"), err);
     if (!status) status = cli_context_open(run->args, &run->context, err);
     if (!status) status = load_data(run, err);
-    status = agree(run, status, err);
+    status = cli_ranks_agree(run->comm, status, err);
     if (!status) status = lgt_trainer_create(run->context, &run->options, run->data, &run->trainer, err);
     if (!status)
         status =
@@ -137,7 +132,7 @@ static lgt_status test(training *run, lgt_error *err) {
     lgt_classification result;
     lgt_status status = cli_embed(model, run->test_spec, run->test, run->z, err);
     if (!status)
-        status = cli_classify(run->context, model, lgt_view_of(run->z, n_rows, dim, LGT_F32), run->test->labels,
+        status = cli_classify(NULL, run->context, model, lgt_view_of(run->z, n_rows, dim, LGT_F32), run->test->labels,
                               &result, err);
     if (status) return status;
     run->measures.test_accuracy = result.accuracy;
@@ -161,7 +156,7 @@ static lgt_status log_step(training *run, lgt_error *err) {
     if (run->record.step % cli_integer(run->args, "log-every") != 0) return LGT_OK;
     run->measures.gradient_norm = lgt_trainer_gradient_norm(run->trainer);
     lgt_status status = run->is_first ? cli_metrics_step(&run->folder, &run->record, &run->measures, err) : LGT_OK;
-    return agree(run, status, err);
+    return cli_ranks_agree(run->comm, status, err);
 }
 
 /* The model of the epoch with the highest accuracy on the test data, of equals the first, is a file of its own. */
@@ -185,7 +180,7 @@ static lgt_status measure_epoch(training *run, lgt_error *err) {
 static lgt_status end_epoch(training *run, lgt_error *err) {
     lgt_status status = run->test || run->wants_report ? lgt_trainer_gather(run->trainer, err) : LGT_OK;
     if (!status && run->is_first) status = measure_epoch(run, err);
-    return agree(run, status, err);
+    return cli_ranks_agree(run->comm, status, err);
 }
 
 /* Whether a signal has come to any rank. */
@@ -200,7 +195,7 @@ static int is_stopped(const training *run) {
 static lgt_status save_model(training *run, lgt_error *err) {
     lgt_status status = lgt_trainer_gather(run->trainer, err);
     if (!status && run->is_first) status = lgt_model_save(lgt_trainer_model(run->trainer), run->folder.model, err);
-    return agree(run, status, err);
+    return cli_ranks_agree(run->comm, status, err);
 }
 
 static lgt_status step(training *run, lgt_error *err) {
@@ -397,7 +392,7 @@ static lgt_status write_results(training *run, lgt_error *err) {
 }
 
 static lgt_status finish(training *run, lgt_error *err) {
-    lgt_status status = agree(run, run->is_first ? write_results(run, err) : LGT_OK, err);
+    lgt_status status = cli_ranks_agree(run->comm, run->is_first ? write_results(run, err) : LGT_OK, err);
     return status || is_finished(run) ? status : tell_interruption(run, err);
 }
 
@@ -417,7 +412,7 @@ static lgt_status create_folder(training *run, lgt_error *err) {
     if (run->is_first)
         status = cli_run_folder_create(run->context, &run->folder, run->checkpoints.cut,
                                        run->checkpoints.best.epoch > 0, err);
-    return agree(run, status, err);
+    return cli_ranks_agree(run->comm, status, err);
 }
 
 static lgt_status run_train(const cli_args *args, lgt_error *err) {

@@ -461,6 +461,30 @@ static void in_a_broken_group_each_keeps_its_own_failure(void **state) {
     assert_fails(h.status[1], LGT_ERR_DATA, h.err[1], "its own");
 }
 
+/* Rank 2 has another end, behind what is shown, or the same. */
+static void compare_values(void *argument, const lgt_comm *comm) {
+    hearing *h = argument;
+    char value[300];
+    int r = comm->rank;
+    memset(value, 'x', sizeof value);
+    value[sizeof value - 1] = '\0';
+    value[sizeof value - 2] = comm->size > 3 && r == 2 ? 'y' : 'x';
+    h->status[r] = lgt_comm_same(comm, "length", value, LGT_ERR_DATA, &h->err[r]);
+    if (!h->status[r]) h->status[r] = lgt_comm_same(comm, "lr", r == 1 ? "0.1" : "0.10", LGT_ERR_USAGE, &h->err[r]);
+}
+
+static void values_that_differ_are_named_on_all_ranks(void **state) {
+    static hearing h;
+    lgt_error err;
+    (void)state;
+    assert_ok(lgt_comm_same(NULL, "lr", "0.1", LGT_ERR_USAGE, &err), err);
+    test_on_ranks(3, 60, compare_values, &h);
+    for (int r = 0; r < 3; r++)
+        assert_fails(h.status[r], LGT_ERR_USAGE, h.err[r], "rank 1: lr is '0.1' here and '0.10' on rank 0: all ranks");
+    test_on_ranks(4, 60, compare_values, &h);
+    for (int r = 0; r < 4; r++) assert_fails(h.status[r], LGT_ERR_DATA, h.err[r], "rank 2: length is 'xxx");
+}
+
 /* ---- what is counted, what is refused ---- */
 
 static void sent_bytes_are_those_to_others(void **state) {
@@ -518,6 +542,7 @@ int main(void) {
         cmocka_unit_test(a_call_that_cannot_be_breaks_the_group),
         cmocka_unit_test(agreement_needs_no_group_for_one),
         cmocka_unit_test(agreement_does_without_records),
+        cmocka_unit_test(values_that_differ_are_named_on_all_ranks),
         cmocka_unit_test(in_a_broken_group_each_keeps_its_own_failure),
         cmocka_unit_test(sent_bytes_are_those_to_others),
         cmocka_unit_test(groups_and_faults_that_cannot_be_are_refused),

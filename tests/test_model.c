@@ -50,6 +50,7 @@ static void same_model(lgt_model *a, lgt_model *b, const lgt_dataset *d) {
         assert_string_equal(lgt_model_label_names(a)[j], lgt_model_label_names(b)[j]);
     same_view(lgt_model_weights(a), lgt_model_weights(b));
     same_view(lgt_model_bias(a), lgt_model_bias(b));
+    assert_true(lgt_model_fingerprint(a) == lgt_model_fingerprint(b));
     assert_int_equal(a->n_dims, b->n_dims);
     assert_memory_equal(a->shape, b->shape, (size_t)a->n_dims * sizeof *a->shape);
     same_embeddings(a, b, d);
@@ -281,6 +282,39 @@ static void damaged_models_are_refused_with_file_and_reason(void **state) {
     lgt_context_free(context);
 }
 
+/* --- fingerprints --- */
+
+static void a_fingerprint_tells_of_every_part(void **state) {
+    lgt_context *context = test_context(1);
+    lgt_dataset d = test_clusters(60, IN, CLASSES, 2, 7);
+    lgt_train_options o = test_train_options("softmax", "mlp:9", 5);
+    (void)state;
+    o.standardize = LGT_STANDARDIZE_FEATURE;
+    lgt_trainer *t = test_trainer(context, &o, &d);
+    lgt_model *m = lgt_trainer_model(t);
+    float *parts[] = {m->w,
+                      &m->w[CLASSES * 5 - 1],
+                      &m->b[CLASSES - 1],
+                      lgt_encoder_params(m->encoder),
+                      &lgt_encoder_params(m->encoder)[lgt_encoder_n_params(m->encoder) - 1],
+                      m->normalization.mean,
+                      &m->normalization.scale[IN - 1]};
+    uint64_t whole = lgt_model_fingerprint(m);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        float kept = *parts[i];
+        *parts[i] = kept + 1;
+        assert_true(lgt_model_fingerprint(m) != whole);
+        *parts[i] = kept;
+    }
+    m->label_names[CLASSES - 1][0]++;
+    assert_true(lgt_model_fingerprint(m) != whole);
+    m->label_names[CLASSES - 1][0]--;
+    assert_true(lgt_model_fingerprint(m) == whole);
+    lgt_trainer_free(t);
+    test_clusters_free(&d);
+    lgt_context_free(context);
+}
+
 /* --- embeddings --- */
 
 static void embeddings_are_the_encoder_of_normalised_rows_block_by_block(void **state) {
@@ -360,6 +394,7 @@ int main(void) {
         cmocka_unit_test(the_file_holds_the_documented_tensors_and_texts),
         cmocka_unit_test(a_model_that_is_not_finite_or_not_utf8_is_not_saved),
         cmocka_unit_test(damaged_models_are_refused_with_file_and_reason),
+        cmocka_unit_test(a_fingerprint_tells_of_every_part),
         cmocka_unit_test(embeddings_are_the_encoder_of_normalised_rows_block_by_block),
         cmocka_unit_test(every_refused_allocation_is_reported_and_leaks_nothing),
     };

@@ -75,6 +75,11 @@ LGT_API int64_t lgt_comm_group_sent(const lgt_comm_group *group, int rank);
  * failed, with "rank R: " before it, on all. A comm of NULL, or of one rank, returns `status` itself. */
 LGT_API lgt_status lgt_comm_agree(const lgt_comm *comm, lgt_status status, lgt_error *err);
 
+/* All ranks bring a value of the same name and learn whether it is the same everywhere: OK, or `failure` on all, with a
+ * message that names a rank that differs from rank 0, and both values. A comm of NULL, or of one rank, returns OK. */
+LGT_API lgt_status lgt_comm_same(const lgt_comm *comm, const char *name, const char *value, lgt_status failure,
+                                 lgt_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -3,6 +3,7 @@
 #ifndef LOGITUDE_EVAL_H
 #define LOGITUDE_EVAL_H
 
+#include "comm.h"
 #include "context.h"
 #include "loss.h"
 #include "types.h"
@@ -42,6 +43,11 @@ LGT_API extern const double lgt_far_levels[LGT_FAR_LEVELS];
 LGT_API lgt_status lgt_eval_verification(lgt_context *context, lgt_view embeddings, const int64_t *labels,
                                          lgt_verification *out, lgt_error *err);
 
+/* The same by ranks that share the pairs; each has all embeddings and labels, the same on all, and gets the result,
+ * with the bits of one rank. comm NULL: alone. Errors: also COMM; what one rank finds wrong all return. */
+LGT_API lgt_status lgt_eval_verification_shared(lgt_context *context, const lgt_comm *comm, lgt_view embeddings,
+                                                const int64_t *labels, lgt_verification *out, lgt_error *err);
+
 /* Every row is a query against all others (itself left out), ranked by cosine, the lower row first among equals.
  * R = other rows of the query's label; queries with R = 0 are counted apart and enter no mean. */
 typedef struct lgt_retrieval {
@@ -54,6 +60,10 @@ typedef struct lgt_retrieval {
 /* O(N^2 D) flops, O(N) memory a thread. Errors: as lgt_eval_verification; DATA when no query has a match. */
 LGT_API lgt_status lgt_eval_retrieval(lgt_context *context, lgt_view embeddings, const int64_t *labels,
                                       lgt_retrieval *out, lgt_error *err);
+
+/* The same by ranks that share the queries, as lgt_eval_verification_shared. */
+LGT_API lgt_status lgt_eval_retrieval_shared(lgt_context *context, const lgt_comm *comm, lgt_view embeddings,
+                                             const int64_t *labels, lgt_retrieval *out, lgt_error *err);
 
 /* --- What pictures are drawn from --- */
 

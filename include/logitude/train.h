@@ -50,6 +50,8 @@ LGT_API lgt_align_bank *lgt_model_bank(lgt_model *model);
 LGT_API char *const *lgt_model_label_names(const lgt_model *model);
 LGT_API lgt_view lgt_model_weights(const lgt_model *model); /* (C, D), or (C k, D) */
 LGT_API lgt_view lgt_model_bias(const lgt_model *model);    /* (1, C), or data NULL */
+/* Hash of all that embeddings and predictions depend on, and of the label names: tells models apart, no more. */
+LGT_API uint64_t lgt_model_fingerprint(const lgt_model *model);
 
 /* out (N, D) = encoder(normalise(x)), x (N, in_dim) float32 as a dataset holds it. Works in blocks of rows.
  * Errors: USAGE (shape), MEMORY. */

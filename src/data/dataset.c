@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/fingerprint.h"
 #include "base/memory.h"
 #include "data/array.h"
 #include "data/csv.h"
@@ -164,28 +165,14 @@ static lgt_status load_labels(loading *l, lgt_error *err) {
     return status;
 }
 
-/* FNV-1a (Fowler, Noll, Vo) on 64-bit words; the shift lets high bits reach low ones. */
-static void mix(uint64_t *hash, uint64_t word) {
-    *hash = (*hash ^ word) * 1099511628211U;
-    *hash ^= *hash >> 32;
-}
-
-/* The same on machines of either byte order. */
 static uint64_t fingerprint(const lgt_dataset *d) {
-    uint64_t hash = 14695981039346656037U;
-    mix(&hash, (uint64_t)d->n_rows);
-    mix(&hash, (uint64_t)d->dim);
-    for (int64_t i = 0; i < d->n_rows * d->dim; i++) {
-        uint32_t bits;
-        memcpy(&bits, &d->x[i], sizeof bits);
-        mix(&hash, bits);
-    }
-    mix(&hash, (uint64_t)d->n_labels);
-    for (int64_t j = 0; j < d->n_labels; j++) {
-        for (const char *c = d->label_names[j]; *c; c++) mix(&hash, (unsigned char)*c);
-        mix(&hash, 0);
-    }
-    for (int64_t i = 0; d->labels && i < d->n_rows; i++) mix(&hash, (uint64_t)d->labels[i]);
+    uint64_t hash = LGT_FINGERPRINT_START;
+    lgt_fingerprint_word(&hash, (uint64_t)d->n_rows);
+    lgt_fingerprint_word(&hash, (uint64_t)d->dim);
+    lgt_fingerprint_floats(&hash, d->x, d->n_rows * d->dim);
+    lgt_fingerprint_word(&hash, (uint64_t)d->n_labels);
+    for (int64_t j = 0; j < d->n_labels; j++) lgt_fingerprint_text(&hash, d->label_names[j]);
+    for (int64_t i = 0; d->labels && i < d->n_rows; i++) lgt_fingerprint_word(&hash, (uint64_t)d->labels[i]);
     return hash;
 }
 

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "base/sizes.h"
+#include "comm/call.h"
 #include "eval/groups.h"
 #include "eval/scores.h"
 
@@ -17,6 +18,9 @@
 
 /* Bins that a query's scores are selected by before they are sorted. */
 #define N_BINS 1024
+
+/* Tasks after which ranks wait for each other: who is merely slower is not taken for lost. */
+#define ROUND_TASKS 128
 
 /* Recall looks at the first 1 and 5, whatever R is. */
 #define FIRST_RANKS 5
@@ -29,12 +33,15 @@ typedef struct answer {
 } answer;
 
 typedef struct ranking {
+    const lgt_comm *comm; /* NULL: alone */
+    int64_t *offsets;     /* (ranks + 1) */
     lgt_scores scores;
     const int64_t *labels;
     answer *answers;
     int64_t ld;
-    float *rows;    /* (workers, QUERIES, ld) */
-    uint64_t *keys; /* (workers, n) */
+    int64_t first_task; /* of those under way */
+    float *rows;        /* (workers, QUERIES, ld) */
+    uint64_t *keys;     /* (workers, n) */
 } ranking;
 
 /* Rising keys are falling scores and, among equal scores, rising rows. */
@@ -85,7 +92,7 @@ static void answer_query(const ranking *r, int64_t query, const float *score, ui
 
 static void answer_block(void *argument, int64_t block, int worker) {
     const ranking *r = argument;
-    int64_t n = r->scores.n_rows, top = block * QUERIES, bottom = lgt_min64(top + QUERIES, n);
+    int64_t n = r->scores.n_rows, top = (r->first_task + block) * QUERIES, bottom = lgt_min64(top + QUERIES, n);
     float *rows = r->rows + worker * QUERIES * r->ld;
     for (int64_t left = 0; left < n; left += LGT_PANEL)
         lgt_scores_tile(&r->scores, top, bottom - top, left, rows + left, r->ld);
@@ -131,27 +138,63 @@ static lgt_status count_matches(lgt_context *context, int64_t n, const int64_t *
     return LGT_OK;
 }
 
-lgt_status lgt_eval_retrieval(lgt_context *context, lgt_view embeddings, const int64_t *labels, lgt_retrieval *out,
-                              lgt_error *err) {
-    ranking r = {.labels = labels};
+/* Everything that can be wrong with one rank is found here. */
+static lgt_status prepare(ranking *r, lgt_context *context, lgt_view embeddings, const lgt_retrieval *out,
+                          lgt_error *err) {
     int64_t n = embeddings.rows, workers = lgt_context_threads(context);
-    if (!labels || !out) return lgt_fail(err, LGT_ERR_USAGE, "retrieval needs labels and a result, found NULL");
+    if (!r->labels || !out) return lgt_fail(err, LGT_ERR_USAGE, "retrieval needs labels and a result, found NULL");
     if (n > UINT32_MAX)
         return lgt_fail(err, LGT_ERR_MEMORY, "retrieval ranks at most %lld rows, found %lld", (long long)UINT32_MAX,
                         (long long)n);
     lgt_status status = lgt_scores_check(embeddings, err);
     if (status) return status;
-    r.ld = lgt_round_up(n, LGT_PANEL);
-    status = LGT_NEW_ZERO(context, &r.answers, n, err);
-    if (!status) status = count_matches(context, n, labels, r.answers, err);
-    if (!status) status = lgt_scores_create(context, embeddings, NULL, &r.scores, err);
-    if (!status) status = LGT_NEW(context, &r.rows, workers * QUERIES * r.ld, err);
-    if (!status) status = LGT_NEW(context, &r.keys, workers * n, err);
-    if (!status) lgt_parallel_for(context, lgt_ceil_div(n, QUERIES), answer_block, &r);
-    if (!status) status = summarise(n, r.answers, out, err);
+    r->ld = lgt_round_up(n, LGT_PANEL);
+    status = LGT_NEW_ZERO(context, &r->answers, n, err);
+    if (!status) status = count_matches(context, n, r->labels, r->answers, err);
+    if (!status) status = lgt_scores_create(context, embeddings, NULL, &r->scores, err);
+    if (!status) status = LGT_NEW(context, &r->rows, workers * QUERIES * r->ld, err);
+    if (!status) status = LGT_NEW(context, &r->keys, workers * n, err);
+    if (!status) status = LGT_NEW(context, &r->offsets, r->comm ? r->comm->size + 1 : 0, err);
+    return status;
+}
+
+/* Each rank answers contiguous queries, and hands its answers to all. */
+static lgt_status answer_queries(ranking *r, lgt_context *context, lgt_error *err) {
+    const lgt_comm *comm = r->comm;
+    int64_t n = r->scores.n_rows, tasks = lgt_ceil_div(n, QUERIES);
+    if (!comm) {
+        lgt_parallel_for(context, tasks, answer_block, r);
+        return LGT_OK;
+    }
+    lgt_status status = LGT_OK;
+    for (int rank = 0; rank <= comm->size; rank++)
+        r->offsets[rank] = lgt_min64(lgt_comm_cut(tasks, comm->size, rank) * QUERIES, n) * (int64_t)sizeof *r->answers;
+    int64_t last = lgt_comm_cut(tasks, comm->size, comm->rank + 1);
+    r->first_task = lgt_comm_cut(tasks, comm->size, comm->rank);
+    for (int64_t round = 0; round < lgt_ceil_div(tasks, comm->size * (int64_t)ROUND_TASKS) && !status; round++) {
+        int64_t count = lgt_min64(ROUND_TASKS, last - r->first_task);
+        lgt_parallel_for(context, count, answer_block, r);
+        r->first_task += count;
+        status = comm->barrier(comm->user, err);
+    }
+    return status ? status : comm->gather(comm->user, r->answers, r->offsets, err);
+}
+
+lgt_status lgt_eval_retrieval_shared(lgt_context *context, const lgt_comm *comm, lgt_view embeddings,
+                                     const int64_t *labels, lgt_retrieval *out, lgt_error *err) {
+    ranking r = {.comm = comm && comm->size > 1 ? comm : NULL, .labels = labels};
+    lgt_status status = lgt_comm_agree(r.comm, prepare(&r, context, embeddings, out, err), err);
+    if (!status) status = answer_queries(&r, context, err);
+    if (!status) status = summarise(embeddings.rows, r.answers, out, err);
+    lgt_release(context, r.offsets);
     lgt_release(context, r.keys);
     lgt_release(context, r.rows);
     lgt_scores_free(context, &r.scores);
     lgt_release(context, r.answers);
     return status;
+}
+
+lgt_status lgt_eval_retrieval(lgt_context *context, lgt_view embeddings, const int64_t *labels, lgt_retrieval *out,
+                              lgt_error *err) {
+    return lgt_eval_retrieval_shared(context, NULL, embeddings, labels, out, err);
 }

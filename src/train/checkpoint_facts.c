@@ -151,38 +151,16 @@ lgt_status lgt_facts_compare(const lgt_facts *facts, const char *path, const lgt
 
 /* --- Between ranks --- */
 
-enum { FACT_SIZE = 160, SHOWN = 120 };
-
-/* A fact as text of one size: a hash of the whole value, and its beginning. */
-static void write_fact(const char *value, char out[FACT_SIZE]) {
-    snprintf(out, FACT_SIZE, "%016" PRIx64 "%.*s", hash_of(value, strlen(value)), SHOWN, value);
-}
-
-static lgt_status compare_with_first(const lgt_facts *facts, const char *first, lgt_error *err) {
-    for (int64_t i = 0; i < facts->count; i++) {
-        char own[FACT_SIZE];
-        write_fact(facts->items[i].value, own);
-        if (strncmp(first + i * FACT_SIZE, own, FACT_SIZE) != 0)
-            return lgt_fail(err, status_of(facts->items[i].key),
-                            "%s is '%s' here and '%s' on rank 0: all ranks train the same", facts->items[i].key,
-                            own + 16, first + i * FACT_SIZE + 16);
-    }
-    return LGT_OK;
-}
-
 lgt_status lgt_facts_agree(const lgt_trainer *trainer, lgt_error *err) {
     const lgt_comm *comm = trainer->ranks.comm;
     const lgt_checkpoint none = {0};
     lgt_facts facts = {0};
-    char *first = NULL;
     if (!comm) return LGT_OK;
-    lgt_status status = lgt_facts_of(trainer, &none, &facts, err);
-    if (!status) status = lgt_alloc_zero(trainer->context, facts.count, FACT_SIZE, (void *)&first, err);
-    for (int64_t i = 0; i < facts.count && !status; i++) write_fact(facts.items[i].value, first + i * FACT_SIZE);
-    status = lgt_comm_agree(comm, status, err);
-    if (!status) status = comm->broadcast(comm->user, first, facts.count * FACT_SIZE, 0, err);
-    if (!status) status = lgt_comm_agree(comm, compare_with_first(&facts, first, err), err);
-    lgt_release(trainer->context, first);
+    lgt_status status = lgt_comm_agree(comm, lgt_facts_of(trainer, &none, &facts, err), err);
+    for (int64_t i = 0; i < facts.count && !status; i++) {
+        const lgt_metadata *fact = &facts.items[i];
+        status = lgt_comm_same(comm, fact->key, fact->value, status_of(fact->key), err);
+    }
     lgt_facts_free(trainer->context, &facts);
     return status;
 }

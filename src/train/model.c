@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/fingerprint.h"
 #include "base/memory.h"
 #include "base/sizes.h"
 #include "base/text.h"
@@ -83,6 +84,25 @@ lgt_view lgt_model_weights(const lgt_model *model) {
 
 lgt_view lgt_model_bias(const lgt_model *model) {
     return lgt_view_of(model->b, 1, model->n_classes, LGT_F32);
+}
+
+uint64_t lgt_model_fingerprint(const lgt_model *model) {
+    char loss[LGT_LOSS_SPEC_SIZE];
+    uint64_t hash = LGT_FINGERPRINT_START;
+    lgt_view w = lgt_model_weights(model);
+    const lgt_normalization *n = &model->normalization;
+    lgt_loss_format(&model->loss, loss, sizeof loss);
+    lgt_fingerprint_text(&hash, loss);
+    lgt_fingerprint_text(&hash, lgt_model_encoder_spec(model));
+    lgt_fingerprint_word(&hash, (uint64_t)model->n_classes);
+    lgt_fingerprint_word(&hash, (uint64_t)w.cols);
+    lgt_fingerprint_floats(&hash, model->w, w.rows * w.cols);
+    lgt_fingerprint_floats(&hash, model->b, model->b ? model->n_classes : 0);
+    lgt_fingerprint_floats(&hash, lgt_encoder_params(model->encoder), lgt_encoder_n_params(model->encoder));
+    lgt_fingerprint_floats(&hash, n->mean, n->count);
+    lgt_fingerprint_floats(&hash, n->scale, n->count);
+    for (int64_t j = 0; j < model->n_classes; j++) lgt_fingerprint_text(&hash, model->label_names[j]);
+    return hash;
 }
 
 static lgt_status check_arrays(const lgt_model *model, lgt_view x, lgt_mut out, lgt_error *err) {
