@@ -64,12 +64,16 @@ lgt_status cli_checkpoints_resume(cli_checkpoints *checkpoints, lgt_trainer *tra
              (long long)about.record.n_steps);
     *record = about.record;
     checkpoints->cut = checkpoints->log_length = about.log_length;
+    checkpoints->best = (cli_best){(int64_t)about.notes[0], about.notes[1]};
     checkpoints->saved = 1;
     return LGT_OK;
 }
 
 static lgt_status save(cli_checkpoints *c, lgt_trainer *trainer, const cli_run_folder *run, lgt_error *err) {
-    const lgt_checkpoint about = {.facts = c->facts, .n_facts = CLI_CHECKPOINT_FACTS, .log_length = c->log_length};
+    const lgt_checkpoint about = {.facts = c->facts,
+                                  .n_facts = CLI_CHECKPOINT_FACTS,
+                                  .log_length = c->log_length,
+                                  .notes = {(double)c->best.epoch, c->best.accuracy}};
     /* A checkpoint never knows more of the log than there is; the first rank has it. */
     lgt_status status = run->log ? lgt_log_sync(run->log, err) : LGT_OK;
     if ((status = lgt_comm_agree(c->comm, status, err))) return status;

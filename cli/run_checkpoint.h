@@ -6,6 +6,12 @@
 
 enum { CLI_CHECKPOINT_FACTS = 3 };
 
+/* The epoch whose model did best on the test data, from 1, and its accuracy; 0: none yet. */
+typedef struct cli_best {
+    int64_t epoch;
+    double accuracy;
+} cli_best;
+
 typedef struct cli_checkpoints {
     const cli_args *args;
     const lgt_comm *comm; /* or NULL: alone */
@@ -13,6 +19,7 @@ typedef struct cli_checkpoints {
     int64_t saved;      /* whether the present step is: it is that of the last checkpoint */
     int64_t cut;        /* to which metrics.jsonl is cut back; -1: the run begins */
     int64_t log_length; /* of metrics.jsonl at the last step, before the line of an epoch that it ends */
+    cli_best best;      /* so far: a checkpoint has it */
     char test[24], log_every[24], report[8];
     lgt_metadata facts[CLI_CHECKPOINT_FACTS]; /* what metrics and report depend on, beside the training */
 } cli_checkpoints;

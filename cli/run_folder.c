@@ -20,12 +20,14 @@ lgt_status cli_run_folder_plan(cli_run_folder *out, const char *folder, const ch
     memset(out, 0, sizeof *out);
     out->folder = cli_copy(folder ? folder : name);
     out->model = cli_path_join(out->folder, "model.safetensors");
+    out->best = cli_path_join(out->folder, "best.safetensors");
     out->metrics = cli_path_join(out->folder, "metrics.jsonl");
     out->run = cli_path_join(out->folder, "run.json");
     out->analysis = cli_path_join(out->folder, "analysis.json");
     out->report = cli_path_join(out->folder, "report.html");
     lgt_status status = cli_folder_check(out->folder, err);
     if (!status) status = cli_member_check(out->model, err);
+    if (!status) status = cli_member_check(out->best, err);
     if (!status) status = cli_member_check(out->metrics, err);
     if (!status) status = cli_member_check(out->run, err);
     if (!status) status = cli_member_check(out->analysis, err);
@@ -33,10 +35,11 @@ lgt_status cli_run_folder_plan(cli_run_folder *out, const char *folder, const ch
     return status;
 }
 
-lgt_status cli_run_folder_create(lgt_context *context, cli_run_folder *run, int64_t cut, lgt_error *err) {
+lgt_status cli_run_folder_create(lgt_context *context, cli_run_folder *run, int64_t cut, int has_best, lgt_error *err) {
     lgt_status status = lgt_folder_create(run->folder, err);
     remove(run->analysis); /* of an earlier training: it would stand beside metrics that are not its own */
     remove(run->report);
+    if (!has_best) remove(run->best);
     if (cut >= 0) return status ? status : lgt_log_reopen(context, run->metrics, cut, &run->log, err);
     if (!status) status = lgt_checkpoint_clear(context, run->folder, err);
     return status ? status : lgt_log_open(context, run->metrics, &run->log, err);
@@ -47,6 +50,7 @@ void cli_run_folder_free(cli_run_folder *run) {
     free(run->analysis);
     free(run->run);
     free(run->metrics);
+    free(run->best);
     free(run->model);
     free(run->folder);
 }

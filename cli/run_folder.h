@@ -1,4 +1,5 @@
-/* The folder of a training: model.safetensors, metrics.jsonl, run.json, analysis.json, report.html. */
+/* The folder of a training: model.safetensors, best.safetensors, metrics.jsonl, run.json, analysis.json, report.html.
+ */
 #ifndef LGT_CLI_RUN_FOLDER_H
 #define LGT_CLI_RUN_FOLDER_H
 
@@ -10,16 +11,17 @@
 #include "probe.h"
 
 typedef struct cli_run_folder {
-    char *model, *metrics, *run, *analysis, *report; /* paths */
+    char *model, *best, *metrics, *run, *analysis, *report; /* paths */
     char *folder;
     lgt_log *log;
 } cli_run_folder;
 
 /* Names the folder (NULL: runs/LOSS-SEED) and checks that it and its files could be made; makes nothing yet. */
 lgt_status cli_run_folder_plan(cli_run_folder *out, const char *folder, const char *loss, int64_t seed, lgt_error *err);
-/* Makes the folder, clears it of an earlier analysis and report, and opens metrics.jsonl: cut back to `cut` bytes, or
- * (-1) empty, and then the folder is cleared of an earlier training's checkpoints too. */
-lgt_status cli_run_folder_create(lgt_context *context, cli_run_folder *run, int64_t cut, lgt_error *err);
+/* Makes the folder, clears it of an earlier analysis and report and, unless the run has one already, best model, and
+ * opens metrics.jsonl: cut back to `cut` bytes, or (-1) empty, and then the folder is cleared of an earlier training's
+ * checkpoints too. */
+lgt_status cli_run_folder_create(lgt_context *context, cli_run_folder *run, int64_t cut, int has_best, lgt_error *err);
 void cli_run_folder_free(cli_run_folder *run);
 
 /* What is known beside a step's or an epoch's record; NaN where it is not. */

@@ -8,6 +8,7 @@
 static const char *const dtypes[] = {"f32", "bf16", NULL};
 const char *const cli_optimizers[] = {"sgd", "adamw", "lbfgs", "newton-cg", NULL}; /* as in lgt_optimizer */
 static const char *const schedules[] = {"constant", "cosine", "step", NULL};
+static const char *const reduces[] = {"exact", "fast", NULL}; /* as in lgt_reduce */
 static const char *const standardizes[] = {"none", "global", "feature", NULL};
 
 #define LARGEST_SEED 9007199254740992.0 /* 2^53: exact in every tool that reads run.json */
@@ -203,6 +204,14 @@ const cli_option cli_train_options[] = {
      .group = "Checkpoints",
      .help = "go on from the newest whole checkpoint in DIR, to the same bits as without a stop; all other options as "
              "before, but --threads, --checkpoint-every and --keep; without a checkpoint the training begins"},
+    {.name = "mpi-reduce",
+     .kind = CLI_CHOICE,
+     .metavar = "HOW",
+     .default_text = "exact",
+     .words = reduces,
+     .group = "Ranks of mpirun",
+     .help = "how ranks add what they share: exact, the bits of one process; fast, less traffic and memory, right to "
+             "rounding, with other bits for another number of ranks"},
     CLI_OPTION_MPI_TIMEOUT,
 };
 

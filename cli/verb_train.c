@@ -70,6 +70,7 @@ static lgt_status read_options(training *run, lgt_error *err) {
     o->z_loss = cli_real(args, "z-loss");
     o->precision = cli_choice(args, "dtype") == 1 ? LGT_PRECISION_BF16 : LGT_PRECISION_FULL;
     o->sample_rate = cli_real(args, "sample-rate");
+    o->reduce = (lgt_reduce)cli_choice(args, "mpi-reduce");
     o->sample_correction = !cli_flag(args, "no-sample-correction");
     lgt_status status = cli_loss_open(args, &o->loss, err);
     if (!status && cli_text(args, "align")) status = lgt_align_parse(cli_text(args, "align"), &o->align, err);
@@ -89,11 +90,19 @@ static lgt_status load_data(training *run, lgt_error *err) {
     return status;
 }
 
+/* Whether the bits are those of so many ranks. */
+static int is_rounded(const training *run) {
+    return run->comm && run->options.reduce == LGT_REDUCE_FAST;
+}
+
 /* Everything that can be wrong is found here, before anything is written. */
 static lgt_status prepare(training *run, lgt_error *err) {
     lgt_status status = read_options(run, err);
     if (!status) status = cli_ranks_join(cli_real(run->args, "mpi-timeout"), &run->comm, err);
     run->options.comm = run->comm;
+    if (!status && is_rounded(run))
+        cli_note(run->args, "--mpi-reduce fast: right to rounding; another number of ranks than %d gives other bits",
+                 run->comm->size);
     if (!status)
         status = cli_run_folder_plan(&run->folder, cli_text(run->args, "out"), run->options.loss.info->name,
                                      cli_integer(run->args, "seed"), err);
@@ -154,6 +163,16 @@ static lgt_status gather_for_report(training *run, lgt_error *err) {
     return run->wants_report ? lgt_trainer_gather(run->trainer, err) : LGT_OK;
 }
 
+/* The model of the epoch with the highest accuracy on the test data, of equals the first, is a file of its own. All
+ * ranks know both. */
+static lgt_status keep_best(training *run, lgt_error *err) {
+    cli_best *best = &run->checkpoints.best;
+    if (!run->test || (best->epoch > 0 && run->measures.test_accuracy <= best->accuracy)) return LGT_OK;
+    lgt_status status = lgt_trainer_save_model(run->trainer, run->folder.best, err);
+    if (!status) *best = (cli_best){run->record.epoch, run->measures.test_accuracy};
+    return status;
+}
+
 static lgt_status measure_epoch(training *run, lgt_error *err) {
     lgt_status status = look(run, err);
     if (!status) status = cli_metrics_epoch(&run->folder, &run->record, &run->measures, err);
@@ -165,7 +184,8 @@ static lgt_status measure_epoch(training *run, lgt_error *err) {
 static lgt_status end_epoch(training *run, lgt_error *err) {
     lgt_status status = test(run, err);
     if (!status) status = gather_for_report(run, err);
-    return status ? status : cli_ranks_agree(run->comm, run->is_first ? measure_epoch(run, err) : LGT_OK, err);
+    if (!status) status = cli_ranks_agree(run->comm, run->is_first ? measure_epoch(run, err) : LGT_OK, err);
+    return status ? status : keep_best(run, err);
 }
 
 /* Whether a signal has come to any rank. */
@@ -239,6 +259,14 @@ static lgt_status solve(training *run, lgt_error *err) {
     return status ? status : lgt_trainer_save_model(run->trainer, run->folder.model, err);
 }
 
+/* Where epochs are tested. */
+static void describe_best(json_t *report, const training *run) {
+    const cli_best *best = &run->checkpoints.best;
+    cli_put(report, "best_epoch", best->epoch > 0 ? json_integer(best->epoch) : json_null());
+    cli_put_real(report, "best_test_accuracy", best->epoch > 0 ? best->accuracy : NAN);
+    cli_put_text(report, "best", best->epoch > 0 ? run->folder.best : NULL);
+}
+
 static void describe_solve(json_t *report, const lgt_solve_record *solve) {
     cli_put_integer(report, "iterations", solve->iterations);
     cli_put_integer(report, "evaluations", solve->evaluations);
@@ -301,10 +329,12 @@ static json_t *describe_results(const training *run, const lgt_error *failure) {
     cli_put_real(report, "samples_per_second", (double)record->samples / record->seconds);
     cli_put_integer(report, "parameters", lgt_trainer_n_params(run->trainer));
     cli_put_integer(report, "zero_rows", record->zero_rows);
+    if (is_rounded(run)) cli_put_integer(report, "ranks", run->comm->size);
     cli_put_text(report, "model", failure ? NULL : run->folder.model);
     cli_put_text(report, "metrics", run->folder.metrics);
     cli_put_text(report, "run", run->folder.run);
     cli_put_text(report, "report", run->wants_report ? run->folder.report : NULL);
+    if (run->test && !run->is_solved) describe_best(report, run);
     return report;
 }
 
@@ -378,7 +408,9 @@ static void free_training(training *run) {
 
 static lgt_status create_folder(training *run, lgt_error *err) {
     lgt_status status = LGT_OK;
-    if (run->is_first) status = cli_run_folder_create(run->context, &run->folder, run->checkpoints.cut, err);
+    if (run->is_first)
+        status = cli_run_folder_create(run->context, &run->folder, run->checkpoints.cut,
+                                       run->checkpoints.best.epoch > 0, err);
     return cli_ranks_agree(run->comm, status, err);
 }
 
@@ -409,6 +441,7 @@ const cli_verb cli_verb_train = {
     .notes =
         "Files written to DIR\n"
         "  model.safetensors  weights, normalisation, labels and loss\n"
+        "  best.safetensors   with test data: the same after the epoch that did best on them, the first of equals\n"
         "  metrics.jsonl      a line every --log-every steps and one an epoch\n"
         "  run.json           configuration, versions, data and results\n"
         "  analysis.json      what the report shows of the model: angles, ROC, calibration, confusions, a map\n"
@@ -421,8 +454,9 @@ const cli_verb cli_verb_train = {
         "--checkpoint-every, a checkpoint (exit code 130 or 143). Numbers that are not finite end it with exit\n"
         "code 4 and no model.\n"
         "Under mpirun the ranks share the classes, the rows of each batch and the encoder's optimiser, with the\n"
-        "bits of one process; the first writes and speaks. --resume goes on over any number of ranks. A rank that\n"
-        "is lost ends the job with exit code 10 or its own.",
+        "bits of one process; the first writes and speaks. --resume goes on over any number of ranks. With\n"
+        "--mpi-reduce fast bits are those of so many ranks, whose number is then in run.json. A rank that is lost\n"
+        "ends the job with exit code 10 or its own.",
     .examples = "  logitude train --data fashion-mnist --loss arcface:s=16,m=0.3 --epochs 10 --out runs/arcface\n"
                 "  logitude train --data x.npy,y.npy --loss softmax --encoder none --l2 1e-4 --optimizer lbfgs\n"
                 "  logitude train --data fashion-mnist --loss arcface --checkpoint-every 1000 --resume\n"

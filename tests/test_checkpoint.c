@@ -139,16 +139,17 @@ static void a_resumed_training_has_the_bits_of_one_that_never_stopped(void **sta
         lgt_trainer *whole = trainer_of(three, c, &b);
         lgt_train_record last = walk(whole, STEPS);
         for (size_t k = 0; k < sizeof stops / sizeof *stops; k++) {
-            lgt_checkpoint about = {.log_length = 77};
+            lgt_checkpoint about = {.log_length = 77, .notes = {3, 0.1}};
             lgt_error err;
             lgt_trainer *first = trainer_of(k % 2 ? three : one, c, &b),
                         *second = trainer_of(k % 2 ? one : three, c, &b);
             lgt_train_record stopped = walk(first, stops[k]);
             if (k % 3 == 0) walk(second, 2); /* what it has done before does not matter */
             assert_ok(lgt_trainer_save(first, path, &about, &err), err);
-            about.log_length = 100;
+            about = (lgt_checkpoint){.log_length = 100};
             assert_ok(lgt_trainer_load(second, path, &about, &err), err);
             assert_int_equal(about.log_length, 77);
+            assert_true(about.notes[0] == 3 && about.notes[1] == 0.1);
             assert_same_record(about.record, stopped);
             assert_same_state(first, second, c->loss, stops[k]);
             assert_true(lgt_trainer_gradient_norm(first) == lgt_trainer_gradient_norm(second));

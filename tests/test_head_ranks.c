@@ -3,10 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "heads.h"
-#include "ranks.h"
+#include "rank_heads.h"
 
-enum { MOST = 7 };
 static const int sizes[] = {2, 3, 4, 7};
 enum { N_SIZES = sizeof sizes / sizeof *sizes };
 
@@ -19,79 +17,6 @@ static const struct {
                    {LGT_F32, LGT_PRECISION_BF16}};
 enum { N_ARITHMETICS = sizeof arithmetics / sizeof *arithmetics };
 
-/* What every rank does with one head, and what came of it. */
-typedef struct job {
-    const test_head *head;
-    lgt_dtype dtype;
-    const test_vectors *along; /* not NULL: a Hessian-vector product */
-    test_result results[MOST];
-    test_vectors products[MOST];
-    lgt_status statuses[MOST];
-    lgt_error errors[MOST];
-    int64_t first[MOST + 1]; /* row of w of each rank */
-} job;
-
-static void run_rank(void *argument, const lgt_comm *comm) {
-    job *j = argument;
-    int r = comm->rank;
-    lgt_context *context = test_context(1 + r % 2);
-    test_head h = *j->head;
-    h.options.comm = comm;
-    if (j->along)
-        j->statuses[r] =
-            test_head_try_hvp(context, &h, LGT_ENGINE_CPU, j->dtype, j->along, &j->products[r], &j->errors[r]);
-    else
-        j->statuses[r] = test_head_try(context, &h, LGT_ENGINE_CPU, j->dtype, &j->results[r], &j->errors[r]);
-    lgt_context_free(context);
-}
-
-static void find_shards(job *j, int size) {
-    lgt_context *context = test_context(1);
-    lgt_head *head = NULL;
-    lgt_error err;
-    const test_head *h = j->head;
-    assert_ok(lgt_head_create(context, &h->loss, h->dim, h->n_classes, &head, &err), err);
-    for (int r = 0; r < size; r++) {
-        int64_t first, count, centres = h->w_rows / h->n_classes;
-        assert_ok(lgt_head_shard(head, size, r, &first, &count, &err), err);
-        assert_int_equal(first * centres, j->first[r]);
-        j->first[r + 1] = (first + count) * centres;
-    }
-    assert_int_equal(j->first[size], h->w_rows);
-    lgt_head_free(head);
-    lgt_context_free(context);
-}
-
-/* Rows of w of every rank, as one array. */
-static void join(const job *j, int size, double *to, double *(*of)(const job *j, int rank)) {
-    int64_t dim = j->head->dim;
-    for (int r = 0; r < size; r++)
-        memcpy(to + j->first[r] * dim, of(j, r) + j->first[r] * dim,
-               (size_t)((j->first[r + 1] - j->first[r]) * dim) * sizeof *to);
-}
-
-static double *dw_of(const job *j, int rank) {
-    return j->results[rank].dw;
-}
-
-static double *product_of(const job *j, int rank) {
-    return j->products[rank].w;
-}
-
-static void join_classes(const job *j, int size, double *to, double *(*of)(const job *j, int rank)) {
-    int64_t centres = j->head->w_rows / j->head->n_classes;
-    for (int r = 0; r < size; r++)
-        for (int64_t c = j->first[r] / centres; c < j->first[r + 1] / centres; c++) to[c] = of(j, r)[c];
-}
-
-static double *db_of(const job *j, int rank) {
-    return j->results[rank].db;
-}
-
-static double *product_b_of(const job *j, int rank) {
-    return j->products[rank].b;
-}
-
 /* Every rank's rows are those of all, and their classes' together are those of one. */
 static void compare_runs(const test_head *h, const char *what) {
     lgt_context *context = test_context(2);
@@ -100,13 +25,10 @@ static void compare_runs(const test_head *h, const char *what) {
         copy.options.precision = arithmetics[a].precision;
         test_result alone = test_head_run(context, &copy, LGT_ENGINE_CPU, arithmetics[a].dtype);
         for (int k = 0; k < N_SIZES; k++) {
-            job j = {.head = &copy, .dtype = arithmetics[a].dtype};
-            find_shards(&j, sizes[k]);
-            test_on_ranks(sizes[k], 20, run_rank, &j);
-            for (int r = 0; r < sizes[k]; r++) assert_ok(j.statuses[r], j.errors[r]);
+            test_rank_job j = {.head = &copy, .dtype = arithmetics[a].dtype};
+            test_rank_run_all(&j, sizes[k]);
             test_result all = test_result_empty(h);
-            join(&j, sizes[k], all.dw, dw_of);
-            if (h->bias) join_classes(&j, sizes[k], all.db, db_of);
+            test_rank_join(&j, sizes[k], all.dw, all.db);
             for (int r = 0; r < sizes[k]; r++) {
                 test_result of_rank = j.results[r];
                 of_rank.dw = all.dw, of_rank.db = all.db;
@@ -115,7 +37,7 @@ static void compare_runs(const test_head *h, const char *what) {
                 assert_int_equal(j.results[r].out.n_correct, alone.out.n_correct);
                 assert_int_equal(j.results[r].out.n_zero_classes, alone.out.n_zero_classes);
             }
-            for (int r = 0; r < sizes[k]; r++) test_result_free(&j.results[r]);
+            test_rank_free(&j, sizes[k]);
             test_result_free(&all);
         }
         test_result_free(&alone);
@@ -165,19 +87,15 @@ static void so_have_hessian_vector_products(void **state) {
             if (still) free(along.x), along.x = NULL;
             test_vectors alone = test_head_hvp(context, &h, LGT_ENGINE_CPU, LGT_F64, &along);
             for (int k = 0; k < N_SIZES; k++) {
-                job j = {.head = &h, .dtype = LGT_F64, .along = &along};
-                find_shards(&j, sizes[k]);
-                test_on_ranks(sizes[k], 20, run_rank, &j);
-                for (int r = 0; r < sizes[k]; r++) assert_ok(j.statuses[r], j.errors[r]);
+                test_rank_job j = {.head = &h, .dtype = LGT_F64, .along = &along};
+                test_rank_run_all(&j, sizes[k]);
                 test_vectors all = test_vectors_of(&h, 0);
-                join(&j, sizes[k], all.w, product_of);
-                if (h.bias) join_classes(&j, sizes[k], all.b, product_b_of);
+                test_rank_join(&j, sizes[k], all.w, all.b);
                 assert_memory_equal(all.w, alone.w, (size_t)(h.w_rows * h.dim) * sizeof(double));
                 if (h.bias) assert_memory_equal(all.b, alone.b, (size_t)h.n_classes * sizeof(double));
-                for (int r = 0; r < sizes[k]; r++) {
+                for (int r = 0; r < sizes[k]; r++)
                     assert_memory_equal(j.products[r].x, alone.x, (size_t)(h.n_rows * h.dim) * sizeof(double));
-                    test_vectors_free(&j.products[r]);
-                }
+                test_rank_free(&j, sizes[k]);
                 test_vectors_free(&all);
             }
             test_vectors_free(&alone), test_vectors_free(&along);
@@ -192,9 +110,9 @@ enum { LN = 40, LD = 16, LC = 500, LISTED = 60 };
 typedef struct list_job {
     lgt_precision precision;
     const test_head *head;
-    float x[LN * LD], w[LC * LD], dx[MOST][LN * LD], dw[LC * LD];
-    lgt_status statuses[MOST];
-    lgt_error errors[MOST];
+    float x[LN * LD], w[LC * LD], dx[TEST_MOST_RANKS][LN * LD], dw[LC * LD];
+    lgt_status statuses[TEST_MOST_RANKS];
+    lgt_error errors[TEST_MOST_RANKS];
 } list_job;
 
 static void keep_row(void *user, int64_t row, const void *gradient) {
@@ -275,8 +193,8 @@ static void a_fault_of_one_rank_is_told_by_all(void **state) {
         if (where == 0) h.w[150 * 8 + 3] = NAN; /* the second of two ranks */
         if (where == 1) h.x[5 * 8] = NAN;
         if (where == 2) h.labels[3] = 200;
-        job j = {.head = &h, .dtype = LGT_F64};
-        test_on_ranks(2, 20, run_rank, &j);
+        test_rank_job j = {.head = &h, .dtype = LGT_F64};
+        test_on_ranks(2, 20, test_rank_run, &j);
         for (int r = 0; r < 2; r++) {
             assert_int_equal(j.statuses[r], LGT_ERR_DATA);
             assert_non_null(strstr(j.errors[r].message, where == 0 ? "rank 1: w holds nan" : "rank 0: "));
@@ -293,10 +211,10 @@ static void a_rank_that_gives_up_ends_the_run_of_all(void **state) {
         for (int fault = LGT_COMM_FAULT_FAIL; fault <= LGT_COMM_FAULT_VANISH; fault++) {
             lgt_comm comms[3];
             lgt_error err;
-            job j = {.head = &h, .dtype = LGT_F32};
+            test_rank_job j = {.head = &h, .dtype = LGT_F32};
             lgt_comm_group *group = test_group(3, fault == LGT_COMM_FAULT_FAIL ? 20 : 0.05, comms);
             assert_ok(lgt_comm_group_inject(group, 1, call, (lgt_comm_fault)fault, &err), err);
-            test_run_ranks(comms, 3, run_rank, &j);
+            test_run_ranks(comms, 3, test_rank_run, &j);
             int failed = j.statuses[1] != LGT_OK;
             for (int r = 0; r < 3; r++) {
                 assert_int_equal(j.statuses[r], failed ? LGT_ERR_COMM : LGT_OK);
@@ -319,9 +237,9 @@ static void traffic_is_of_rows_and_never_of_classes(void **state) {
     for (int k = 0; k < 2; k++) {
         lgt_comm comms[4];
         test_head h = test_head_random("arcface", 64, 32, k ? 16384 : 2048, 72);
-        job j = {.head = &h, .dtype = LGT_F32};
+        test_rank_job j = {.head = &h, .dtype = LGT_F32};
         lgt_comm_group *group = test_group(4, 20, comms);
-        test_run_ranks(comms, 4, run_rank, &j);
+        test_run_ranks(comms, 4, test_rank_run, &j);
         sent[k] = 0;
         for (int r = 0; r < 4; r++) {
             assert_ok(j.statuses[r], j.errors[r]);

@@ -29,8 +29,9 @@ typedef struct lgt_comm {
     lgt_status (*exchange)(void *user, const void *send, const int64_t *send_offsets, void *receive,
                            const int64_t *receive_offsets, lgt_error *err);
 
-    /* values (n) become their sum or maximum over the ranks, in any order; F32, F64 or I64. A maximum over NaN is
-     * unspecified. The order is the transport's: results that must not depend on P do not go this way. */
+    /* values (n) become their sum or maximum over the ranks, in any order, and the same bits on all of them; F32, F64
+     * or I64. A maximum over NaN is unspecified. The order is the transport's: results that must not depend on P do not
+     * go this way. */
     lgt_status (*sum)(void *user, void *values, int64_t n, lgt_dtype dtype, lgt_error *err);
     lgt_status (*max)(void *user, void *values, int64_t n, lgt_dtype dtype, lgt_error *err);
 

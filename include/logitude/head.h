@@ -47,6 +47,13 @@ typedef enum lgt_precision {
     LGT_PRECISION_BF16 = 2 /* numbers rounded to bfloat16: errors of about 1e-2 */
 } lgt_precision;
 
+/* How sums over the classes are made that several ranks share (docs/scaling.md); alone both are the same. */
+typedef enum lgt_reduce {
+    LGT_REDUCE_EXACT = 0, /* stripe by stripe in one order: the same bits for any number of ranks */
+    LGT_REDUCE_FAST = 1   /* each rank's, then over the ranks: less traffic and memory; the same on all ranks, but right
+                             only to rounding, with other bits for another number of them */
+} lgt_reduce;
+
 /* "Nothing is ignored": a label that no data carry. */
 #define LGT_NO_IGNORE INT64_MIN
 
@@ -70,6 +77,7 @@ typedef struct lgt_plan_options {
     int sinks;               /* 1: runs may hand rows of dw to a sink; a batch is then never cut into panels */
     const lgt_comm *comm; /* the ranks that share the classes, each with those of lgt_head_shard (docs/scaling.md); must
                              outlive the plan. Default NULL: this one has all. The cpu engine only */
+    lgt_reduce reduce;    /* over those ranks, and the same on all of them; default EXACT */
 } lgt_plan_options;
 
 LGT_API void lgt_plan_options_init(lgt_plan_options *options);

@@ -109,6 +109,7 @@ typedef struct lgt_train_options {
     const lgt_comm *comm; /* ranks that train together, each with the same options and data; must outlive the trainer.
                              They share the classes (lgt_head_shard), the rows of a batch and the encoder's optimiser,
                              and have the bits of one. SGD and ADAMW only. Default NULL: alone */
+    lgt_reduce reduce;    /* how they add; default EXACT. FAST: the bits are those of one training over so many ranks */
 } lgt_train_options;
 
 LGT_API void lgt_train_options_init(lgt_train_options *options);
@@ -243,13 +244,16 @@ LGT_API lgt_status lgt_trainer_save_model(lgt_trainer *trainer, const char *path
 
 /* --- Checkpoints of SGD and ADAMW (docs/checkpoints.md) --- */
 
+enum { LGT_CHECKPOINT_NOTES = 2 };
+
 /* What goes into a checkpoint beside the trainer's own state. */
 typedef struct lgt_checkpoint {
     const lgt_metadata *facts; /* what else must be the same for the training to go on, by name; "data..." of data */
     int64_t n_facts;
-    int64_t log_length;      /* bytes of the caller's log that belong to it. Loading: those that the log has, of which
-                                the checkpoint must not have more; then those to which it is to be cut back */
-    lgt_train_record record; /* loading: of the last step */
+    int64_t log_length; /* bytes of the caller's log that belong to it. Loading: those that the log has, of which
+                           the checkpoint must not have more; then those to which it is to be cut back */
+    double notes[LGT_CHECKPOINT_NOTES]; /* numbers of the caller's; loading: those of the file */
+    lgt_train_record record;            /* loading: of the last step */
 } lgt_checkpoint;
 
 /* Writes all state that later steps depend on, after at least one step, with a checksum, atomically (lgt_file_write):

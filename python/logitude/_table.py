@@ -22,7 +22,7 @@ lgt_bend: double value; double d_theta, d_r, d_q; double d_theta_theta, d_theta_
     penalty, penalty_r, penalty_r_r
 lgt_plan_options: size_t struct_size; lgt_engine engine; lgt_dtype dtype; int64_t max_rows; lgt_reduction reduction;
     double label_smoothing; double z_loss; int64_t ignore_label; int loss_only; int second_order; lgt_precision
-    precision; int64_t workspace; int64_t max_classes; int sinks; const lgt_comm *comm
+    precision; int64_t workspace; int64_t max_classes; int sinks; const lgt_comm *comm; lgt_reduce reduce
 lgt_head_inputs: lgt_view x; lgt_view w; lgt_view b; const int64_t *labels; const double *sample_weights; const double
     *class_weights; const double *upstream; int64_t step; lgt_view soft_targets; const double *class_margins; const
     double *class_scales; const double *qualities; const double *state; int frozen; const int64_t *classes; int64_t
@@ -94,7 +94,8 @@ lgt_train_options: size_t struct_size; lgt_loss loss; const char *encoder; int64
     lgt_lr_schedule schedule; int64_t warmup; double step_factor; double milestones[LGT_MAX_MILESTONES]; int
     n_milestones; lgt_standardize standardize; int bias; uint64_t seed; double label_smoothing, z_loss;
     lgt_align_terms align; lgt_precision precision; double sample_rate; int sample_correction; double tolerance;
-    int64_t max_iterations; const double *sample_weights; lgt_view start_w, start_b; const lgt_comm *comm
+    int64_t max_iterations; const double *sample_weights; lgt_view start_w, start_b; const lgt_comm *comm; lgt_reduce
+    reduce
 lgt_train_record: int64_t step; int64_t n_steps; int64_t epoch; int end_of_epoch; double loss; double align_loss,
     epoch_align_loss; lgt_conflict conflict; double epoch_loss, epoch_accuracy; double lr; double schedule; double
     seconds; int64_t samples; int64_t zero_rows
@@ -120,6 +121,7 @@ lgt_schedule_kind: LGT_SCHEDULE_CONSTANT = 0, LGT_SCHEDULE_GEOMETRIC = 1, LGT_SC
 lgt_engine: LGT_ENGINE_CPU = 0, LGT_ENGINE_REFERENCE = 1
 lgt_reduction: LGT_REDUCTION_MEAN = 0, LGT_REDUCTION_SUM = 1, LGT_REDUCTION_NONE = 2
 lgt_precision: LGT_PRECISION_FULL = 0, LGT_PRECISION_BF16X3 = 1, LGT_PRECISION_BF16 = 2
+lgt_reduce: LGT_REDUCE_EXACT = 0, LGT_REDUCE_FAST = 1
 enum: LGT_SCHEDULE_DEAD = 1, LGT_SCHEDULE_FAST = 2, LGT_SCHEDULE_LATE = 4, LGT_SCHEDULE_WEAK = 8
 enum: LGT_BY_FEATURES = 1, LGT_BY_WEIGHTS = 2
 lgt_split: LGT_SPLIT_TRAIN = 0, LGT_SPLIT_TEST = 1

@@ -25,7 +25,7 @@ WORDS = {'optimizer': OPTIMIZERS, 'precision': PRECISIONS,
                          'feature': VALUES['LGT_STANDARDIZE_FEATURE']}}
 COptions, CStep, CSolve = TYPES['lgt_train_options'], TYPES['lgt_train_record'], TYPES['lgt_solve_record']
 KEYS = [name for name, _ in COptions._fields_
-        if name not in ('struct_size', 'loss', 'n_milestones', 'sample_weights', 'start_w', 'start_b')]
+        if name not in ('struct_size', 'loss', 'n_milestones', 'sample_weights', 'start_w', 'start_b', 'reduce')]
 Watch = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(CSolve))
 
 

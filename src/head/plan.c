@@ -39,6 +39,8 @@ static lgt_status check_options(const lgt_plan_options *o, lgt_error *err) {
         return lgt_fail(err, LGT_ERR_UNSUPPORTED, "listed classes go with neither label smoothing nor second order");
     if ((int)o->reduction < 0 || o->reduction > LGT_REDUCTION_NONE)
         return lgt_fail(err, LGT_ERR_USAGE, "there is no reduction %d", (int)o->reduction);
+    if ((int)o->reduce < 0 || o->reduce > LGT_REDUCE_FAST)
+        return lgt_fail(err, LGT_ERR_USAGE, "there is no reduce %d", (int)o->reduce);
     return LGT_OK;
 }
 

@@ -16,7 +16,7 @@
 /* Metadata beside the facts: format, log_length, checksum. */
 enum { OWN_METADATA = 3, NUMBER_SIZE = 24, CHECKSUM_SIZE = 9, BANK_PARTS = 4 };
 
-static const char log_length_key[] = "log_length";
+static const char log_length_key[] = "log_length", notes_name[] = "notes";
 
 /* --- Writing --- */
 
@@ -26,6 +26,7 @@ typedef struct writing {
     lgt_bank_arrays banks[LGT_MODEL_BANKS];
     lgt_shared_tensors tensors;
     char *names; /* of banks' tensors */
+    double notes[LGT_CHECKPOINT_NOTES];
 } writing;
 
 static void put(lgt_tensors *t, const char *name, lgt_dtype dtype, int64_t count, void *data) {
@@ -68,11 +69,13 @@ static lgt_status collect(writing *w, const lgt_checkpoint *about, lgt_error *er
     int n_parts = lgt_trainer_parts(w->trainer, parts);
     w->tensors.ranks = &w->trainer->ranks;
     lgt_status status = lgt_facts_of(w->trainer, about, &w->facts, err);
-    if (!status) status = LGT_NEW_ZERO(context, &all->tensors, n_parts + n_names, err);
-    if (!status) status = LGT_NEW_ZERO(context, &w->tensors.of_class, n_parts + n_names, err);
+    if (!status) status = LGT_NEW_ZERO(context, &all->tensors, n_parts + n_names + 1, err);
+    if (!status) status = LGT_NEW_ZERO(context, &w->tensors.of_class, n_parts + n_names + 1, err);
     if (!status) status = LGT_NEW_ZERO(context, &all->metadata, w->facts.count + OWN_METADATA, err);
     if (!status) status = lgt_alloc_zero(context, n_names, LGT_TENSOR_NAME_SIZE, &w->names, err);
     for (int i = 0; i < n_parts && !status; i++) put_part(w, &parts[i]);
+    memcpy(w->notes, about->notes, sizeof w->notes);
+    if (!status) put(all, notes_name, LGT_F64, LGT_CHECKPOINT_NOTES, w->notes);
     for (int i = 0; i < LGT_MODEL_BANKS && !status && (!comm || comm->rank == 0); i++) {
         status = lgt_bank_arrays_take(context, lgt_model_bank_at(lgt_trainer_model(w->trainer), i, prefix),
                                       &w->banks[i], err);
@@ -211,7 +214,7 @@ static lgt_status take_bank(const char *path, const lgt_tensors *tensors, const 
 lgt_status lgt_checkpoint_take(lgt_trainer *trainer, const char *path, const lgt_tensors *tensors,
                                lgt_checkpoint *about, lgt_error *err) {
     lgt_state_part parts[LGT_STATE_PARTS];
-    const lgt_array *found[LGT_STATE_PARTS];
+    const lgt_array *found[LGT_STATE_PARTS], *notes = NULL;
     lgt_trainer *t = trainer;
     char prefix[LGT_TENSOR_NAME_SIZE];
     const char *log = lgt_tensors_metadata(tensors, log_length_key);
@@ -224,6 +227,7 @@ lgt_status lgt_checkpoint_take(lgt_trainer *trainer, const char *path, const lgt
         int64_t count = parts[i].of_class > 0 ? t->ranks.n_classes * parts[i].of_class : parts[i].count;
         status = find(path, tensors, parts[i].name, parts[i].dtype, count, &found[i], err);
     }
+    if (!status) status = find(path, tensors, notes_name, LGT_F64, LGT_CHECKPOINT_NOTES, &notes, err);
     if (status) return status;
     for (int i = 0; i < n_parts; i++)
         memcpy(parts[i].data, found[i]->data, (size_t)parts[i].count * lgt_dtype_size(parts[i].dtype));
@@ -237,6 +241,7 @@ lgt_status lgt_checkpoint_take(lgt_trainer *trainer, const char *path, const lgt
     t->ready = -1; /* the batch that lies there is of another step */
     lgt_trainer_draw_order(t, t->model.step - 1);
     lgt_text_int64(log, strlen(log), &about->log_length);
+    memcpy(about->notes, notes->data, sizeof about->notes);
     about->record = lgt_trainer_record(t);
     return LGT_OK;
 }

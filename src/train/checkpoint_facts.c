@@ -88,6 +88,7 @@ static void add_optimizer(collecting *c, const lgt_train_options *o) {
 static void add_options(collecting *c, const lgt_trainer *t) {
     static const char *const standardizes[] = {"none", "global", "feature"};
     static const char *const precisions[] = {"full", "bf16x3", "bf16"};
+    static const char *const reduces[] = {"exact", "fast"};
     const lgt_train_options *o = &t->options;
     char spec[LGT_LOSS_SPEC_SIZE], align[LGT_ALIGN_SPEC_SIZE];
     lgt_loss_format(&o->loss, spec, sizeof spec);
@@ -108,6 +109,7 @@ static void add_options(collecting *c, const lgt_trainer *t) {
     add_real(c, "sample_rate", o->sample_rate);
     add_integer(c, "sample_correction", o->sample_correction);
     add_bits(c, "sample_weights", weights_of(t));
+    add(c, "reduce", reduces[o->reduce]);
 }
 
 lgt_status lgt_facts_of(const lgt_trainer *trainer, const lgt_checkpoint *about, lgt_facts *out, lgt_error *err) {

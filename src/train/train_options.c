@@ -106,6 +106,7 @@ lgt_status lgt_train_options_check(const lgt_train_options *o, lgt_error *err) {
         {"sample_rate", o->sample_rate, tiny, 1},
         {"tolerance", o->tolerance, tiny, 1},
         {"max_iterations", (double)o->max_iterations, 0, 1e9},
+        {"reduce", o->reduce, LGT_REDUCE_EXACT, LGT_REDUCE_FAST},
     };
     lgt_status status = check_bounds(bounds, sizeof bounds / sizeof *bounds, err);
     for (int i = 0; i < o->n_milestones && !status; i++) {

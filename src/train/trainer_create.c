@@ -134,6 +134,7 @@ lgt_plan_options lgt_trainer_plan_options(const lgt_trainer *trainer, int64_t ma
     o.dtype = LGT_F32;
     o.max_rows = max_rows;
     o.comm = trainer->ranks.comm;
+    o.reduce = trainer->options.reduce;
     o.label_smoothing = trainer->options.label_smoothing;
     o.z_loss = trainer->options.z_loss;
     if (trainer->weights) o.reduction = LGT_REDUCTION_SUM;

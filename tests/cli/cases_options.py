@@ -13,7 +13,7 @@ OPTIONS = {
     "train": ["data", "test-data", "label-column", "standardize", "loss", "like", "encoder", "dim", "no-bias", "epochs",
               "batch", "optimizer", "tolerance", "max-iterations", "lr", "momentum", "weight-decay", "l2", "schedule",
               "warmup", "align", "label-smoothing", "z-loss", "dtype", "sample-rate", "no-sample-correction", "seed", "out",
-              "log-every", "no-report", "checkpoint-every", "keep", "resume", "mpi-timeout"],
+              "log-every", "no-report", "checkpoint-every", "keep", "resume", "mpi-reduce", "mpi-timeout"],
     "eval": ["model", "data", "label-column", "protocol", "mpi-timeout"],
     "predict": ["model", "data", "label-column", "top", "out", "mpi-timeout"],
     "embed": ["model", "data", "label-column", "out", "mpi-timeout"],

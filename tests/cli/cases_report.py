@@ -145,7 +145,8 @@ class Reports(Training):
     def test_no_report_means_none_and_none_of_its_measures(self):
         report = self.report(*self.small("--no-report"))
         self.assertIsNone(report["report"])
-        self.assertEqual(sorted(os.listdir(self.path("run"))), ["metrics.jsonl", "model.safetensors", "run.json"])
+        self.assertEqual(sorted(os.listdir(self.path("run"))), ["best.safetensors", "metrics.jsonl", "model.safetensors",
+                                                                "run.json"])
         self.assertNotIn("theta_target", self.read("run/metrics.jsonl"))
         with_report = self.report(*self.small(out="other"))
         self.assertEqual(with_report["objective"], report["objective"])

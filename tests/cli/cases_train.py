@@ -12,7 +12,7 @@ import tools
 from tools import Case, clusters, idx_bytes, read_npy
 
 
-ALL_FILES = ["analysis.json", "metrics.jsonl", "model.safetensors", "report.html", "run.json"]
+ALL_FILES = ["analysis.json", "best.safetensors", "metrics.jsonl", "model.safetensors", "report.html", "run.json"]
 
 
 class Training(Case):
@@ -36,7 +36,7 @@ class EndToEnd(Training):
         self.assertEqual(list(report), [
             "schema", "status", "loss", "objective", "train_loss", "train_accuracy", "test_accuracy", "test_nll",
             "epochs", "steps", "seconds", "samples_per_second", "parameters", "zero_rows", "model", "metrics", "run",
-            "report"])
+            "report", "best_epoch", "best_test_accuracy", "best"])
         self.assertGreaterEqual(report["test_accuracy"], 0.95)
         self.assertEqual((report["status"], report["epochs"], report["steps"]), ("finished", 6, 6 * 13))
         self.assertEqual((report["model"], report["report"]), ("run/model.safetensors", "run/report.html"))
@@ -90,7 +90,9 @@ class EndToEnd(Training):
         args = self.small("-q")
         where = args.index("--test-data")
         del args[where:where + 2]
-        self.assertIsNone(self.report(*args)["test_accuracy"])
+        report = self.report(*args)
+        self.assertIsNone(report["test_accuracy"])
+        self.assertNotIn("best", report)
         self.assertRegex(self.succeeds(*args), r"(?m)^test accuracy +-$")
         self.assertNotIn("test_accuracy", self.read("run/metrics.jsonl"))
         self.assertEqual(list(json.loads(self.read("run/run.json"))["data"]), ["train"])
@@ -178,7 +180,7 @@ class Solved(Training):
             self.assertEqual([line["step"] for line in lines[:-1]], list(range(report["iterations"] + 1)))
             self.assertAlmostEqual(lines[-2]["gradient_norm"], report["gradient_norm"], 6)  # measured again in double
             self.assertEqual((lines[-1]["kind"], lines[-1]["test_accuracy"]), ("epoch", report["test_accuracy"]))
-            self.assertEqual(sorted(os.listdir(self.path("run"))), ALL_FILES)
+            self.assertEqual(sorted(os.listdir(self.path("run"))), [name for name in ALL_FILES if name != "best.safetensors"])
 
     def test_a_limit_writes_the_model_and_says_that_it_has_not_converged(self):
         done = self.run_program(*self.solved("--l2", "0.01", "--max-iterations", "2", "--json"))
@@ -424,9 +426,88 @@ class TrainRefuses(Training):
 
     def test_a_former_run_survives_a_refusal(self):
         self.report(*self.small())
-        before = open(self.path("run/model.safetensors"), "rb").read()
+        names = ("run/model.safetensors", "run/best.safetensors")
+        before = [open(self.path(name), "rb").read() for name in names]
         self.refuses(2, ["arcfase"], loss="arcfase")
-        self.assertEqual(open(self.path("run/model.safetensors"), "rb").read(), before)
+        self.assertEqual([open(self.path(name), "rb").read() for name in names], before)
+
+
+class Best(Training):
+    """best.safetensors: the model of the epoch with the highest accuracy on the test data, of equals the first."""
+
+    def restless(self, *more, out="run"):
+        """Long steps, and labels to test on that have nothing to do with the rows: accuracies rise and fall."""
+        args = self.small("--optimizer", "sgd", "--lr", "10", "--schedule", "constant", "--test-data", "test-x.npy,odd.npy",
+                          *more, out=out)
+        self.write_npy("odd.npy", [i * 7 // 11 % 4 for i in range(80)], "i8")
+        return args
+
+    def bytes_of(self, path):
+        with open(self.path(path), "rb") as file:
+            return file.read()
+
+    def accuracies(self, folder):
+        lines = [json.loads(line) for line in self.read(folder + "/metrics.jsonl").splitlines()]
+        return [line["test_accuracy"] for line in lines if line["kind"] == "epoch"]
+
+    def test_it_is_the_model_of_that_epoch(self):
+        report = self.report(*self.restless())
+        found = self.accuracies("run")
+        best = found.index(max(found)) + 1
+        self.assertLess(best, 6, found)  # else this would tell nothing
+        self.assertEqual((report["best_epoch"], report["best_test_accuracy"]), (best, max(found)))
+        self.assertEqual(report["best"], "run/best.safetensors")
+        self.assertNotEqual(self.bytes_of("run/best.safetensors"), self.bytes_of("run/model.safetensors"))
+        evaluated = self.report("eval", "--model", report["best"], "--data", "test-x.npy,odd.npy")
+        self.assertEqual(evaluated["accuracy"], max(found))
+        self.report(*self.restless("--epochs", best, out="until"))  # the rate is constant: the same steps
+        self.assertEqual(self.bytes_of("until/model.safetensors"), self.bytes_of("run/best.safetensors"))
+
+    def test_a_training_that_goes_on_knows_which_it_was(self):
+        whole = self.report(*self.restless())
+        best, last = self.bytes_of("run/best.safetensors"), self.bytes_of("run/model.safetensors")
+        self.assertEqual(whole["best_epoch"], 2)
+        for step in range(13, 79, 13):  # ends of epochs, before they are measured
+            self.report(*self.restless("--checkpoint-every", 13, "--keep", 9))
+            for later in range(step + 13, 79, 13):
+                os.remove(self.path("run/checkpoint-%012d.safetensors" % later))
+            if step <= 26:  # what is written again need not be there
+                os.remove(self.path("run/best.safetensors"))
+            report = self.report(*self.restless("--resume"))
+            self.assertEqual((report["best_epoch"], report["best_test_accuracy"]), (2, whole["best_test_accuracy"]), step)
+            self.assertEqual((self.bytes_of("run/best.safetensors"), self.bytes_of("run/model.safetensors")), (best, last))
+
+    def test_of_equal_epochs_it_is_the_first(self):
+        report = self.report(*self.small("--lr", "1e-20"))  # no step is seen
+        self.assertEqual(len(set(self.accuracies("run"))), 1)
+        self.assertEqual(report["best_epoch"], 1)
+
+    def test_a_training_without_epochs_that_are_tested_leaves_none_of_an_earlier_one(self):
+        self.report(*self.small())
+        args = self.small("-q")
+        where = args.index("--test-data")
+        del args[where:where + 2]
+        self.report(*args)
+        self.assertNotIn("best.safetensors", os.listdir(self.path("run")))
+        self.report(*self.small())
+        report = self.report(*self.small("--encoder", "none", "--optimizer", "lbfgs", "--l2", "0.01", loss="softmax"))
+        self.assertNotIn("best_epoch", report)
+        self.assertNotIn("best.safetensors", os.listdir(self.path("run")))
+
+    def test_a_training_that_ends_before_its_first_epoch_has_none(self):
+        self.report(*self.small())
+        self.write_npy("high-x.npy", [[3e38] * 6] * 200, "f4")
+        done = self.run_program(*self.small("--data", "high-x.npy,train-y.npy", "--standardize", "none", "--encoder", "none",
+                                            "-q", loss="softmax"))
+        self.assertEqual(done.returncode, 4, done.stderr)
+        self.assertNotIn("best.safetensors", os.listdir(self.path("run")))
+        results = json.loads(self.read("run/run.json"))["results"]
+        self.assertEqual((results["best_epoch"], results["best_test_accuracy"], results["best"]), (None, None, None))
+
+    def test_a_folder_in_its_place_is_found_before_anything_is_written(self):
+        os.makedirs(self.path("run/best.safetensors"))
+        self.fails(5, "run/best.safetensors: cannot write there: it is a folder", *self.small())
+        self.assertEqual(os.listdir(self.path("run")), ["best.safetensors"])
 
 
 class Progress(Training):

@@ -32,10 +32,13 @@ def outcome(folder, report=True):
     for key in ("threads", "out", "checkpoint-every", "keep", "json", "quiet"):
         run["config"].pop(key)
     run.pop("threads")
+    best = run["results"].pop("best", None)
     for key in ("model", "metrics", "run", "report"):
         run["results"].pop(key)
     lines = [without_times(json.loads(line)) for line in read(folder, "metrics.jsonl").splitlines()]
     found = {"model": read(folder, "model.safetensors"), "run": without_times(run), "metrics": lines}
+    if best:
+        found["best"] = read(folder, "best.safetensors")
     if report:
         found["analysis"] = read(folder, "analysis.json")
     return found

@@ -159,7 +159,7 @@ class Jobs(unittest.TestCase):
     @staticmethod
     def printed(text):
         """A training's report on standard output, but times and paths. More than one is no JSON."""
-        return without_times(json.loads(text), ('seconds', 'samples_per_second', 'model', 'metrics', 'run', 'report'))
+        return without_times(json.loads(text), ('seconds', 'samples_per_second', 'model', 'best', 'metrics', 'run', 'report'))
 
     def check_same(self, job, words, out):
         self.assertEqual(job.end().code, 0, f'{job.name}: {job.err}')
@@ -180,6 +180,43 @@ class Bits(Jobs):
         for number, (ranks, more) in enumerate(OTHERS):
             words = [*SMALL, *more]
             self.check_same(self.train(ranks, f'other{number}', *words), words, f'other{number}')
+
+
+class Fast(Jobs):
+    """--mpi-reduce fast: the bits of so many ranks, and the losses of one process to rounding."""
+
+    def fast(self, ranks, out, *more):
+        job = self.train(ranks, out, *SMALL, *ARCFACE, '--mpi-reduce', 'fast', *more).end()
+        self.assertEqual(job.code, 0, f'{job.name}: {job.err}')
+        return outcome(self.path(out)), json.loads(job.out)
+
+    def test_so_many_ranks_have_the_same_bits_and_one_has_the_usual_ones(self):
+        usual = self.alone_training([*SMALL, *ARCFACE])
+        for ranks in (2, 3, 7):
+            found, printed = self.fast(ranks, f'fast{ranks}')
+            self.assertEqual(found, self.fast(ranks, f'again{ranks}', '--threads', '2')[0])
+            self.assertEqual((printed['ranks'], found['run']['results']['ranks']), (ranks, ranks))
+            self.assertEqual(found['run']['config']['mpi-reduce'], 'fast')
+            self.assertNotEqual(found['model'], usual[0]['model'])
+            for key in ('train_loss', 'test_nll'):  # sixteen steps of AdamW carry a rounding of 6e-8 on
+                self.assertAlmostEqual(printed[key] / usual[1][key], 1, delta=1e-4)
+        found, printed = self.fast(1, 'fast1')
+        self.assertNotIn('ranks', printed)
+        self.assertEqual((found['model'], found['metrics']), (usual[0]['model'], usual[0]['metrics']))
+
+    def test_a_stopped_training_goes_on_in_its_own_mode_alone(self):
+        words = [*LONG, '--mpi-reduce', 'fast', '--out', self.path('halves')]
+        job = self.job(3, 'train', *words, '--checkpoint-every', '1')
+        job.until_checkpoint(self.path('halves'))
+        job.meets(signal.SIGTERM, 1)
+        self.assertEqual(job.end().code, 143, job.err)
+        refused = self.job(3, 'train', *words, '--mpi-reduce', 'exact', '--resume').end()
+        self.assertEqual(refused.code, 2)
+        self.assertRegex(refused.told()[0], "reduce is 'fast' in the checkpoint and 'exact' here")
+        self.assertEqual(self.job(3, 'train', *words, '--resume').end().code, 0)
+        whole = self.job(3, 'train', *LONG, '--mpi-reduce', 'fast', '--out', self.path('whole')).end()
+        self.assertEqual(whole.code, 0, whole.err)
+        self.assertEqual(outcome(self.path('halves'), False), outcome(self.path('whole'), False))
 
 
 class Stops(Jobs):

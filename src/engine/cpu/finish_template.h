@@ -104,16 +104,16 @@ static void FN(finish_row)(const FN(stream) * s, int64_t i, double *g) {
 /* k of a row, and the stripes' parts of its sums (once_template.h). */
 static double FN(share_of)(const FN(stream) * s, int64_t stripe, int64_t i) {
     const lgt_row *row = &s->rows[i];
-    double h = s->crowds[stripe * s->layout.panel_rows + i].sum.max;
+    double h = s->crowds[FN(place_of)(s, stripe, i)].sum.max;
     return s->problem->scale * row->crowd_scale * exp(h - row->lse);
 }
 
-/* g = the sum of the stripes' dx of row i: 0 of a row without a direction, which no class moves. */
+/* g = the sum of row i's dx in the stripes that are held: 0 of a row without a direction, which no class moves. */
 static void FN(sum_stripes)(const FN(stream) * s, int64_t i, double *g) {
-    int64_t panel = s->layout.panel_rows, n_stripes = s->layout.n_stripes;
+    int64_t panel = s->layout.panel_rows, n_stripes = s->held_end - s->held_begin;
     double shares[LGT_STRIPES];
     if (s->problem->unit_w && s->x_norms[i] == 0) n_stripes = 0;
-    for (int64_t stripe = 0; stripe < n_stripes && s->once; stripe++) shares[stripe] = FN(share_of)(s, stripe, i);
+    for (int64_t k = 0; k < n_stripes && s->once; k++) shares[k] = FN(share_of)(s, s->held_begin + k, i);
     s->tiling.kernels->sum_parts(s->dx + i * s->layout.width, s->once ? shares : NULL, n_stripes,
                                  panel * s->layout.width, s->problem->dim, g);
 }
@@ -121,7 +121,10 @@ static void FN(sum_stripes)(const FN(stream) * s, int64_t i, double *g) {
 static void FN(finish_dx_row)(FN(stream) * s, FN(worker) * w, int64_t i) {
     const lgt_batch *b = s->batch;
     double *g = w->gradient;
-    FN(sum_stripes)(s, i, g);
+    if (s->fast)
+        s->tiling.kernels->sum_parts(s->dx + i * s->layout.width, NULL, 1, 0, s->problem->dim, g);
+    else
+        FN(sum_stripes)(s, i, g);
     if (b->along)
         FN(finish_moving_row)(s, w, i, g);
     else if (!s->plain)

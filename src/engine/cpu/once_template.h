@@ -47,7 +47,7 @@ static int FN(once_block)(FN(stream) * s, FN(worker) * w, const FN(cell) * c, in
     const lgt_extent *e = &s->layout.extent;
     const KERNELS *kernels = s->tiling.kernels;
     FN(rows) r = FN(rows_of)(s, block);
-    int64_t row = c->stripe * s->layout.panel_rows + r.first;
+    int64_t row = FN(place_of)(s, c->stripe, r.first);
     int first = tile == c->tile_begin;
     lgt_crowd *crowds = s->crowds + row;
     T *max = w->multiplier, *top = w->shift, *sum = w->low, scale = (T)s->problem->scale;

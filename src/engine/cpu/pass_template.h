@@ -57,7 +57,7 @@ static void FN(inspect)(const FN(stream) * s, const FN(worker) * w, int64_t bad,
 /* The rows of a block join their crowds; `nth` tile of the stripe. */
 static void FN(forward_block)(FN(stream) * s, FN(worker) * w, int64_t stripe, int64_t nth, int64_t block) {
     FN(rows) r = FN(rows_of)(s, block);
-    lgt_crowd *crowds = s->crowds + stripe * s->layout.panel_rows + r.first;
+    lgt_crowd *crowds = s->crowds + FN(place_of)(s, stripe, r.first);
     T *kept = FN(kept_at)(s, stripe, nth, block), *u = kept ? kept : w->u;
     FN(meet)(s, w, &r, u);
     FN(find_places)(s, w, &r);
@@ -89,7 +89,7 @@ static void FN(forward_task)(void *argument, int64_t index, int worker) {
     FN(findings) *found = &s->found[c.stripe * s->n_groups + c.group];
     *found = (FN(findings)){.bad = -1};
     for (int64_t i = c.block_begin * s->layout.extent.block; i < end; i++)
-        s->crowds[c.stripe * s->layout.panel_rows + i] = lgt_crowd_empty();
+        s->crowds[FN(place_of)(s, c.stripe, i)] = lgt_crowd_empty();
     for (int64_t tile = c.tile_begin; tile < c.tile_end; tile++) {
         FN(inspect)(s, w, FN(load)(s, w, tile, s->first > 0), found);
         if (c.group == 0 && s->first == 0) FN(keep_norms)(s, w, tile);
@@ -133,7 +133,7 @@ static double *FN(db_of)(const FN(stream) * s, int64_t group, int64_t class) {
 static void FN(backward_block)(FN(stream) * s, FN(worker) * w, const FN(cell) * c, int64_t tile, int64_t block, T *dw) {
     FN(rows) r = FN(rows_of)(s, block);
     const lgt_batch *b = s->batch;
-    int64_t place = FN(part_of)(s, c->group, tile), row = c->stripe * s->layout.panel_rows + r.first;
+    int64_t place = FN(part_of)(s, c->group, tile), row = FN(place_of)(s, c->stripe, r.first);
     double *db = b->db.data ? FN(db_of)(s, c->group, w->tile.first) : NULL;
     T *kept = FN(kept_at)(s, c->stripe, tile - c->tile_begin, block), *u = kept ? kept : w->u;
     if (!kept) FN(meet)(s, w, &r, u);
@@ -154,7 +154,7 @@ static void FN(backward_block)(FN(stream) * s, FN(worker) * w, const FN(cell) * 
 /* What a task adds to begins at 0: the turns of its rows, and their dx where its stripe has no class in this run. */
 static void FN(clear_rows)(FN(stream) * s, const FN(cell) * c) {
     int64_t begin = c->block_begin * s->layout.extent.block, end = c->block_end * s->layout.extent.block;
-    int64_t n = lgt_min64(end, s->n_rows) - begin, row = c->stripe * s->layout.panel_rows + begin;
+    int64_t n = lgt_min64(end, s->n_rows) - begin, row = FN(place_of)(s, c->stripe, begin);
     if (n <= 0) return;
     if (s->batch->along) memset(s->row_turns + row, 0, (size_t)n * sizeof *s->row_turns);
     if (c->tile_begin == c->tile_end && s->batch->dx.data)

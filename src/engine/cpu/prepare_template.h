@@ -108,12 +108,18 @@ static int FN(products_fit)(const FN(stream) * s, int64_t i) {
     return most * s->x_norms[i] < LGT_PRODUCT_MOST;
 }
 
+/* What `n` parts of row i's crowd, a panel each, add up to. */
+static lgt_crowd FN(merge_crowds)(const FN(stream) * s, const lgt_crowd *crowds, int64_t n, int64_t i) {
+    lgt_crowd all = n > 0 ? crowds[i] : lgt_crowd_empty();
+    for (int64_t part = 1; part < n; part++) lgt_crowd_merge(&all, &crowds[part * s->layout.panel_rows + i]);
+    return all;
+}
+
 static void FN(combine_row)(FN(stream) * s, int64_t i, int64_t task) {
     lgt_batch *b = s->batch;
     int64_t at = s->first + i, y = b->target[at];
-    lgt_crowd crowd = s->crowds[i];
-    for (int64_t stripe = 1; stripe < s->layout.n_stripes; stripe++)
-        lgt_crowd_merge(&crowd, &s->crowds[stripe * s->layout.panel_rows + i]);
+    lgt_crowd crowd = s->fast ? FN(merge_crowds)(s, s->of_ranks, s->problem->comm->size, i)
+                              : FN(merge_crowds)(s, s->crowds, s->layout.n_stripes, i);
     const lgt_target *target = &s->targets[i];
     double z_motion = b->along ? s->z_motion[i] : 0, plain = target->plain;
     lgt_row row = lgt_row_finish(s->problem, &crowd, y, target->z, z_motion, b->coefficient[at]);

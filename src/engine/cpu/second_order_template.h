@@ -192,17 +192,23 @@ static void FN(finish_moving_class)(FN(stream) * s, FN(worker) * w, int64_t tile
     if (!s->straight) FN(add_moving_targets)(s, w, tile, at, g);
 }
 
-/* The same for row i of the panel. */
+/* The turns of row i of the panel in its first `n` parts. */
+static lgt_turns FN(sum_turns)(const FN(stream) * s, int64_t i, int64_t n) {
+    lgt_turns turns = {0, 0};
+    for (int64_t stripe = 0; stripe < n; stripe++) {
+        const lgt_turns *part = &s->row_turns[stripe * s->layout.panel_rows + i];
+        turns.along += part->along, turns.turn += part->turn;
+    }
+    return turns;
+}
+
+/* finish_moving_class for row i of the panel. */
 static void FN(finish_moving_row)(FN(stream) * s, FN(worker) * w, int64_t i, double *g) {
     const lgt_problem *p = s->problem;
     const lgt_batch *b = s->batch;
     const lgt_row *row = &s->rows[i];
     int64_t at = s->first + i;
-    lgt_turns turns = {0, 0};
-    for (int64_t stripe = 0; stripe < s->layout.n_stripes; stripe++) {
-        const lgt_turns *part = &s->row_turns[stripe * s->layout.panel_rows + i];
-        turns.along += part->along, turns.turn += part->turn;
-    }
+    lgt_turns turns = FN(sum_turns)(s, i, s->fast ? 1 : s->layout.n_stripes);
     lgt_ray_load(p, b->x, at, &w->x);
     lgt_motion_load(p, b->along->x, at, &w->x, &w->x_motion);
     if (p->unit_x && w->x.norm > 0) lgt_motion_project(&w->x, &w->x_motion, turns.along, turns.turn, p->dim, g);

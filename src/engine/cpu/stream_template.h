@@ -43,8 +43,9 @@ typedef struct FN(stream) {
     lgt_batch *batch;
     lgt_layout planned, layout;       /* for all classes, and for those of the run */
     int64_t stripe_begin, stripe_end; /* the stripes that are here; the others are other ranks' */
-    int64_t own_tiles, own_classes;   /* most tiles and classes of a run that are here */
-    int64_t *offsets;                 /* (ranks + 1) scratch: bytes of each one's stripes */
+    int64_t held_begin, held_end;   /* the stripes that crowds, dx and row_turns have: all, or in a fast run the own */
+    int64_t own_tiles, own_classes; /* most tiles and classes of a run that are here */
+    int64_t *offsets;               /* (ranks + 1) scratch: bytes of each one's stripes */
     FN(tiling) tiling;
     int n_workers;
     int64_t worker_bytes;
@@ -53,6 +54,7 @@ typedef struct FN(stream) {
     int still;          /* second order: only the classes move */
     int bent;           /* whether products become logits by more than the one scale */
     int once;           /* whether the run makes its products in one pass */
+    int fast;           /* whether every rank adds up what it has before the ranks add that (share_template.h) */
     int64_t run;        /* counts runs, from 1: a tile loaded in an earlier one is stale */
     int64_t kept_tiles; /* of each stripe, whose products are kept from the forward pass to the backward one */
     FN(worker) * workers;
@@ -68,8 +70,9 @@ typedef struct FN(stream) {
     char *features;       /* (n_blocks) packed */
     lgt_target *targets;  /* (panel) */
     lgt_row *rows;        /* (panel) */
-    lgt_crowd *crowds;    /* (n_stripes, panel) */
-    T *dx;                /* (n_stripes, panel, width) */
+    lgt_crowd *crowds;    /* (held, panel) */
+    lgt_crowd *of_ranks;  /* (ranks, panel) the same, merged by each; fast runs only */
+    T *dx;                /* (held, panel, width) */
     T *dw;                /* (groups, own tiles, centres, tile, width): only where rows are grouped */
     double *db;           /* (groups, own classes); only where the loss has a bias */
     double *norms;        /* (own tiles, centres, tile) of w, once they are known */
@@ -87,7 +90,7 @@ typedef struct FN(stream) {
     char *moving_features;  /* (n_blocks) the same, packed */
     double *stretch;        /* (panel) how its norm moves, over that norm; 0 where x counts itself */
     double *z_motion;       /* (panel) how the target logit moves */
-    lgt_turns *row_turns;   /* (n_stripes, panel) */
+    lgt_turns *row_turns;   /* (held, panel) */
     lgt_turns *class_turns; /* (groups, own tiles, centres, tile) */
 } FN(stream);
 
@@ -116,6 +119,11 @@ static double *FN(norms_of)(const FN(stream) * s, int64_t tile) {
     return s->norms + FN(nth_here)(s, tile) * s->problem->centres * s->layout.extent.tile;
 }
 
+/* The place of a stripe's row of the panel in arrays (held, panel). */
+static int64_t FN(place_of)(const FN(stream) * s, int64_t stripe, int64_t i) {
+    return (stripe - s->held_begin) * s->layout.panel_rows + i;
+}
+
 /* The place of a tile's partial sums among those of all groups. */
 static int64_t FN(part_of)(const FN(stream) * s, int64_t group, int64_t tile) {
     return group * s->own_tiles + FN(nth_here)(s, tile);
@@ -131,38 +139,18 @@ static int64_t FN(part_of)(const FN(stream) * s, int64_t group, int64_t tile) {
 
 #include "engine/cpu/finish_template.h"
 
+#include "engine/cpu/share_template.h"
+
 #include "engine/cpu/pass_template.h"
 
 static void FN(release)(const lgt_problem *problem, void *state) {
     FN(stream) *s = state;
     if (!s) return;
-    void *blocks[] = {s->offsets,
-                      s->norms,
-                      s->pulls,
-                      s->kept,
-                      s->class_turns,
-                      s->row_turns,
-                      s->z_motion,
-                      s->stretch,
-                      s->moving_features,
-                      s->x_motion,
-                      s->found,
-                      s->x_norms,
-                      s->zero_rows,
-                      s->bad_rows,
-                      s->tile_next,
-                      s->tile_first,
-                      s->db,
-                      s->dw,
-                      s->dx,
-                      s->crowds,
-                      s->rows,
-                      s->targets,
-                      s->features,
-                      s->x_factors,
-                      (void *)s->x_rows,
-                      s->workers,
-                      s->arena};
+    void *blocks[] = {s->offsets,   s->norms,          s->pulls,           s->kept,       s->class_turns, s->row_turns,
+                      s->z_motion,  s->stretch,        s->moving_features, s->x_motion,   s->found,       s->x_norms,
+                      s->zero_rows, s->bad_rows,       s->tile_next,       s->tile_first, s->db,          s->dw,
+                      s->dx,        s->of_ranks,       s->crowds,          s->rows,       s->targets,     s->features,
+                      s->x_factors, (void *)s->x_rows, s->workers,         s->arena};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) lgt_release(problem->context, blocks[i]);
     lgt_release(problem->context, s);
 }
@@ -246,17 +234,22 @@ typedef struct FN(wanted) {
     size_t size;
 } FN(wanted);
 
-enum { FN(n_wanted) = 23 };
+enum { FN(n_wanted) = 24 };
 
-/* The arrays of a panel with so many tiles and classes; returns their bytes. */
-static int64_t FN(list_panel)(FN(stream) * s, int64_t tiles, int64_t classes, FN(wanted) * out) {
+/* What the arrays of a panel are for. */
+typedef struct FN(holding) {
+    int64_t tiles, classes, stripes, ranks;
+} FN(holding);
+
+/* The arrays of a panel; returns their bytes. */
+static int64_t FN(list_panel)(FN(stream) * s, const FN(holding) * h, FN(wanted) * out) {
     const lgt_problem *p = s->problem;
     const lgt_layout *l = &s->layout;
     int64_t panel = l->panel_rows, tasks = lgt_ceil_div(panel, LGT_ROWS_A_TASK), second = p->options.second_order;
-    int64_t groups = lgt_layout_groups(l, l->n_blocks), rows_of_w = tiles * l->extent.tile * p->centres;
-    int64_t want = !p->options.loss_only || second, crowds = l->n_stripes * panel;
+    int64_t groups = lgt_layout_groups(l, l->n_blocks), rows_of_w = h->tiles * l->extent.tile * p->centres;
+    int64_t want = !p->options.loss_only || second, crowds = h->stripes * panel;
     int64_t grouped = want && groups > 1 ? groups * rows_of_w : 0;
-    int64_t sums = want && p->loss.info->has_bias ? groups * classes : 0, bytes = 0;
+    int64_t sums = want && p->loss.info->has_bias ? groups * h->classes : 0, bytes = 0;
     int64_t pulls = !p->options.loss_only && lgt_target_is_angular(p) ? 2 * panel : 0;
     size_t vector = (size_t)l->width * sizeof(T), features = (size_t)s->tiling.features_size;
     const FN(wanted) all[FN(n_wanted)] = {{&s->x_rows, panel, sizeof *s->x_rows},
@@ -265,10 +258,11 @@ static int64_t FN(list_panel)(FN(stream) * s, int64_t tiles, int64_t classes, FN
                                           {&s->targets, panel, sizeof *s->targets},
                                           {&s->rows, panel, sizeof *s->rows},
                                           {&s->crowds, crowds, sizeof *s->crowds},
+                                          {&s->of_ranks, h->ranks * panel, sizeof *s->of_ranks},
                                           {&s->dx, want * crowds, vector},
                                           {&s->dw, grouped, vector},
                                           {&s->db, sums, sizeof(double)},
-                                          {&s->tile_first, tiles, sizeof(int64_t)},
+                                          {&s->tile_first, h->tiles, sizeof(int64_t)},
                                           {&s->tile_next, panel, sizeof(int64_t)},
                                           {&s->bad_rows, tasks, sizeof(int64_t)},
                                           {&s->found, l->n_stripes * groups, sizeof *s->found},
@@ -294,7 +288,11 @@ static int64_t FN(list_panel)(FN(stream) * s, int64_t tiles, int64_t classes, FN
 static lgt_status FN(create_panel)(FN(stream) * s, int64_t *bytes, lgt_error *err) {
     const lgt_problem *p = s->problem;
     FN(wanted) wanted[FN(n_wanted)];
-    *bytes += FN(list_panel)(s, s->own_tiles, s->own_classes, wanted);
+    const FN(holding) own = {.tiles = s->own_tiles,
+                             .classes = s->own_classes,
+                             .stripes = lgt_max64(1, s->held_end - s->held_begin),
+                             .ranks = s->fast ? p->comm->size : 0};
+    *bytes += FN(list_panel)(s, &own, wanted);
     for (int i = 0; i < FN(n_wanted); i++) {
         lgt_status status = lgt_alloc_zero(p->context, wanted[i].count, wanted[i].size, wanted[i].block, err);
         if (status) return status;
@@ -311,7 +309,8 @@ static int FN(weights_fit)(FN(stream) * s, int64_t before, int64_t workspace) {
     const lgt_layout *l = &s->layout;
     FN(wanted) wanted[FN(n_wanted)];
     int64_t listed = FN(most_listed)(s->problem), tiles = lgt_layout_most_tiles(l, 0, l->n_stripes, listed);
-    int64_t panel = FN(list_panel)(s, tiles, listed, wanted);
+    const FN(holding) all = {.tiles = tiles, .classes = listed, .stripes = l->n_stripes};
+    int64_t panel = FN(list_panel)(s, &all, wanted);
     int64_t weights = 0, panels = FN(panels)(s->problem, l->n_stripes, listed) * l->n_blocks;
     if (!lgt_count_mul(panels, s->kept_size, &weights) || weights > LGT_ARENA_MOST) return 0;
     return weights > 0 && before + 2 * s->worker_bytes + panel + weights <= workspace;
@@ -355,6 +354,9 @@ static lgt_status FN(plan)(const lgt_problem *problem, void **state, int64_t *by
     s->problem = problem;
     s->planned = s->layout = lgt_layout_of(&shape);
     s->stripe_begin = problem->stripe_begin, s->stripe_end = problem->stripe_end;
+    s->fast = problem->comm && o->reduce == LGT_REDUCE_FAST;
+    s->held_end = s->layout.n_stripes;
+    if (s->fast) s->held_begin = s->stripe_begin, s->held_end = s->stripe_end;
     s->own_tiles = lgt_layout_most_tiles(&s->layout, s->stripe_begin, s->stripe_end, shape.max_listed);
     s->own_classes = lgt_min64(problem->own_classes, shape.max_listed);
     s->tiling = FN(tiling_of)(problem, &s->layout.extent);
@@ -402,18 +404,10 @@ static int FN(is_beyond)(const FN(stream) * s) {
     return beyond;
 }
 
-/* Every rank's stripes of an array (n_stripes, ...), `bytes` each, to all ranks. */
-static lgt_status FN(share_stripes)(FN(stream) * s, void *data, int64_t bytes, lgt_error *err) {
-    const lgt_comm *comm = s->problem->comm;
-    if (!comm) return LGT_OK;
-    lgt_stripe_offsets(s->problem->n_classes, comm->size, bytes, s->offsets);
-    return comm->gather(comm->user, data, s->offsets, err);
-}
-
 /* The way forward over the classes that are here; then what all ranks found is known to all. */
 static lgt_status FN(run_forward)(FN(stream) * s, int64_t cells, lgt_error *err) {
     lgt_parallel_for(s->problem->context, cells, FN(forward_task), s);
-    lgt_status status = FN(share_stripes)(s, s->crowds, s->layout.panel_rows * (int64_t)sizeof *s->crowds, err);
+    lgt_status status = FN(share_crowds)(s, err);
     return status ? status : FN(share_stripes)(s, s->found, s->n_groups * (int64_t)sizeof *s->found, err);
 }
 
@@ -438,10 +432,7 @@ static lgt_status FN(run_stages)(FN(stream) * s, int64_t tasks, int64_t cells, l
         lgt_parallel_for(p->context, cells, FN(once_task), s);
     else if (!s->once && FN(wants_gradients)(s))
         lgt_parallel_for(p->context, cells, FN(backward_task), s);
-    int64_t panel = s->layout.panel_rows;
-    if (b->dx.data) status = FN(share_stripes)(s, s->dx, panel * s->layout.width * (int64_t)sizeof(T), err);
-    if (!status && b->along) status = FN(share_stripes)(s, s->row_turns, panel * (int64_t)sizeof *s->row_turns, err);
-    return status;
+    return b->dx.data ? FN(share_rows)(s, err) : LGT_OK;
 }
 
 static lgt_status FN(run_panel)(FN(stream) * s, lgt_error *err) {
