@@ -3,9 +3,15 @@
 
 #include <math.h>
 
+#include "base/compiler.h"
+
 double lgt_element(lgt_view view, int64_t i, int64_t j) {
     int64_t at = i * view.ld + j;
     return view.dtype == LGT_F64 ? ((const double *)view.data)[at] : (double)((const float *)view.data)[at];
+}
+
+LGT_WIDENED static void load_f32(const float *row, int64_t n, double *out) {
+    for (int64_t k = 0; k < n; k++) out[k] = (double)row[k];
 }
 
 void lgt_row_load(lgt_view view, int64_t i, double *out) {
@@ -13,9 +19,12 @@ void lgt_row_load(lgt_view view, int64_t i, double *out) {
         const double *row = (const double *)view.data + i * view.ld;
         for (int64_t k = 0; k < view.cols; k++) out[k] = row[k];
     } else {
-        const float *row = (const float *)view.data + i * view.ld;
-        for (int64_t k = 0; k < view.cols; k++) out[k] = (double)row[k];
+        load_f32((const float *)view.data + i * view.ld, view.cols, out);
     }
+}
+
+LGT_WIDENED static void store_f32(const double *values, int64_t n, float *row, int accumulate) {
+    for (int64_t k = 0; k < n; k++) row[k] = accumulate ? row[k] + (float)values[k] : (float)values[k];
 }
 
 void lgt_row_store(lgt_mut mut, int64_t i, const double *values, int accumulate) {
@@ -23,8 +32,7 @@ void lgt_row_store(lgt_mut mut, int64_t i, const double *values, int accumulate)
         double *row = (double *)mut.data + i * mut.ld;
         for (int64_t k = 0; k < mut.cols; k++) row[k] = accumulate ? row[k] + values[k] : values[k];
     } else {
-        float *row = (float *)mut.data + i * mut.ld;
-        for (int64_t k = 0; k < mut.cols; k++) row[k] = accumulate ? row[k] + (float)values[k] : (float)values[k];
+        store_f32(values, mut.cols, (float *)mut.data + i * mut.ld, accumulate);
     }
 }
 

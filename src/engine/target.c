@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "base/compiler.h"
 #include "engine/element.h"
 #include "loss/definition.h"
 #include "math/sphere.h"
@@ -178,7 +179,7 @@ lgt_target lgt_target_measure(const lgt_problem *problem, const lgt_batch *batch
 }
 
 /* pull = plain from + tangent pull + radial at^. Where `at` has no direction its pull holds none to be taken. */
-static void compose(side s, const double *from, const lgt_ray *at, int64_t n, double *pull) {
+LGT_WIDENED static void compose(side s, const double *from, const lgt_ray *at, int64_t n, double *pull) {
     if (at->norm == 0) s.tangent = s.radial = 0;
     for (int64_t k = 0; k < n; k++) pull[k] = s.plain * from[k] + s.tangent * pull[k] + s.radial * at->unit[k];
 }

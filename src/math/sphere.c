@@ -3,19 +3,29 @@
 
 #include <math.h>
 
+#include "base/compiler.h"
+
 enum { LANES = 8 };
 
-static double total(const double *lane) {
+LGT_INLINE double total(const double *lane) {
     return ((lane[0] + lane[4]) + (lane[1] + lane[5])) + ((lane[2] + lane[6]) + (lane[3] + lane[7]));
 }
 
-double lgt_dot(const double *a, const double *b, int64_t n) {
+LGT_WIDENED static double dot(const double *a, const double *b, int64_t n) {
     double lane[LANES] = {0};
     int64_t k = 0;
     for (; k + LANES <= n; k += LANES)
         for (int l = 0; l < LANES; l++) lane[l] += a[k + l] * b[k + l];
     for (int l = 0; k < n; k++, l++) lane[l] += a[k] * b[k];
     return total(lane);
+}
+
+double lgt_dot(const double *a, const double *b, int64_t n) {
+    return dot(a, b, n);
+}
+
+LGT_WIDENED static void divide(const double *v, int64_t n, double norm, double *out) {
+    for (int64_t k = 0; k < n; k++) out[k] = v[k] / norm; /* a one-hot vector stays exactly so */
 }
 
 /* The largest modulus; NaN is passed over. Comparisons, since fmax is a call, and lanes that the compiler can pair. */
@@ -36,7 +46,7 @@ double lgt_unit(const double *v, int64_t n, double *unit) {
     double square = lgt_dot(v, v, n);
     if (square > square_least && square < square_most) {
         double norm = sqrt(square);
-        for (int64_t k = 0; k < n; k++) unit[k] = v[k] / norm; /* a one-hot vector stays exactly so */
+        divide(v, n, norm, unit);
         return norm;
     }
     double largest = largest_of(v, n);
@@ -50,18 +60,18 @@ double lgt_unit(const double *v, int64_t n, double *unit) {
     double half = ldexp(1, -exponent / 2), rest = ldexp(1, -exponent - (-exponent / 2));
     for (int64_t k = 0; k < n; k++) unit[k] = v[k] * half * rest;
     double scaled = sqrt(lgt_dot(unit, unit, n));
-    for (int64_t k = 0; k < n; k++) unit[k] /= scaled;
+    divide(unit, n, scaled, unit);
     return ldexp(scaled, exponent);
 }
 
 /* t = to - c at - radial at, the part of `to` across `at`; radial: what is left of it along `at` once c is taken. A
  * number of it, the same wherever it is computed. */
-static inline double rest(const double *at, const double *to, double c, double radial, int64_t k) {
+LGT_INLINE double rest(const double *at, const double *to, double c, double radial, int64_t k) {
     return to[k] - c * at[k] - radial * at[k];
 }
 
 /* sum t_k at_k or, squared, sum t_k^2, without a place for t. */
-static double sum_of_rest(const double *at, const double *to, double c, double radial, int64_t n, int squared) {
+LGT_INLINE double sum_of_rest(const double *at, const double *to, double c, double radial, int64_t n, int squared) {
     double lane[LANES] = {0};
     int64_t k = 0;
     for (; k + LANES <= n; k += LANES)
@@ -77,7 +87,7 @@ static double sum_of_rest(const double *at, const double *to, double c, double r
 }
 
 /* |to - c at|, orthogonalised twice: once leaves a radial part of eps / theta. t, or NULL: its direction. */
-static double tangent(const double *at, const double *to, double c, int64_t n, double *t) {
+LGT_WIDENED static double tangent(const double *at, const double *to, double c, int64_t n, double *t) {
     double radial = sum_of_rest(at, to, c, 0, n, 0), sine = sqrt(sum_of_rest(at, to, c, radial, n, 1));
     double scale = sine < LGT_SINE_LEAST ? 0 : 1 / sine;
     for (int64_t k = 0; t && k < n; k++) t[k] = rest(at, to, c, radial, k) * scale;

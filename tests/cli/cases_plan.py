@@ -25,9 +25,9 @@ class Plan(Case):
         self.assertEqual([report[key] for key in KEYS[1:11]],
                          [100000000, 512, 8192, "f32", "adamw", 1.0, "none", 0, 64, report["machine"]["threads"]])
         self.assertEqual(report["stripes"], 64)
-        self.assertEqual(report["classes_a_rank"], 24415 * 64)  # of 1,562,500 sixty-fours
+        self.assertEqual(report["classes_a_rank"], 12208 * 128)  # of 781,250 times 128
         memory = report["memory_bytes"]
-        self.assertEqual(memory["weights"], 24415 * 64 * 512 * 4)
+        self.assertEqual(memory["weights"], 12208 * 128 * 512 * 4)
         self.assertEqual(memory["optimizer"], 2 * memory["weights"])
         self.assertEqual(memory["total"], sum(value for key, value in memory.items() if key != "total"))
         self.assertEqual(report["machine"]["network_bandwidth"], 12.5e9)
