@@ -126,7 +126,7 @@ class Report:
         r, isa = self.results, next(case["rounds"][0]["isa"] for case in self.cases if case["who"] == "logitude")
         busy = " The machine had other work: provisional." if r["load"] > 1 else ""
         parts = [f"{r['date']}, {r['machine']}, {isa}, load before the start {r['load']:.1f}, rounds: "
-                 f"{len(self.cases[0]['rounds'])}.{busy}\n", self.goals(),
+                 f"{min(len(case['rounds']) for case in self.cases)}.{busy}\n", self.goals(),
                  self.figure("head_classes", "Time and memory of a head against the number of classes"), self.times("classes", "classes")]
         if self.values("cost", "classes"):
             parts += ["What a class costs:\n", self.cost(), "By rows, 10,000 classes:\n", self.times("rows", "rows"),

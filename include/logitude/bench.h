@@ -34,15 +34,15 @@ LGT_API void lgt_bench_head_options_init(lgt_bench_head_options *options);
 typedef struct lgt_bench_head_result {
     double seconds, seconds_min; /* of a run: median and least */
     double gflops;               /* useful: 6 N C D operations (the loss alone: 2 N C D) over `seconds` */
-    double roof_gflops;          /* lgt_bench_roof, measured before every run: median */
+    double roof_gflops;          /* lgt_bench_roof, measured between the runs: median */
     double roof_gflops_max;
     int64_t extra_bytes; /* lgt_plan_bytes: what the head takes beside x, w, dx and dw */
     double loss;
 } lgt_bench_head_result;
 
-/* Times lgt_plan_run: roof and run alternate, after one of each that does not count. Entries of x and w are uniform in
- * (-1, 1) and (-1, 1) / sqrt(dim) and never zero, labels uniform. Outputs are filled with NaN before every run and
- * must be finite after it. C counts sub-centres. Errors: as lgt_bench_roof and lgt_plan_create; USAGE (repeat), MEMORY,
+/* Times lgt_plan_run: the roof and runs that take 50 ms together, at least one, alternate, after one of each that does
+ * not count. Entries of x and w are uniform in (-1, 1) and (-1, 1) / sqrt(dim) and never zero, labels uniform. Outputs
+ * are filled with NaN when the roof was measured and must be finite before it is again. C counts sub-centres. Errors: as lgt_bench_roof and lgt_plan_create; USAGE (repeat), MEMORY,
  * NONFINITE (an output that was not written). */
 LGT_API lgt_status lgt_bench_head_run(lgt_context *context, const lgt_loss *loss, const lgt_bench_head_options *options,
                                       lgt_bench_head_result *out, lgt_error *err);
