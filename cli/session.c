@@ -113,6 +113,14 @@ lgt_status cli_embed(lgt_model *model, const char *spec, const lgt_dataset *data
     return embed_rows(&all, 0, data->n_rows, err);
 }
 
+lgt_status cli_embed_shared(const lgt_comm *comm, lgt_model *model, const char *spec, const lgt_dataset *data, float *z,
+                            lgt_error *err) {
+    embedding own = {model, spec, data, z};
+    lgt_status status = cli_rows_share(comm, data->n_rows, embed_rows, &own, err);
+    if (status) return status;
+    return cli_rows_gather(comm, z, data->n_rows, (size_t)lgt_model_dim(model) * sizeof *z, err);
+}
+
 static lgt_status load_subject(const cli_args *args, int labels_required, cli_subject *out, lgt_error *err) {
     const char *model = cli_text(args, "model"), *spec = cli_text(args, "data");
     lgt_status status = cli_context_open(args, &out->context, err);

@@ -409,6 +409,21 @@ lgt_status lgt_trainer_step(lgt_trainer *trainer, lgt_train_record *record, lgt_
 /* Rows whose loss is taken at once. */
 enum { BLOCK = 1024 };
 
+/* Rows [row, row + n): every rank embeds its part of them, and has all. */
+static lgt_status embed_block(lgt_trainer *t, int64_t row, int64_t n, float *features, lgt_error *err) {
+    const lgt_dataset *d = t->dataset;
+    const lgt_ranks *r = &t->ranks;
+    int64_t dim = lgt_model_dim(&t->model);
+    lgt_span own = lgt_ranks_rows(r, n);
+    int64_t count = own.end - own.begin;
+    lgt_view x = lgt_view_of(d->x + (row + own.begin) * d->dim, count, d->dim, LGT_F32);
+    lgt_status status = LGT_OK;
+    if (count > 0)
+        status = lgt_model_embed(&t->model, x, lgt_mut_of(features + own.begin * dim, count, dim, LGT_F32), err);
+    status = lgt_comm_agree(r->comm, status, err);
+    return status ? status : lgt_ranks_gather_rows(r, features, n, dim * (int64_t)sizeof *features, err);
+}
+
 static lgt_status total_loss(lgt_trainer *t, lgt_plan *plan, float *features, double *total, lgt_error *err) {
     const lgt_dataset *d = t->dataset;
     lgt_model *m = &t->model;
@@ -425,8 +440,7 @@ static lgt_status total_loss(lgt_trainer *t, lgt_plan *plan, float *features, do
         in.step = m->step;
         in.state = state_of(t);
         in.frozen = 1;
-        status = lgt_model_embed(m, lgt_view_of(d->x + row * d->dim, n, d->dim, LGT_F32),
-                                 lgt_mut_of(features, n, dim, LGT_F32), err);
+        status = embed_block(t, row, n, features, err);
         if (!status) status = lgt_plan_run(plan, &in, &out, err);
         *total += t->weights ? out.loss : out.loss * (double)n; /* a sum, or a mean */
     }

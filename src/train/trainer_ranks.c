@@ -37,6 +37,18 @@ lgt_status lgt_ranks_gather(const lgt_ranks *ranks, void *all, int64_t bytes, lg
     return comm->gather(comm->user, all, ranks->offsets, err);
 }
 
+lgt_span lgt_ranks_rows(const lgt_ranks *ranks, int64_t n) {
+    return ranks->comm ? lgt_span_of(n, ranks->comm->rank, ranks->comm->size) : (lgt_span){0, n};
+}
+
+lgt_status lgt_ranks_gather_rows(const lgt_ranks *ranks, void *all, int64_t n, int64_t bytes, lgt_error *err) {
+    const lgt_comm *comm = ranks->comm;
+    if (!comm) return LGT_OK;
+    for (int r = 0; r < comm->size; r++) ranks->offsets[r] = lgt_span_of(n, r, comm->size).begin * bytes;
+    ranks->offsets[comm->size] = n * bytes;
+    return comm->gather(comm->user, all, ranks->offsets, err);
+}
+
 lgt_status lgt_ranks_sum(const lgt_ranks *ranks, double stripes[LGT_STRIPES], double *sum, lgt_error *err) {
     const lgt_comm *comm = ranks->comm;
     lgt_status status = LGT_OK;

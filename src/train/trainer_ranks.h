@@ -6,6 +6,7 @@
 #include "engine/stripes.h"
 #include "logitude/comm.h"
 #include "logitude/head.h"
+#include "net/encoder.h"
 
 /* So large that the time of a message does not count, and nothing beside what a batch takes. */
 enum { LGT_RANKS_PIECE = 4 << 20 };
@@ -32,6 +33,11 @@ int64_t lgt_ranks_stripe_of(const lgt_ranks *ranks, int64_t own);
 
 /* all (n_classes, bytes): own entries are there, the others' come. Collective. */
 lgt_status lgt_ranks_gather(const lgt_ranks *ranks, void *all, int64_t bytes, lgt_error *err);
+
+/* The rows of n that this rank works on, and all (n, bytes), of which each rank has made those: the others' come.
+ * Collective. */
+lgt_span lgt_ranks_rows(const lgt_ranks *ranks, int64_t n);
+lgt_status lgt_ranks_gather_rows(const lgt_ranks *ranks, void *all, int64_t n, int64_t bytes, lgt_error *err);
 
 /* The sum over the stripes, in order, of which each rank has its own: the same bits for any number of ranks.
  * Collective. */
