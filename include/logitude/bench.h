@@ -40,10 +40,10 @@ typedef struct lgt_bench_head_result {
     double loss;
 } lgt_bench_head_result;
 
-/* Times lgt_plan_run: the roof and runs that take 50 ms together, at least one, alternate, after one of each that does
- * not count. Entries of x and w are uniform in (-1, 1) and (-1, 1) / sqrt(dim) and never zero, labels uniform. Outputs
- * are filled with NaN when the roof was measured and must be finite before it is again. C counts sub-centres. Errors: as lgt_bench_roof and lgt_plan_create; USAGE (repeat), MEMORY,
- * NONFINITE (an output that was not written). */
+/* Times lgt_plan_run: the roof and runs that take 50 ms together, three at least, alternate, after one of each that
+ * does not count. Entries of x and w are uniform in (-1, 1) and (-1, 1) / sqrt(dim) and never zero, labels uniform.
+ * Outputs are filled with NaN when the roof was measured and must be finite before it is again. C counts sub-centres.
+ * Errors: as lgt_bench_roof and lgt_plan_create; USAGE (repeat), MEMORY, NONFINITE (an output that was not written). */
 LGT_API lgt_status lgt_bench_head_run(lgt_context *context, const lgt_loss *loss, const lgt_bench_head_options *options,
                                       lgt_bench_head_result *out, lgt_error *err);
 

@@ -12,9 +12,10 @@
 enum { STREAM_X = 1, STREAM_W, STREAM_LABELS, MOST_REPEAT = 1000000 };
 
 /* A roof is measured for as long as a run takes, within these: long enough to tell, short enough to go unnoticed. Runs
- * that follow it make up most_roof together: short ones come one after another, as in use, where what they left in the
- * caches is their own. */
+ * that follow it make up most_roof together, and are three at least: one comes after another as in use, and what the
+ * last one left in the caches is what the next one finds. */
 static const double least_roof = 5e-3, most_roof = 5e-2;
+enum { LEAST_TOGETHER = 3 };
 
 typedef struct head_bench {
     lgt_context *context;
@@ -129,7 +130,7 @@ static lgt_status measure(head_bench *b, lgt_error *err) {
     double warm, gflops;
     lgt_status status = timed_runs(b, 1, &warm, err);
     double budget = fmin(fmax(warm, least_roof), most_roof);
-    int together = (int)fmin(fmax(most_roof / warm, 1), b->o.repeat);
+    int together = (int)fmin(fmax(most_roof / warm, LEAST_TOGETHER), b->o.repeat);
     if (!status) status = lgt_bench_roof(b->context, b->o.dtype, b->o.precision, budget, &gflops, err);
     for (int r = 0; r < b->o.repeat && !status; r += together) {
         int n = r + together < b->o.repeat ? together : b->o.repeat - r;
