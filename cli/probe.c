@@ -41,7 +41,7 @@ void cli_probe_close(cli_probe *probe) {
 lgt_status cli_probe_measure(cli_probe *probe, lgt_model *model, lgt_error *err) {
     lgt_view z = lgt_view_of(probe->z, probe->n_rows, probe->dim, LGT_F32);
     lgt_dataset sample = {.n_rows = probe->n_rows, .dim = probe->data->dim, .x = probe->x};
-    lgt_status status = cli_embed(model, probe->spec, &sample, probe->z, err);
+    lgt_status status = cli_embed(NULL, model, probe->spec, &sample, probe->z, err);
     if (status) return status;
     return lgt_eval_angles(probe->context, z, lgt_model_weights(model), probe->labels, lgt_model_n_classes(model),
                            lgt_loss_centres(lgt_model_loss(model)), &probe->angles, err);

@@ -108,13 +108,8 @@ static lgt_status embed_rows(void *user, int64_t first, int64_t count, lgt_error
     return status;
 }
 
-lgt_status cli_embed(lgt_model *model, const char *spec, const lgt_dataset *data, float *z, lgt_error *err) {
-    embedding all = {model, spec, data, z};
-    return embed_rows(&all, 0, data->n_rows, err);
-}
-
-lgt_status cli_embed_shared(const lgt_comm *comm, lgt_model *model, const char *spec, const lgt_dataset *data, float *z,
-                            lgt_error *err) {
+lgt_status cli_embed(const lgt_comm *comm, lgt_model *model, const char *spec, const lgt_dataset *data, float *z,
+                     lgt_error *err) {
     embedding own = {model, spec, data, z};
     lgt_status status = cli_rows_share(comm, data->n_rows, embed_rows, &own, err);
     if (status) return status;

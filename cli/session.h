@@ -78,12 +78,10 @@ lgt_status cli_same_dim(const char *spec, const lgt_dataset *data, const char *o
 lgt_status cli_relabel(lgt_context *context, lgt_dataset *data, const char *spec, char *const *names, int64_t n_names,
                        lgt_error *err);
 
-/* z (n_rows, dim) = the embeddings of the data. Fails with NONFINITE, naming dataset and row. */
-lgt_status cli_embed(lgt_model *model, const char *spec, const lgt_dataset *data, float *z, lgt_error *err);
-
-/* The same, each rank embedding its part of the rows. comm NULL: alone. Collective. */
-lgt_status cli_embed_shared(const lgt_comm *comm, lgt_model *model, const char *spec, const lgt_dataset *data, float *z,
-                            lgt_error *err);
+/* z (n_rows, dim) = the embeddings of the data, of which each rank makes its part. Fails with NONFINITE, naming dataset
+ * and row. comm NULL: alone. Collective. */
+lgt_status cli_embed(const lgt_comm *comm, lgt_model *model, const char *spec, const lgt_dataset *data, float *z,
+                     lgt_error *err);
 
 /* --model and --data: the model and its embeddings of the data. */
 typedef struct cli_subject {

@@ -131,7 +131,7 @@ static lgt_status test(training *run, lgt_error *err) {
     lgt_model *model = lgt_trainer_model(run->trainer);
     lgt_view z = lgt_view_of(run->z, run->test->n_rows, lgt_model_dim(model), LGT_F32);
     lgt_classification result;
-    lgt_status status = cli_embed_shared(run->comm, model, run->test_spec, run->test, run->z, err);
+    lgt_status status = cli_embed(run->comm, model, run->test_spec, run->test, run->z, err);
     if (!status) status = cli_classify_in_training(run->trainer, z, run->test->labels, &result, err);
     if (status) return status;
     run->measures.test_accuracy = result.accuracy;

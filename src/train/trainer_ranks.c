@@ -44,8 +44,7 @@ lgt_span lgt_ranks_rows(const lgt_ranks *ranks, int64_t n) {
 lgt_status lgt_ranks_gather_rows(const lgt_ranks *ranks, void *all, int64_t n, int64_t bytes, lgt_error *err) {
     const lgt_comm *comm = ranks->comm;
     if (!comm) return LGT_OK;
-    for (int r = 0; r < comm->size; r++) ranks->offsets[r] = lgt_span_of(n, r, comm->size).begin * bytes;
-    ranks->offsets[comm->size] = n * bytes;
+    for (int r = 0; r <= comm->size; r++) ranks->offsets[r] = lgt_span_of(n, r, comm->size).begin * bytes;
     return comm->gather(comm->user, all, ranks->offsets, err);
 }
 

@@ -23,7 +23,7 @@ LIBRARIES = {'openmpi': 'liblogitude_mpi.so', 'mpich': 'liblogitude_mpich.so'}
 MPIRUN_CODES = {'openmpi': {signal.SIGTERM: [1], signal.SIGINT: [1]},
                 'mpich': {signal.SIGTERM: [143, 0], signal.SIGINT: [130, 0]}}
 RANK = r'(?:^|\0)(?:OMPI_COMM_WORLD_RANK|PMI_RANK)=(\d+)'
-ENDS_WITHIN = 30.0  # seconds after a rank is lost, beside the timeout; 2 on an idle machine
+ENDS_WITHIN = 10.0  # seconds after a rank is lost, beside the timeout; 2 on an idle machine
 TIMEOUT = 2.0
 MPI, PROGRAM = '', ''
 
