@@ -75,11 +75,14 @@ def address(tensor: Tensor) -> int:
 
 def fill(target: Any, tensor: Optional[Tensor], kept: list[Tensor]) -> None:
     """Writes where a matrix or vector lies into a lgt_view or lgt_mut."""
-    if tensor is not None:
+    if tensor is None:
+        return
+    if not tensor.is_contiguous():
         tensor = rowwise(tensor)
-        kept.append(tensor)
-        rows, columns = tensor.shape if tensor.dim() == 2 else (1, tensor.shape[0])
-        target.__init__(address(tensor), rows, columns, tensor.stride(0) if rows > 1 else columns, CODES[tensor.dtype])
+    kept.append(tensor)
+    shape = tensor.shape
+    rows, columns = shape if len(shape) == 2 else (1, shape[0])
+    target.__init__(address(tensor), rows, columns, tensor.stride(0) if rows > 1 else columns, CODES[tensor.dtype])
 
 
 class Plans:
@@ -243,7 +246,7 @@ class LossFunction(torch.autograd.Function):
         parts = call.run(x, w, b, ctx.needs_input_grad[1:] if call.recorded else (False, False, False))
         if call.recorded:
             ctx.kept = parts
-        return x.new_tensor(call.out.loss)  # type: ignore[attr-defined]
+        return torch.scalar_tensor(call.out.loss, dtype=x.dtype)  # type: ignore[attr-defined]
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:  # type: ignore[override]

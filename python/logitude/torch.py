@@ -117,22 +117,22 @@ class HeadLoss(nn.Module):
 
     def _call(self, embeddings: Tensor, x: Tensor, labels: Optional[Tensor], inputs: dict[str, Any]) -> Call:
         """x: the embeddings in the type that is computed in."""
-        step = inputs.pop('step', None)
+        step, buffers = inputs.pop('step', None), self._buffers  # a module's own attributes are slow to find
         if step is None:
-            step = 0 if self.step is None else int(self.step)
+            step = 0 if buffers['step'] is None else int(buffers['step'])
         for name in ('class_weights', 'state'):
-            if self._buffers[name] is not None:
-                inputs.setdefault(name, self._buffers[name])
+            if buffers[name] is not None:
+                inputs.setdefault(name, buffers[name])
         low = embeddings.dtype == torch.bfloat16
         return Call(self.plans, x, labels, self.precision or ('bf16' if low else 'full'), not self.training, step, inputs)
 
     def _move(self, call: Call) -> None:
         """What is carried to the next step."""
-        if self.training:
-            if self.state is not None:
-                self.state.copy_(call.given['state'])
-            if self.step is not None:
-                self.step += 1
+        buffers = self._buffers
+        if self.training and buffers['state'] is not None:
+            buffers['state'].copy_(call.given['state'])
+        if self.training and buffers['step'] is not None:
+            buffers['step'] += 1
 
     def _features(self, embeddings: Tensor) -> Tensor:
         refuse(embeddings, 'embeddings', 2)

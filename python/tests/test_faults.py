@@ -171,12 +171,16 @@ class Threads(unittest.TestCase):
 
         thread = threading.Thread(target=tick)
         thread.start()
-        start, before = time.perf_counter(), ticks[0]
-        plan.run(x, w, y)
-        seconds, during = time.perf_counter() - start, ticks[0] - before
+        seconds = during = 0
+        for _ in range(20):  # on a machine with other work the thread may not get its turn in one call
+            start, before = time.perf_counter(), ticks[0]
+            plan.run(x, w, y)
+            seconds, during = max(seconds, time.perf_counter() - start), max(during, ticks[0] - before)
+            if during > 3:
+                break
         stop.set()
         thread.join()
-        self.assertGreater(seconds, 0.02, 'the call is too short to tell')
+        self.assertGreater(seconds, 0.02, 'the calls are too short to tell')
         self.assertGreater(during, 3)  # with the lock held it would be 0 or 1, however long the call
 
     def test_many_threads_on_the_default_context_get_the_same_bits(self):
