@@ -9,6 +9,8 @@ PACKAGES = {'openmpi': 'libopenmpi-dev openmpi-bin', 'mpich': 'libmpich-dev mpic
 FLAGS = {'openmpi': ['--oversubscribe'], 'mpich': []}
 # Only shared memory here, whatever the machine's network; and root may run tests.
 SETTINGS = {'OMPI_ALLOW_RUN_AS_ROOT': '1', 'OMPI_ALLOW_RUN_AS_ROOT_CONFIRM': '1', 'OMPI_MCA_btl': 'self,vader'}
+TIMEOUT = 6.0  # seconds that a call waits in jobs with a fault: on a busy machine ranks begin seconds apart
+ENDS_WITHIN = 10.0  # seconds until a job with a fault has ended, beside the timeout; 2 on an idle machine
 
 
 def command(mpi, ranks, *words):

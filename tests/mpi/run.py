@@ -11,10 +11,8 @@ import tempfile
 import time
 import unittest
 
-from jobs import PACKAGES, SETTINGS, command, litter, shared_memory
+from jobs import ENDS_WITHIN, PACKAGES, SETTINGS, TIMEOUT, command, litter, shared_memory
 
-TIMEOUT = 1.0  # seconds that a call waits in jobs with a fault
-MERCY = 10.0  # seconds that mpirun may need beyond it: about 1 on an idle machine
 MPI, FOLDER = '', ''
 
 
@@ -71,7 +69,7 @@ class Faults(unittest.TestCase):
             with self.subTest(job.name):
                 self.assertNotEqual(job.code, 0, job.text)
                 self.assertNotIn('came through', job.text)
-                self.assertLess(job.seconds, TIMEOUT + MERCY)
+                self.assertLess(job.seconds, TIMEOUT + ENDS_WITHIN)
                 self.assertIsNone(job.litter)
                 if told:
                     self.assertTrue(any(re.search(told.format(rank), text) for _, text in job.told()), job.text)
@@ -90,7 +88,7 @@ class Faults(unittest.TestCase):
         self.check('abort', '^the disk is full$')
 
     def test_a_stopped_rank_is_named_and_ends_the_job(self):
-        self.check('stop', '^rank {} did not come to sum within 1 s$')
+        self.check('stop', f'^rank {{}} did not come to sum within {TIMEOUT:g} s$')
 
     def test_a_rank_that_stops_before_the_end_ends_the_job(self):
         self.check('late')

@@ -14,7 +14,7 @@ import unittest
 
 sys.dont_write_bytecode = True
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'cli'))
-from jobs import PACKAGES, SETTINGS, command, litter, processes, shared_memory  # noqa: E402
+from jobs import ENDS_WITHIN, PACKAGES, SETTINGS, TIMEOUT, command, litter, processes, shared_memory  # noqa: E402
 from runs import checkpoints, litter as half_written, outcome, without_times  # noqa: E402
 from tools import clusters, npy_bytes  # noqa: E402
 
@@ -23,8 +23,6 @@ LIBRARIES = {'openmpi': 'liblogitude_mpi.so', 'mpich': 'liblogitude_mpich.so'}
 MPIRUN_CODES = {'openmpi': {signal.SIGTERM: [1], signal.SIGINT: [1]},
                 'mpich': {signal.SIGTERM: [143, 0], signal.SIGINT: [130, 0]}}
 RANK = r'(?:^|\0)(?:OMPI_COMM_WORLD_RANK|PMI_RANK)=(\d+)'
-ENDS_WITHIN = 10.0  # seconds after a rank is lost, beside the timeout; 2 on an idle machine
-TIMEOUT = 2.0
 MPI, PROGRAM = '', ''
 
 # 5 stripes of classes: of 7 ranks two have none. The last batch of an epoch has 4 rows: some ranks have none.

@@ -9,9 +9,9 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'cli'))
 import train  # noqa: E402
-from jobs import PACKAGES  # noqa: E402
+from jobs import ENDS_WITHIN, PACKAGES, TIMEOUT  # noqa: E402
 from tools import clusters, npy_bytes  # noqa: E402
-from train import ARCFACE, DIM, ENDS_WITHIN, N_CLASSES, SMALL, TIMEOUT, Jobs  # noqa: E402
+from train import ARCFACE, DIM, N_CLASSES, SMALL, Jobs  # noqa: E402
 
 # Parts of rows after which ranks agree have 32,768 at most: two of them on each of two ranks.
 MANY = 70000
