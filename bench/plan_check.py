@@ -6,7 +6,8 @@ the model for the same, in alternation. Prints a table in Markdown.
     bench/plan_check.py --ranks 1 2 4 --network 6.7GB/s      trainings of one thread a rank under mpirun, on random data
 
 Measured are the least of the times, as the calibration takes them, and the median beside it. Ranks share this machine: --network
-is what a rank receives from a neighbour's memory (docs/scaling.md has such figures). A machine with other work measures that work.
+is what a rank receives from a neighbour's memory (docs/scaling.md has such figures), and ranks beyond its processors take turns, which
+multiplies the model's compute and memory. A machine with other work measures that work.
 """
 import argparse
 import array
@@ -88,16 +89,20 @@ class Check:
         a = self.a
         classes = min(a.classes)
         write_data(folder, classes, a.dim)
-        for ranks in a.ranks:
+        seconds = {ranks: [] for ranks in a.ranks}
+        for ranks in a.ranks * a.rounds:
             launch = shlex.split(a.launch.format(ranks=ranks)) if ranks > 1 else []
-            seconds = []
-            for _ in range(a.rounds):
-                got = ask(*launch, a.program, "train", "--data", f"{folder}/x.npy,{folder}/y.npy", "--loss", "arcface", "--encoder",
-                          "none", "--standardize", "none", "--epochs", 1, "--batch", a.rows, "--optimizer", "sgd", "--threads", 1,
-                          "--no-report", "--out", folder / f"run-{ranks}", "--json", "-q")
-                seconds.append(got["seconds"] / got["steps"])
+            got = ask(*launch, a.program, "train", "--data", f"{folder}/x.npy,{folder}/y.npy", "--loss", "arcface", "--encoder",
+                      "none", "--standardize", "none", "--epochs", 1, "--batch", a.rows, "--optimizer", "sgd", "--threads", 1,
+                      "--no-report", "--out", folder / f"run-{ranks}", "--json", "-q")
+            seconds[ranks].append(got["seconds"] / got["steps"])
+        for ranks, times in seconds.items():
             plan = self.plan(classes, "f32", "sgd", "--ranks", ranks, "--threads", 1, "--network", a.network, "--latency", a.latency)
-            self.line(f"training, f32, sgd, ranks {ranks}", classes, min(seconds), sorted(seconds)[len(seconds) // 2], plan)
+            turns = max(1, ranks / os.cpu_count())  # ranks beyond the processors work one after another
+            for part in ("compute_seconds", "memory_seconds"):
+                plan["seconds"] += (turns - 1) * plan[part]
+                plan[part] *= turns
+            self.line(f"training, f32, sgd, ranks {ranks}", classes, min(times), sorted(times)[len(times) // 2], plan)
 
 
 def main():
