@@ -391,6 +391,24 @@ static void FN(parts_are_added_in_double)(void **state) {
         }
 }
 
+static void FN(pairs_are_added_in_double)(void **state) {
+    enum { MOST = 38 };
+    T u[MOST], v[MOST];
+    double g[MOST];
+    (void)state;
+    FN(fill)(u, MOST, 10);
+    FN(fill)(v, MOST, 11);
+    for (lgt_isa isa = LGT_ISA_GENERIC; isa <= FN(best)(); isa++)
+        for (int64_t n = 0; n <= MOST; n++) {
+            for (int k = 0; k < MOST; k++) g[k] = k - 7.5;
+            SET(isa)->add_pair(g, -3, u, 0.7, v, n);
+            for (int k = 0; k < MOST; k++) { /* fused or not: two roundings in double */
+                double sum = k < n ? -3 * (double)u[k] + 0.7 * (double)v[k] : 0;
+                assert_true(fabs(g[k] - (k - 7.5 + sum)) <= 1e-14);
+            }
+        }
+}
+
 #undef T
 #undef KERNELS
 #undef EPSILON

@@ -47,6 +47,41 @@ static void cpu_equals_reference_for_every_loss_and_shape(void **state) {
     lgt_context_free(context);
 }
 
+static double product(const double *a, const double *b, int64_t n) {
+    double sum = 0;
+    for (int64_t k = 0; k < n; k++) sum += a[k] * b[k];
+    return sum;
+}
+
+/* Row i stands at thetas[i % n] from its class. */
+static void turn_rows(test_head *h, const double *thetas, int64_t n) {
+    int64_t d = h->dim;
+    for (int64_t i = 0; i < h->n_rows; i++) {
+        const double *w = h->w + h->labels[i] * d, theta = thetas[i % n], norm = sqrt(product(w, w, d));
+        double *x = h->x + i * d, along = product(x, w, d) / norm / norm;
+        for (int64_t k = 0; k < d; k++) x[k] -= along * w[k];
+        double across = sqrt(product(x, x, d));
+        for (int64_t k = 0; k < d; k++) x[k] = 3 * (cos(theta) * w[k] / norm + sin(theta) * x[k] / across);
+    }
+}
+
+/* Small angles and others take two ways: here about the bounds of both types, 30 degrees and 0.9. */
+static void cpu_equals_reference_at_every_angle_of_a_target(void **state) {
+    enum { N_THETAS = 12 };
+    static const double thetas[N_THETAS] = {0, 1e-7, 1e-3, 0.0156, 0.0157, 0.3, 0.51, 0.531, 1.5, 2.6, 2.63, 3.14};
+    (void)state;
+    lgt_context *context = test_context(2);
+    for (int i = 0; test_specs[i]; i++) {
+        test_head h = test_head_random(test_specs[i], 3 * N_THETAS, 24, 40, 31);
+        if (h.w_rows == h.n_classes) {
+            turn_rows(&h, thetas, N_THETAS);
+            compare(context, &h, test_specs[i]);
+        }
+        test_head_free(&h);
+    }
+    lgt_context_free(context);
+}
+
 static void cpu_equals_reference_over_several_panels_of_rows(void **state) {
     (void)state;
     lgt_context *context = test_context(2);
@@ -189,6 +224,7 @@ static void strided_views_and_accumulation_change_nothing_else(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cpu_equals_reference_for_every_loss_and_shape),
+        cmocka_unit_test(cpu_equals_reference_at_every_angle_of_a_target),
         cmocka_unit_test(cpu_equals_reference_over_several_panels_of_rows),
         cmocka_unit_test(every_option_agrees_in_any_combination),
         cmocka_unit_test(bits_do_not_depend_on_threads),

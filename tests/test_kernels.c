@@ -120,7 +120,7 @@ static void every_instruction_set_has_its_own_kernels(void **state) {
         cmocka_unit_test(class_sums_agree_with_long_double_##suffix),                                                  \
         cmocka_unit_test(the_first_of_equal_logits_is_the_top_##suffix),                                               \
         cmocka_unit_test(unpacked_products_agree_with_long_double_##suffix),                                           \
-        cmocka_unit_test(parts_are_added_in_double_##suffix)
+        cmocka_unit_test(parts_are_added_in_double_##suffix), cmocka_unit_test(pairs_are_added_in_double_##suffix)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

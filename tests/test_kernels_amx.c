@@ -378,6 +378,7 @@ static void elementwise_kernels_are_those_of_avx512(void **state) {
         squares[s] = sets[s]->square_sum(numbers[0], N);
         sets[s]->product(2, LGT_LANES, 5, numbers[0], 1, 3, numbers[1], LGT_LANES + 1, out[s][2], LGT_LANES, 0);
         sets[s]->sum_parts(numbers[0], NULL, 3, TILE, N, wide[s]);
+        sets[s]->add_pair(wide[s], -3, numbers[1], 0.7, numbers[2], N);
         assert_memory_equal(wide[s], wide[0], sizeof wide[s]);
         assert_true(squares[s] == squares[0]);
         for (int64_t j = 0; j < TILE; j++) assert_memory_equal(u[s] + j * LD, u[0] + j * LD, N * sizeof **u);

@@ -62,12 +62,11 @@ static double crowds_bytes(const lgt_job *job) {
     return (double)stripes_of(job) * (double)job->batch * crowd_bytes;
 }
 
-/* What the head's plan cannot do without: partial sums, features packed twice, a pull at each of a row's two vectors in
- * double, tiles of every thread, lengths. */
+/* What the head's plan cannot do without: partial sums, features packed twice, copies of the targets' rows, tiles of
+ * every thread, lengths. */
 static double needed_workspace(const lgt_job *job, int threads) {
-    double pulls = 2 * (double)job->batch * (double)job->dim * 8;
     double tiles = (3 * tile_classes * (double)job->dim + 2 * tile_classes * tile_rows) * element(job);
-    return partials_bytes(job) + crowds_bytes(job) + 2 * features_bytes(job) + pulls + threads * tiles +
+    return partials_bytes(job) + crowds_bytes(job) + 3 * features_bytes(job) + threads * tiles +
            (double)classes_of_rank(job) * length_bytes;
 }
 

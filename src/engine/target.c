@@ -73,21 +73,17 @@ static lgt_loss loss_of_class(const lgt_batch *batch, int64_t y) {
     return loss;
 }
 
-static lgt_pair pair_of(const lgt_batch *batch, int64_t i, const lgt_angle *angle, const lgt_ray *x, const lgt_ray *w) {
-    double quality = batch->qualities ? batch->qualities[i] : x->norm;
-    return (lgt_pair){angle->c, angle->sine, angle->theta, x->norm, w->norm, quality};
+static lgt_pair pair_of(const lgt_batch *batch, int64_t i, const lgt_meeting *m) {
+    double quality = batch->qualities ? batch->qualities[i] : m->x_norm;
+    return (lgt_pair){m->angle.c, m->angle.sine, m->angle.theta, m->x_norm, m->w_norm, quality};
 }
 
-lgt_bend lgt_target_bend(const lgt_problem *problem, const lgt_batch *batch, int64_t i, const lgt_ray *x,
-                         const lgt_ray *w, lgt_angle *angle) {
+static lgt_bend bend_at(const lgt_problem *problem, const lgt_batch *batch, int64_t i, const lgt_meeting *m) {
     lgt_bend bend;
-    int directed = x->norm > 0 && w->norm > 0;
-    *angle = (lgt_angle){0, 1, LGT_PI / 2};
-    if (directed) *angle = lgt_angle_between(x->unit, w->unit, problem->dim, NULL, NULL);
-    lgt_pair pair = pair_of(batch, i, angle, x, w);
+    lgt_pair pair = pair_of(batch, i, m);
     lgt_loss loss = loss_of_class(batch, batch->target[i]);
     lgt_loss_bend(&loss, &pair, batch->step, &bend);
-    if (problem->unit_w && !directed) /* the angle stays pi / 2; the norm of x may still move */
+    if (problem->unit_w && (m->x_norm == 0 || m->w_norm == 0)) /* the angle stays; the norm of x may still move */
         return (lgt_bend){.value = bend.value,
                           .d_r = bend.d_r,
                           .d_r_r = bend.d_r_r,
@@ -95,6 +91,19 @@ lgt_bend lgt_target_bend(const lgt_problem *problem, const lgt_batch *batch, int
                           .penalty_r = bend.penalty_r,
                           .penalty_r_r = bend.penalty_r_r};
     return bend;
+}
+
+static lgt_meeting meet(const lgt_problem *problem, const lgt_ray *x, const lgt_ray *w) {
+    lgt_meeting m = {.angle = {0, 1, LGT_PI / 2}, .x_norm = x->norm, .w_norm = w->norm};
+    if (x->norm > 0 && w->norm > 0) m.angle = lgt_angle_between(x->unit, w->unit, problem->dim, NULL, NULL);
+    return m;
+}
+
+lgt_bend lgt_target_bend(const lgt_problem *problem, const lgt_batch *batch, int64_t i, const lgt_ray *x,
+                         const lgt_ray *w, lgt_angle *angle) {
+    lgt_meeting m = meet(problem, x, w);
+    *angle = m.angle;
+    return bend_at(problem, batch, i, &m);
 }
 
 /* 0 / 0 := 0: a vector without a direction feels no force. */
@@ -138,44 +147,61 @@ static const double *product_side(const lgt_ray *ray, int unit) {
     return unit ? ray->unit : ray->value;
 }
 
-static void measure_angular(const lgt_problem *p, const lgt_batch *batch, int64_t i, const lgt_ray *x, const lgt_ray *w,
-                            double s, lgt_target *t) {
-    lgt_angle angle;
-    lgt_bend bend = lgt_target_bend(p, batch, i, x, w, &angle);
+static void measure_angular(const lgt_problem *p, const lgt_batch *batch, int64_t i, const lgt_meeting *m,
+                            lgt_target *t) {
+    const lgt_angle *angle = &m->angle;
+    lgt_bend bend = bend_at(p, batch, i, m);
+    double s = lgt_class_scale(p, batch, batch->target[i]);
     /* How long the other vector is in the product: 1 where its direction counts. */
-    double of_w = p->unit_w ? 1 : w->norm, of_x = p->unit_x ? 1 : x->norm;
-    if (p->unit_w) t->plain = s * of_x * angle.c;
+    double of_w = p->unit_w ? 1 : m->w_norm, of_x = p->unit_x ? 1 : m->x_norm;
+    if (p->unit_w) t->plain = s * of_x * angle->c;
     t->z = t->plain + bend.value;
     t->penalty = bend.penalty;
     t->penalty_slope = bend.penalty_r;
     if (p->bends_crowd) {
-        lgt_pair pair = pair_of(batch, i, &angle, x, w);
+        lgt_pair pair = pair_of(batch, i, m);
         lgt_loss loss = loss_of_class(batch, batch->target[i]);
         lgt_loss_crowd(&loss, &pair, batch->step, &t->crowd);
     }
     if (p->gradient == LGT_GRADIENT_DETACHED) bend = (lgt_bend){0};
-    side to_x = differentiate(p, &angle, p->unit_x, s * of_w, x->norm, p->unit_x ? over(s, x->norm) : of_w,
+    side to_x = differentiate(p, angle, p->unit_x, s * of_w, m->x_norm, p->unit_x ? over(s, m->x_norm) : of_w,
                               bend.d_theta, bend.d_r);
-    side to_w = differentiate(p, &angle, p->unit_w, s * of_x, w->norm, p->unit_w ? over(s * of_x, w->norm) : of_x,
+    side to_w = differentiate(p, angle, p->unit_w, s * of_x, m->w_norm, p->unit_w ? over(s * of_x, m->w_norm) : of_x,
                               bend.d_theta, bend.d_q);
-    if (p->unit_w && x->norm == 0) to_x.plain = 0;
+    if (p->unit_w && m->x_norm == 0) to_x.plain = 0;
     t->x_plain = to_x.plain, t->x_tangent = to_x.tangent, t->x_radial = to_x.radial;
     t->w_plain = to_w.plain, t->w_tangent = to_w.tangent, t->w_radial = to_w.radial;
 }
 
-lgt_target lgt_target_measure(const lgt_problem *problem, const lgt_batch *batch, int64_t i, const lgt_ray *x,
-                              const lgt_ray *w) {
+lgt_target lgt_target_at(const lgt_problem *problem, const lgt_batch *batch, int64_t i, const lgt_meeting *m) {
     lgt_target target = {.x_plain = 1, .w_plain = 1, .crowd = {INFINITY, 1, 0}};
-    int64_t y = batch->target[i];
     if (!problem->unit_w) {
-        lgt_target_place at = lgt_target_place_of(problem, batch, i, y); /* one row a class: where there are biases */
-        double bias = at.b.data ? lgt_element(at.b, 0, at.row) : 0;
-        target.plain = lgt_dot(w->value, x->value, problem->dim) + bias;
+        lgt_target_place at = lgt_target_place_of(problem, batch, i, batch->target[i]); /* a class has one row here */
+        target.plain = m->product + (at.b.data ? lgt_element(at.b, 0, at.row) : 0);
     }
     target.z = target.plain;
-    if (lgt_target_is_angular(problem))
-        measure_angular(problem, batch, i, x, w, lgt_class_scale(problem, batch, y), &target);
+    if (lgt_target_is_angular(problem)) measure_angular(problem, batch, i, m, &target);
     return target;
+}
+
+lgt_target lgt_target_measure(const lgt_problem *problem, const lgt_batch *batch, int64_t i, const lgt_ray *x,
+                              const lgt_ray *w) {
+    lgt_meeting m = meet(problem, x, w);
+    if (!problem->unit_w) m.product = lgt_dot(w->value, x->value, problem->dim);
+    return lgt_target_at(problem, batch, i, &m);
+}
+
+/* t_v = (u^ - c v^) / sin(theta) taken apart, of a vector v and the other, u. */
+static void mix(side s, const lgt_angle *angle, double own_norm, double other_norm, int unit, double *own,
+                double *other) {
+    double across = s.tangent / angle->sine;
+    *own = (s.radial - across * angle->c) / own_norm;
+    *other = (unit ? s.plain / other_norm : s.plain) + across / other_norm;
+}
+
+void lgt_target_mix(const lgt_problem *p, const lgt_target *t, const lgt_meeting *m, lgt_mix *to_x, lgt_mix *to_w) {
+    mix((side){t->x_plain, t->x_tangent, t->x_radial}, &m->angle, m->x_norm, m->w_norm, p->unit_w, &to_x->x, &to_x->w);
+    mix((side){t->w_plain, t->w_tangent, t->w_radial}, &m->angle, m->w_norm, m->x_norm, p->unit_x, &to_w->w, &to_w->x);
 }
 
 /* pull = plain from + tangent pull + radial at^. Where `at` has no direction its pull holds none to be taken. */

@@ -13,6 +13,13 @@ typedef struct lgt_ray {
     double norm;
 } lgt_ray;
 
+/* What a loss sees of a row x and the row w of its class: their angle (pi / 2 where one has no direction), their norms
+ * and, where w is no direction, <w, x>. */
+typedef struct lgt_meeting {
+    lgt_angle angle;
+    double x_norm, w_norm, product;
+} lgt_meeting;
+
 /* z_y and its derivatives in bounded pieces, with p(v) = v^ where products are taken of directions and v elsewhere:
  *   dz_y/dx = x_plain p(w_y) + x_tangent t_x + x_radial x^,    dz_y/dw_y = w_plain p(x) + w_tangent t_w + w_radial
  * w^_y; and what the loss adds to L for the norm of x. */
@@ -59,6 +66,17 @@ lgt_bend lgt_target_bend(const lgt_problem *problem, const lgt_batch *batch, int
 /* The target of row i: everything but `row`. */
 lgt_target lgt_target_measure(const lgt_problem *problem, const lgt_batch *batch, int64_t i, const lgt_ray *x,
                               const lgt_ray *w);
+
+/* The same of what is already known. */
+lgt_target lgt_target_at(const lgt_problem *problem, const lgt_batch *batch, int64_t i, const lgt_meeting *meeting);
+
+/* dz_y/dx and dz_y/dw_y as multiples of x and w themselves, of a pair with directions: each vector's tangent is then a
+ * difference, with an error of eps / sin(theta). */
+typedef struct lgt_mix {
+    double x, w;
+} lgt_mix;
+void lgt_target_mix(const lgt_problem *problem, const lgt_target *target, const lgt_meeting *meeting, lgt_mix *to_x,
+                    lgt_mix *to_w);
 
 /* dz_y/dx and dz_y/dw_y, both (dim); one of them may be NULL. */
 void lgt_target_pulls(const lgt_problem *problem, const lgt_target *target, const lgt_ray *x, const lgt_ray *w,

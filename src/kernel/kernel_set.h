@@ -82,7 +82,7 @@ LGT_INLINE float nearest_bf16(float value) {
 #define LANE_MEMBERS(suffix)                                                                                           \
     exp_sum_##suffix, find_most_##suffix, exp_over_##suffix, exp_weights_##suffix, class_sums_##suffix,                \
         product_##suffix, square_sum_##suffix, dot_##suffix, sum_parts_##suffix, project_##suffix,                     \
-        project_sums_##suffix, peak_##suffix
+        project_sums_##suffix, add_pair_##suffix, peak_##suffix
 /* Everything in the type itself. */
 #define FULL_MEMBERS(suffix)                                                                                           \
     features_size_##suffix, classes_size_##suffix, no_weights_size_##suffix, no_weights_size_##suffix,                 \

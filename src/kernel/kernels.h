@@ -90,6 +90,8 @@ typedef struct lgt_extent {
         void (*project)(const T *g, const T *v, int64_t n, double over, T *out, int away);                             \
         /* The same of sums in double, in place. */                                                                    \
         void (*project_sums)(double *g, const T *v, int64_t n, double over);                                           \
+        /* g_k += a u_k + b v_k in double. */                                                                          \
+        void (*add_pair)(double *g, double a, const T *u, double b, const T *v, int64_t n);                            \
         /* Multiply-adds on registers, `turns` times a few dozen: the roof of the products. The operations of a        \
          * product that they stand for, two a multiply-add; *out, any number, is moved by all. */                      \
         double (*peak)(int64_t turns, T *out);                                                                         \

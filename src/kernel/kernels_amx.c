@@ -57,6 +57,10 @@ static void project_sums(double *g, const float *v, int64_t n, double over) {
     lgt_kernels_f32_avx512.project_sums(g, v, n, over);
 }
 
+static void add_pair(double *g, double a, const float *u, double b, const float *v, int64_t n) {
+    lgt_kernels_f32_avx512.add_pair(g, a, u, b, v, n);
+}
+
 static void sum_parts(const float *v, const double *shares, int64_t parts, int64_t stride, int64_t n, double *out) {
     lgt_kernels_f32_avx512.sum_parts(v, shares, parts, stride, n, out);
 }
@@ -103,7 +107,7 @@ static void project_in_float(const float *g, const float *v, int64_t n, double o
 #define ELEMENTWISE                                                                                                    \
     .exp_sum = exp_sum, .find_most = find_most, .exp_over = exp_over, .exp_weights = exp_weights,                      \
     .class_sums = class_sums, .product = product, .square_sum = square_sum, .dot = dot, .project_sums = project_sums,  \
-    .sum_parts = sum_parts
+    .sum_parts = sum_parts, .add_pair = add_pair
 
 #define AMX_SET(name, parts)                                                                                           \
     static int64_t features_size_##name(const lgt_extent *e) {                                                         \

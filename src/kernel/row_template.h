@@ -3,6 +3,9 @@
 
 enum { FN(sum_lanes) = 16 };
 
+/* So far ahead parts are asked for: they lie apart and are too short for the processor to see them coming. */
+enum { FN(ahead) = 1024 / sizeof(T) };
+
 /* Sixteen partial sums, each in rising order, then those in order. */
 LGT_INLINE double FN(total)(const double *lane) {
     double sum = 0;
@@ -40,6 +43,7 @@ static void FN(sum_parts)(const T *v, const double *shares, int64_t parts, int64
         double lane[FN(sum_lanes)] = {0};
         for (int64_t p = 0; p < parts; p++) {
             double share = shares ? shares[p] : 1;
+            __builtin_prefetch(v + p * stride + k + FN(ahead));
             for (int l = 0; l < FN(sum_lanes); l++) lane[l] += share * (double)v[p * stride + k + l];
         }
         memcpy(out + k, lane, sizeof lane);
@@ -74,4 +78,8 @@ static void FN(project_sums)(double *g, const T *v, int64_t n, double over) {
     for (int l = 0; k < n; k++, l++) lane[l] += g[k] * ((double)v[k] * over);
     double along = FN(total)(lane), rest = n == 1 ? 0 : over;
     for (k = 0; k < n; k++) g[k] = (g[k] - along * ((double)v[k] * over)) * rest;
+}
+
+static void FN(add_pair)(double *g, double a, const T *u, double b, const T *v, int64_t n) {
+    for (int64_t k = 0; k < n; k++) g[k] += a * (double)u[k] + b * (double)v[k];
 }

@@ -20,14 +20,28 @@ static void FN(finish_bystander)(FN(stream) * s, FN(worker) * w, int64_t place, 
     if (!to->accumulate && g != to->out) memcpy(to->out, g, (size_t)n * sizeof *g);
 }
 
-/* The shares of the rows whose target is row `at` of w. */
-static void FN(add_targets)(const FN(stream) * s, int64_t tile, int64_t at, double *g) {
-    int64_t n = s->problem->dim;
-    for (int64_t i = s->tile_first[FN(nth_here)(s, tile)]; i >= 0; i = s->tile_next[i]) {
-        const double *pull = s->pulls_w + i * n, share = s->rows[i].target;
-        if (s->targets[i].row != at || share == 0) continue;
-        for (int64_t k = 0; k < n; k++) g[k] += share * pull[k];
+/* Row i's share of its target's pull: at x, or at w_y. */
+static void FN(add_pull)(const FN(stream) * s, FN(worker) * w, int64_t i, int on_class, double *g) {
+    const lgt_problem *p = s->problem;
+    const lgt_attraction *pull = &s->pulls[i];
+    const lgt_mix *mix = on_class ? &pull->to_w : &pull->to_x;
+    double share = s->rows[i].target, *out = w->scratch;
+    if (share == 0) return;
+    if (pull->sound) {
+        const T *w_y = s->target_rows + i * p->dim;
+        s->tiling.kernels->add_pair(g, share * mix->x, s->x_rows[i], share * mix->w, w_y, p->dim);
+        return;
     }
+    lgt_ray_load(p, s->batch->x, s->first + i, &w->x);
+    lgt_ray_load(p, (lgt_view){s->target_rows, s->layout.panel_rows, p->dim, p->dim, DTYPE}, i, &w->w);
+    lgt_target_pulls(p, &s->targets[i], &w->x, &w->w, on_class ? NULL : out, on_class ? out : NULL);
+    for (int64_t k = 0; k < p->dim; k++) g[k] += share * out[k];
+}
+
+/* The shares of the rows whose target is row `at` of w. */
+static void FN(add_targets)(const FN(stream) * s, FN(worker) * w, int64_t tile, int64_t at, double *g) {
+    for (int64_t i = s->tile_first[FN(nth_here)(s, tile)]; i >= 0; i = s->tile_next[i])
+        if (s->targets[i].row == at) FN(add_pull)(s, w, i, 1, g);
 }
 
 /* A class that rows aim at, and every class in second order: in double. */
@@ -40,7 +54,7 @@ static void FN(finish_target)(FN(stream) * s, FN(worker) * w, int64_t tile, int6
         FN(finish_moving_class)(s, w, tile, place, to->row, g);
     } else {
         if (s->problem->unit_w) kernels->project_sums(g, w->tile.rows[place], n, w->tile.factors[place]);
-        FN(add_targets)(s, tile, to->row, g);
+        FN(add_targets)(s, w, tile, to->row, g);
     }
     lgt_row_store((lgt_mut){to->out, 1, n, n, DTYPE}, 0, g, to->accumulate);
 }
@@ -89,14 +103,13 @@ static void FN(finish_db)(FN(stream) * s) {
 }
 
 /* Row i's sums g over the classes: across x where its direction counts, and its own share. */
-static void FN(finish_row)(const FN(stream) * s, int64_t i, double *g) {
+static void FN(finish_row)(const FN(stream) * s, FN(worker) * w, int64_t i, double *g) {
     int64_t n = s->problem->dim;
     const lgt_target *target = &s->targets[i];
-    const double *pull = s->pulls_x + i * n, share = s->rows[i].target;
     double slope = s->batch->coefficient[s->first + i] * target->penalty_slope;
     if (s->problem->unit_x) s->tiling.kernels->project_sums(g, s->x_rows[i], n, s->x_factors[i]);
     if (target->row < 0) return;
-    for (int64_t k = 0; k < n; k++) g[k] += share * pull[k];
+    FN(add_pull)(s, w, i, 0, g);
     if (slope == 0 || s->x_norms[i] == 0) return;
     for (int64_t k = 0; k < n; k++) g[k] += slope * ((double)s->x_rows[i][k] / s->x_norms[i]);
 }
@@ -128,7 +141,7 @@ static void FN(finish_dx_row)(FN(stream) * s, FN(worker) * w, int64_t i) {
     if (b->along)
         FN(finish_moving_row)(s, w, i, g);
     else if (!s->plain)
-        FN(finish_row)(s, i, g);
+        FN(finish_row)(s, w, i, g);
     lgt_row_store(b->dx, s->first + i, g, b->accumulate);
 }
 

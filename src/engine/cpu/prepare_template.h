@@ -1,19 +1,53 @@
 /* Rows before and between the passes over the classes: directions and targets, then losses and force weights. */
 
+/* The row of w that row i aims at, copied: later stages need it, and a sink may change w. */
+static void FN(keep_target)(const FN(stream) * s, int64_t i) {
+    lgt_target_place place = lgt_target_place_of(s->problem, s->batch, s->first + i, s->targets[i].row);
+    int64_t n = s->problem->dim;
+    memcpy(s->target_rows + i * n, (const T *)place.w.data + place.row * place.w.ld, (size_t)n * sizeof(T));
+}
+
+/* A row and its target by three sums of products, where they make a sound angle: 1 - c^2 is then right to
+ * eps / sin^2 theta. Returns whether they do. */
+static int FN(prepare_quickly)(FN(stream) * s, int64_t i) {
+    const lgt_problem *p = s->problem;
+    const lgt_batch *b = s->batch;
+    int64_t at = s->first + i, y = b->target[at];
+    lgt_meeting m = {0};
+    if (y < 0 || p->centres > 1 || b->along || !FN(measure)(&s->tiling, s->x_rows[i], &m.x_norm)) return 0;
+    lgt_target_place place = lgt_target_place_of(p, b, at, y);
+    const T *w = (const T *)place.w.data + place.row * place.w.ld;
+    if (!FN(measure)(&s->tiling, w, &m.w_norm)) return 0;
+    m.product = s->tiling.kernels->dot(s->x_rows[i], w, p->dim);
+    m.angle.c = m.product / m.x_norm / m.w_norm;
+    double square = (1 - m.angle.c) * (1 + m.angle.c);
+    if (!(square > MIXED_LEAST)) return 0;
+    m.angle.sine = sqrt(square);
+    m.angle.theta = atan2(m.angle.sine, m.angle.c);
+    s->x_norms[i] = m.x_norm;
+    s->targets[i] = lgt_target_at(p, b, at, &m);
+    s->targets[i].row = y;
+    if (!s->pulled) return 1;
+    s->pulls[i].sound = 1;
+    lgt_target_mix(p, &s->targets[i], &m, &s->pulls[i].to_x, &s->pulls[i].to_w);
+    FN(keep_target)(s, i);
+    return 1;
+}
+
 /* A row before its target, in double. Returns whether the row is finite. */
 static int FN(prepare_angular)(FN(stream) * s, FN(worker) * w, int64_t i) {
     const lgt_problem *p = s->problem;
     const lgt_batch *b = s->batch;
     int64_t at = s->first + i, y = b->target[at];
+    if (FN(prepare_quickly)(s, i)) return 1;
     int finite = lgt_ray_load(p, b->x, at, &w->x);
     s->x_norms[i] = w->x.norm;
     if (finite && y >= 0) {
         int64_t row = lgt_target_load_of(p, b, at, &w->x, &w->w);
         if (row >= 0) s->targets[i] = lgt_target_measure(p, b, at, &w->x, &w->w);
         s->targets[i].row = row; /* a bad class is found by the forward pass */
-        /* Kept, so that later stages need neither vector: a sink may change w. */
-        if (row >= 0 && s->pulls_x && !b->along)
-            lgt_target_pulls(p, &s->targets[i], &w->x, &w->w, s->pulls_x + i * p->dim, s->pulls_w + i * p->dim);
+        if (row >= 0 && s->pulled) FN(keep_target)(s, i);
+        if (s->pulled) s->pulls[i].sound = 0;
     }
     return finite && b->along ? FN(prepare_motion)(s, w, i) : finite;
 }
@@ -22,11 +56,8 @@ static int FN(prepare_angular)(FN(stream) * s, FN(worker) * w, int64_t i) {
 static int FN(prepare_plain)(FN(stream) * s, FN(worker) * w, int64_t i) {
     const lgt_problem *p = s->problem;
     const lgt_batch *b = s->batch;
-    const KERNELS *kernels = s->tiling.kernels;
     int64_t at = s->first + i, y = b->target[at];
-    double square = kernels->square_sum(s->x_rows[i], p->dim);
-    s->x_norms[i] = sqrt(square);
-    if (!(square > LGT_SQUARE_LEAST && square < LGT_SQUARE_MOST)) {
+    if (!FN(measure)(&s->tiling, s->x_rows[i], &s->x_norms[i])) {
         if (!lgt_ray_load(p, b->x, at, &w->x)) return 0;
         s->x_norms[i] = w->x.norm;
     }
@@ -34,7 +65,7 @@ static int FN(prepare_plain)(FN(stream) * s, FN(worker) * w, int64_t i) {
     lgt_target *t = &s->targets[i];
     t->row = y;
     lgt_target_place at_w = lgt_target_place_of(p, b, at, y);
-    t->plain = kernels->dot(s->x_rows[i], (const T *)at_w.w.data + at_w.row * at_w.w.ld, p->dim);
+    t->plain = s->tiling.kernels->dot(s->x_rows[i], (const T *)at_w.w.data + at_w.row * at_w.w.ld, p->dim);
     if (at_w.b.data) t->plain += (double)((const T *)at_w.b.data)[at_w.row];
     t->z = t->plain;
     return 1;

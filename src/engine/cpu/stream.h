@@ -16,6 +16,7 @@
 #include "engine/element.h"
 #include "engine/motion.h"
 #include "engine/row.h"
+#include "engine/target.h"
 #include "kernel/kernels.h"
 
 /* Between these, sum v^2 in double has lost nothing to overflow or underflow. */
@@ -29,6 +30,12 @@
 typedef struct lgt_turns {
     double along, turn; /* sum h <p, v^> and sum h <p, v^.> over the products of one vector v */
 } lgt_turns;
+
+/* The pulls of a row's target (target.h), as mixes of x and w_y where they are sound. */
+typedef struct lgt_attraction {
+    lgt_mix to_x, to_w;
+    int sound;
+} lgt_attraction;
 
 /* plan, run and release of lgt_engine_vtable. */
 typedef struct lgt_stream_vtable {

@@ -6,6 +6,7 @@
 #define KERNELS          lgt_kernels_f32
 #define KERNELS_OF       lgt_kernels_f32_of
 #define LGT_PRODUCT_MOST (FLT_MAX / 8)
+#define MIXED_LEAST      0x1p-12
 #define FN(name)         name##_f32
 #include "engine/cpu/stream_template.h"
 

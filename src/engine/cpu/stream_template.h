@@ -4,7 +4,7 @@
  * force weights of each row) -> backward over class tiles (dw finished, dx in parts) -> finish dx. Logits exist one
  * crossing at a time; where the workspace has room for them they are kept for the way back, else computed again. The
  * including file defines T, DTYPE, KERNELS (the kernel set's type), KERNELS_OF, LGT_PRODUCT_MOST (the largest product
- * of norms) and FN(name). */
+ * of norms), MIXED_LEAST (the least sin^2 theta at which eps / sin^2 theta is nothing to T) and FN(name). */
 
 #include "engine/cpu/tile_template.h"
 
@@ -51,6 +51,7 @@ typedef struct FN(stream) {
     int64_t worker_bytes;
     int straight;       /* whether the target logit is a product like the others: no bend, no direction */
     int plain;          /* the same in first order: the target weighs like the other classes */
+    int pulled;         /* whether targets have pulls beside their products, which are kept */
     int still;          /* second order: only the classes move */
     int bent;           /* whether products become logits by more than the one scale */
     int once;           /* whether the run makes its products in one pass */
@@ -65,26 +66,25 @@ typedef struct FN(stream) {
     int64_t kept_size;  /* of the packed weights of such a panel and a block */
     /* One panel: rows [first, first + n_rows). */
     int64_t first, n_rows, n_blocks, n_groups;
-    const T **x_rows;     /* (panel) where the rows of x lie */
-    double *x_factors;    /* (panel) what they are multiplied by: 1 / |x|, or 1 where values count */
-    char *features;       /* (n_blocks) packed */
-    lgt_target *targets;  /* (panel) */
-    lgt_row *rows;        /* (panel) */
-    lgt_crowd *crowds;    /* (held, panel) */
-    lgt_crowd *of_ranks;  /* (ranks, panel) the same, merged by each; fast runs only */
-    T *dx;                /* (held, panel, width) */
-    T *dw;                /* (groups, own tiles, centres, tile, width): only where rows are grouped */
-    double *db;           /* (groups, own classes); only where the loss has a bias */
-    double *norms;        /* (own tiles, centres, tile) of w, once they are known */
-    int64_t *tile_first;  /* (own tiles) first row of the panel whose target is in the tile, or -1 */
-    int64_t *tile_next;   /* (panel) the next such row */
-    int64_t *bad_rows;    /* (row tasks) first bad row of each, or -1 */
-    FN(findings) * found; /* (n_stripes, groups) in the classes of each */
-    int64_t *zero_rows;   /* (row tasks) */
-    double *x_norms;      /* (panel) */
-    double *pulls;        /* behind these two; only where targets do not weigh like others */
-    double *pulls_x;      /* (panel, dim) dz_y/dx */
-    double *pulls_w;      /* (panel, dim) dz_y/dw_y */
+    const T **x_rows;      /* (panel) where the rows of x lie */
+    double *x_factors;     /* (panel) what they are multiplied by: 1 / |x|, or 1 where values count */
+    char *features;        /* (n_blocks) packed */
+    lgt_target *targets;   /* (panel) */
+    lgt_row *rows;         /* (panel) */
+    lgt_crowd *crowds;     /* (held, panel) */
+    lgt_crowd *of_ranks;   /* (ranks, panel) the same, merged by each; fast runs only */
+    T *dx;                 /* (held, panel, width) */
+    T *dw;                 /* (groups, own tiles, centres, tile, width): only where rows are grouped */
+    double *db;            /* (groups, own classes); only where the loss has a bias */
+    double *norms;         /* (own tiles, centres, tile) of w, once they are known */
+    int64_t *tile_first;   /* (own tiles) first row of the panel whose target is in the tile, or -1 */
+    int64_t *tile_next;    /* (panel) the next such row */
+    int64_t *bad_rows;     /* (row tasks) first bad row of each, or -1 */
+    FN(findings) * found;  /* (n_stripes, groups) in the classes of each */
+    int64_t *zero_rows;    /* (row tasks) */
+    double *x_norms;       /* (panel) */
+    T *target_rows;        /* (panel, dim) w_y, as it was before a sink; only where targets do not weigh like others */
+    lgt_attraction *pulls; /* (panel) */
     /* Second order. */
     T *x_motion;            /* (panel, dim) how x moves */
     char *moving_features;  /* (n_blocks) the same, packed */
@@ -146,11 +146,11 @@ static int64_t FN(part_of)(const FN(stream) * s, int64_t group, int64_t tile) {
 static void FN(release)(const lgt_problem *problem, void *state) {
     FN(stream) *s = state;
     if (!s) return;
-    void *blocks[] = {s->offsets,   s->norms,          s->pulls,           s->kept,       s->class_turns, s->row_turns,
-                      s->z_motion,  s->stretch,        s->moving_features, s->x_motion,   s->found,       s->x_norms,
-                      s->zero_rows, s->bad_rows,       s->tile_next,       s->tile_first, s->db,          s->dw,
-                      s->dx,        s->of_ranks,       s->crowds,          s->rows,       s->targets,     s->features,
-                      s->x_factors, (void *)s->x_rows, s->workers,         s->arena};
+    void *blocks[] = {s->offsets,   s->norms,     s->pulls,          s->target_rows,     s->kept,       s->class_turns,
+                      s->row_turns, s->z_motion,  s->stretch,        s->moving_features, s->x_motion,   s->found,
+                      s->x_norms,   s->zero_rows, s->bad_rows,       s->tile_next,       s->tile_first, s->db,
+                      s->dw,        s->dx,        s->of_ranks,       s->crowds,          s->rows,       s->targets,
+                      s->features,  s->x_factors, (void *)s->x_rows, s->workers,         s->arena};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) lgt_release(problem->context, blocks[i]);
     lgt_release(problem->context, s);
 }
@@ -166,6 +166,10 @@ static int64_t FN(panels)(const lgt_problem *p, int64_t n_stripes, int64_t n_cla
 
 static int FN(keeps)(const lgt_problem *p) {
     return !p->options.loss_only && !p->options.second_order && !p->bends_crowd && p->centres == 1;
+}
+
+static int FN(keeps_pulls)(const lgt_problem *p) {
+    return !p->options.loss_only && lgt_target_is_angular(p);
 }
 
 static void FN(place_worker)(const FN(stream) * s, FN(worker) * w, lgt_arena *arena) {
@@ -234,7 +238,7 @@ typedef struct FN(wanted) {
     size_t size;
 } FN(wanted);
 
-enum { FN(n_wanted) = 24 };
+enum { FN(n_wanted) = 25 };
 
 /* What the arrays of a panel are for. */
 typedef struct FN(holding) {
@@ -250,7 +254,7 @@ static int64_t FN(list_panel)(FN(stream) * s, const FN(holding) * h, FN(wanted) 
     int64_t want = !p->options.loss_only || second, crowds = h->stripes * panel;
     int64_t grouped = want && groups > 1 ? groups * rows_of_w : 0;
     int64_t sums = want && p->loss.info->has_bias ? groups * h->classes : 0, bytes = 0;
-    int64_t pulls = !p->options.loss_only && lgt_target_is_angular(p) ? 2 * panel : 0;
+    int64_t pulls = FN(keeps_pulls)(p) ? panel : 0;
     size_t vector = (size_t)l->width * sizeof(T), features = (size_t)s->tiling.features_size;
     const FN(wanted) all[FN(n_wanted)] = {{&s->x_rows, panel, sizeof *s->x_rows},
                                           {&s->x_factors, panel, sizeof(double)},
@@ -269,7 +273,8 @@ static int64_t FN(list_panel)(FN(stream) * s, const FN(holding) * h, FN(wanted) 
                                           {&s->zero_rows, tasks, sizeof(int64_t)},
                                           {&s->x_norms, panel, sizeof(double)},
                                           {&s->norms, rows_of_w, sizeof(double)},
-                                          {&s->pulls, pulls, (size_t)p->dim * sizeof(double)},
+                                          {&s->target_rows, pulls, (size_t)p->dim * sizeof(T)},
+                                          {&s->pulls, pulls, sizeof *s->pulls},
                                           {&s->x_motion, second * panel, (size_t)p->dim * sizeof(T)},
                                           {&s->moving_features, second * l->n_blocks, features},
                                           {&s->stretch, second * panel, sizeof(double)},
@@ -297,9 +302,6 @@ static lgt_status FN(create_panel)(FN(stream) * s, int64_t *bytes, lgt_error *er
         lgt_status status = lgt_alloc_zero(p->context, wanted[i].count, wanted[i].size, wanted[i].block, err);
         if (status) return status;
     }
-    if (p->options.loss_only || !lgt_target_is_angular(p)) return LGT_OK;
-    s->pulls_x = s->pulls;
-    s->pulls_w = s->pulls + s->layout.panel_rows * p->dim;
     return LGT_OK;
 }
 
@@ -463,6 +465,7 @@ static lgt_status FN(run)(const lgt_problem *problem, void *state, lgt_batch *ba
     s->batch = batch;
     s->straight = lgt_target_is_plain(problem, batch);
     s->plain = !batch->along && s->straight;
+    s->pulled = !batch->along && FN(keeps_pulls)(problem);
     s->still = batch->along && !batch->along->x.data;
     s->bent = problem->bends_crowd || batch->scales || batch->along;
     s->once = 0;

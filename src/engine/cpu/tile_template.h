@@ -86,11 +86,16 @@ static int64_t FN(here)(const FN(tiling) * g, int64_t row) {
     return row - g->first_class * g->problem->centres;
 }
 
+/* The norm of a vector that has a direction and whose squares can be summed. Returns whether it is one. */
+static int FN(measure)(const FN(tiling) * g, const T *v, double *norm) {
+    double square = g->kernels->square_sum(v, g->problem->dim);
+    *norm = sqrt(square);
+    return square > LGT_SQUARE_LEAST && square < LGT_SQUARE_MOST && *norm >= g->problem->least_norm;
+}
+
 /* The norm of row `at` of the view w, 0 where it has no direction. Returns whether it is finite. */
 static int FN(measure_class)(const FN(tiling) * g, FN(tile) * tile, int64_t at, double *norm) {
-    double square = g->kernels->square_sum((const T *)g->w.data + at * g->w.ld, g->problem->dim);
-    *norm = sqrt(square);
-    if (square > LGT_SQUARE_LEAST && square < LGT_SQUARE_MOST && *norm >= g->problem->least_norm) return 1;
+    if (FN(measure)(g, (const T *)g->w.data + at * g->w.ld, norm)) return 1;
     int finite = lgt_ray_load(g->problem, g->w, at, &tile->ray);
     *norm = tile->ray.norm;
     return finite;
