@@ -104,8 +104,8 @@ int main(int argc, char **argv) {
 #ifdef OPENBLAS_VERSION
     openblas_set_num_threads(1);
 #endif
-    roof_loop *const f32[] = {roof_f32_16, roof_f32_32, roof_f32_64, roof_f32_64};
-    roof_loop *const f64[] = {roof_f64_16, roof_f64_32, roof_f64_64, roof_f64_64};
+    roof_loop *const f32[] = {roof_f32_16, roof_f32_32, roof_f32_64, roof_f32_64, roof_f32_64};
+    roof_loop *const f64[] = {roof_f64_16, roof_f64_32, roof_f64_64, roof_f64_64, roof_f64_64};
     for (lgt_isa isa = LGT_ISA_GENERIC; isa <= lgt_cpu_best_isa(); isa++) {
         bench_f32(lgt_isa_name(isa), &e, lgt_kernels_f32_of(isa, LGT_PRECISION_FULL), repeats, f32[isa]);
         bench_f32("  bf16", &e, lgt_kernels_f32_of(isa, LGT_PRECISION_BF16), repeats, f32[isa]);

@@ -10,7 +10,7 @@
 #include "nearest.h"
 #include "output.h"
 
-static const char *const isa_words[] = {"generic", "avx2", "avx512", "amx", "best", NULL};
+static const char *const isa_words[] = {"generic", "avx2", "avx512", "avx512bf16", "amx", "best", NULL};
 
 static const cli_option common[] = {
     {.name = "threads",

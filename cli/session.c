@@ -35,7 +35,8 @@ static int share_of_processors(void) {
 }
 
 lgt_status cli_context_open(const cli_args *args, lgt_context **out, lgt_error *err) {
-    static const lgt_isa isas[] = {LGT_ISA_GENERIC, LGT_ISA_AVX2, LGT_ISA_AVX512, LGT_ISA_AMX, LGT_ISA_BEST};
+    static const lgt_isa isas[] = {LGT_ISA_GENERIC,    LGT_ISA_AVX2, LGT_ISA_AVX512,
+                                   LGT_ISA_AVX512BF16, LGT_ISA_AMX,  LGT_ISA_BEST};
     lgt_context_options options;
     lgt_context_options_init(&options);
     lgt_status status = read_threads(args, &options.threads, err);

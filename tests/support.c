@@ -50,7 +50,7 @@ static lgt_isa allowed(lgt_isa most) {
     if (!name || !*name) return most;
     for (lgt_isa isa = LGT_ISA_GENERIC; isa <= LGT_ISA_AMX; isa++)
         if (strcmp(name, lgt_isa_name(isa)) == 0) return isa < most ? isa : most;
-    fail_msg("LOGITUDE_TEST_ISA is '%s', expected generic, avx2, avx512 or amx", name);
+    fail_msg("LOGITUDE_TEST_ISA is '%s', expected generic, avx2, avx512, avx512bf16 or amx", name);
     return most;
 }
 

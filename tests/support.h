@@ -13,7 +13,7 @@
 #include "logitude/types.h"
 
 /* A context of that many threads; fails the test on error. Every context here keeps to the instruction set that
- * $LOGITUDE_TEST_ISA names (generic, avx2, avx512, amx): so the same tests run on every level. */
+ * $LOGITUDE_TEST_ISA names (generic, avx2, avx512, avx512bf16, amx): so the same tests run on every level. */
 lgt_context *test_context(int threads);
 /* The same with no higher instruction set than `most`. */
 lgt_context *test_context_on(int threads, lgt_isa most);

@@ -327,10 +327,11 @@ static void a_context_without_options_takes_what_the_machine_offers(void **state
 }
 
 static void a_context_never_exceeds_the_instruction_set_it_is_given(void **state) {
-    static const lgt_isa isas[] = {LGT_ISA_GENERIC, LGT_ISA_AVX2, LGT_ISA_AVX512, LGT_ISA_AMX, LGT_ISA_BEST};
-    static const char *const names[] = {"generic", "avx2", "avx512", "amx"};
+    static const lgt_isa isas[] = {LGT_ISA_GENERIC,    LGT_ISA_AVX2, LGT_ISA_AVX512,
+                                   LGT_ISA_AVX512BF16, LGT_ISA_AMX,  LGT_ISA_BEST};
+    static const char *const names[] = {"generic", "avx2", "avx512", "avx512bf16", "amx"};
     (void)state;
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 6; i++) {
         lgt_context_options options;
         lgt_context *context = NULL;
         lgt_error err;

@@ -15,9 +15,10 @@ typedef struct lgt_context lgt_context;
 /* Instruction sets the kernels are compiled for, each containing the one before. */
 typedef enum lgt_isa {
     LGT_ISA_GENERIC = 0,
-    LGT_ISA_AVX2 = 1,   /* with FMA */
-    LGT_ISA_AVX512 = 2, /* F, DQ, BW and VL */
-    LGT_ISA_AMX = 3,    /* tiles of bfloat16 and bytes, where the system grants them; with AVX512_BF16 and _VBMI */
+    LGT_ISA_AVX2 = 1,       /* with FMA */
+    LGT_ISA_AVX512 = 2,     /* F, DQ, BW and VL */
+    LGT_ISA_AVX512BF16 = 3, /* and AVX512_BF16, pairs of bfloat16 */
+    LGT_ISA_AMX = 4,        /* and tiles of bfloat16 and bytes, where the system grants them; with AVX512_VBMI */
     LGT_ISA_BEST = 1000
 } lgt_isa;
 
@@ -52,7 +53,7 @@ LGT_API int lgt_context_threads(const lgt_context *context);
 /* The instruction set in use: the best the processor and the operating system offer within max_isa. */
 LGT_API lgt_isa lgt_context_isa(const lgt_context *context);
 
-/* "generic", "avx2", "avx512", "amx". */
+/* "generic", "avx2", "avx512", "avx512bf16", "amx". */
 LGT_API const char *lgt_isa_name(lgt_isa isa);
 
 #ifdef __cplusplus

@@ -11,7 +11,7 @@ from ._library import LIB, VALUES, check, initialised
 from ._errors import UsageError
 
 ISAS = {'generic': VALUES['LGT_ISA_GENERIC'], 'avx2': VALUES['LGT_ISA_AVX2'], 'avx512': VALUES['LGT_ISA_AVX512'],
-        'amx': VALUES['LGT_ISA_AMX'], 'best': VALUES['LGT_ISA_BEST']}
+        'avx512bf16': VALUES['LGT_ISA_AVX512BF16'], 'amx': VALUES['LGT_ISA_AMX'], 'best': VALUES['LGT_ISA_BEST']}
 _every: 'weakref.WeakSet[Context]' = weakref.WeakSet()
 
 

@@ -92,6 +92,8 @@ const char *lgt_isa_name(lgt_isa isa) {
         return "avx2";
     case LGT_ISA_AVX512:
         return "avx512";
+    case LGT_ISA_AVX512BF16:
+        return "avx512bf16";
     case LGT_ISA_AMX:
         return "amx";
     case LGT_ISA_BEST:

@@ -23,13 +23,14 @@ static int tiles_granted(void) {
     return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
 }
 
-/* Leaf 7 whose ecx and edx are c and d, on a processor with AVX-512. */
-static int has_amx(unsigned c, unsigned d, uint64_t state) {
+/* What a processor with AVX-512 has beyond it; ecx and edx of leaf 7 are c and d. */
+static lgt_isa beyond_avx512(unsigned c, unsigned d, uint64_t state) {
     enum { TILES = 1 << 22 | 1 << 24 | 1 << 25, AVX512_VBMI = 1 << 1, AVX512_BF16 = 1 << 5, TILE_STATE = 0x60000 };
     unsigned more, other[3];
-    if ((d & TILES) != TILES || !(c & AVX512_VBMI) || (state & TILE_STATE) != TILE_STATE) return 0;
-    if (!__get_cpuid_count(7, 1, &more, &other[0], &other[1], &other[2]) || !(more & AVX512_BF16)) return 0;
-    return tiles_granted();
+    if (!__get_cpuid_count(7, 1, &more, &other[0], &other[1], &other[2]) || !(more & AVX512_BF16))
+        return LGT_ISA_AVX512;
+    int tiles = (d & TILES) == TILES && (c & AVX512_VBMI) && (state & TILE_STATE) == TILE_STATE;
+    return tiles && tiles_granted() ? LGT_ISA_AMX : LGT_ISA_AVX512BF16;
 }
 
 lgt_isa lgt_cpu_best_isa(void) {
@@ -42,7 +43,7 @@ lgt_isa lgt_cpu_best_isa(void) {
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & bit_AVX2)) return LGT_ISA_GENERIC;
     unsigned wide = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL;
     if ((b & wide) != wide || (state & AVX512_STATE) != AVX512_STATE) return LGT_ISA_AVX2;
-    return has_amx(c, d, state) ? LGT_ISA_AMX : LGT_ISA_AVX512;
+    return beyond_avx512(c, d, state);
 }
 #else
 lgt_isa lgt_cpu_best_isa(void) {

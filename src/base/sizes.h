@@ -37,7 +37,8 @@ static inline int64_t lgt_ceil_div(int64_t a, int64_t b) {
 static inline int64_t lgt_round_up(int64_t a, int64_t multiple) {
     return lgt_ceil_div(a, multiple) * multiple;
 }
-/* Where part `index` of `parts` nearly equal parts of [0, count) begins, the longer ones first; index == parts: count. */
+/* Where part `index` of `parts` nearly equal parts of [0, count) begins, the longer ones first; index == parts: count.
+ */
 static inline int64_t lgt_part_begin(int64_t count, int64_t parts, int64_t index) {
     return index * (count / parts) + lgt_min64(index, count % parts);
 }

@@ -14,12 +14,9 @@
 #ifndef LGT_KERNEL_AMX_PACK_H
 #define LGT_KERNEL_AMX_PACK_H
 
-#include <immintrin.h>
-#include <math.h>
-#include <stdint.h>
 #include <string.h>
 
-#include "base/compiler.h"
+#include "kernel/bf16_vectors.h"
 
 enum { AMX_SIDE = 32, AMX_ROW = 64, AMX_TILE = 16 * AMX_ROW, AMX_SQUARE = 2 * AMX_TILE };
 
@@ -42,87 +39,31 @@ static inline char *amx_square(const amx_operand *o, int64_t panel, int64_t step
     return o->base + panel * o->panel_bytes + step * o->step_bytes;
 }
 
-/* One tile's 16 x 16 matrix of dwords, transposed in place: within lanes of 128 bits, then the lanes. */
-static inline void amx_transpose_tile(__m512i *tile) {
-    __m512i a[16], b[16];
-    for (int i = 0; i < 16; i += 2) {
-        a[i] = _mm512_unpacklo_epi32(tile[i], tile[i + 1]);
-        a[i + 1] = _mm512_unpackhi_epi32(tile[i], tile[i + 1]);
-    }
-    for (int i = 0; i < 16; i += 4)
-        for (int j = 0; j < 2; j++) {
-            b[i + 2 * j] = _mm512_unpacklo_epi64(a[i + j], a[i + j + 2]);
-            b[i + 2 * j + 1] = _mm512_unpackhi_epi64(a[i + j], a[i + j + 2]);
-        }
-    for (int j = 0; j < 4; j++) {
-        __m512i even = _mm512_shuffle_i32x4(b[j], b[j + 4], 0x88), odd = _mm512_shuffle_i32x4(b[j], b[j + 4], 0xdd);
-        __m512i next_even = _mm512_shuffle_i32x4(b[j + 8], b[j + 12], 0x88);
-        __m512i next_odd = _mm512_shuffle_i32x4(b[j + 8], b[j + 12], 0xdd);
-        tile[j] = _mm512_shuffle_i32x4(even, next_even, 0x88);
-        tile[j + 4] = _mm512_shuffle_i32x4(odd, next_odd, 0x88);
-        tile[j + 8] = _mm512_shuffle_i32x4(even, next_even, 0xdd);
-        tile[j + 12] = _mm512_shuffle_i32x4(odd, next_odd, 0xdd);
-    }
-}
-
 static inline void amx_transpose(char *square) {
-    amx_transpose_tile((__m512i *)square);
-    amx_transpose_tile((__m512i *)(square + AMX_TILE));
+    bf16_transpose((__m512i *)square);
+    bf16_transpose((__m512i *)(square + AMX_TILE));
 }
 
 /* The vectors 2 p and 2 p + 1 of `rows`, number by number, are row p of the first tile (numbers 0 to 15) and of the
- * second (16 to 31). Words are paired within lanes and the lanes ordered after: words across lanes cost more. */
+ * second (16 to 31). */
 static inline void amx_pair(const char *rows, char *out) {
-    const __m512i *in = (const __m512i *)rows, first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11),
-                  second = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+    const __m512i *in = (const __m512i *)rows;
     __m512i *tiles = (__m512i *)out;
-    for (int p = 0; p < 16; p++) {
-        __m512i low = _mm512_unpacklo_epi16(in[2 * p], in[2 * p + 1]);
-        __m512i high = _mm512_unpackhi_epi16(in[2 * p], in[2 * p + 1]);
-        tiles[p] = _mm512_permutex2var_epi64(low, first, high);
-        tiles[p + 16] = _mm512_permutex2var_epi64(low, second, high);
-    }
+    for (int p = 0; p < 16; p++) bf16_pair(in[2 * p], in[2 * p + 1], &tiles[p], &tiles[p + 16]);
 }
 
-/* 32 numbers in bfloat16, rounded to nearest, and what that leaves out of them. */
-static inline __m512i amx_round(const __m512 v[2]) {
-    return (__m512i)_mm512_cvtne2ps_pbh(v[1], v[0]);
-}
-
+/* What rounding 32 numbers to bfloat16 leaves out of them, in bfloat16. */
 static inline __m512i amx_round_rest(const __m512 v[2], __m512i high) {
     __m512i first = _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(high)), 16);
     __m512i second = _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(high, 1)), 16);
     const __m512 rest[2] = {_mm512_sub_ps(v[0], _mm512_castsi512_ps(first)),
                             _mm512_sub_ps(v[1], _mm512_castsi512_ps(second))};
-    return amx_round(rest);
-}
-
-/* factor = mantissa * 2^exponent: as one float it could overflow where the scaled vector does not. The mantissa and the
- * product are rounded to float, 2^-24 each: nothing beside the rounding to bfloat16, and a hundredth of that of two. */
-typedef struct amx_factor {
-    __m512 mantissa, exponent;
-} amx_factor;
-
-static inline amx_factor amx_factor_of(double factor) {
-    int exponent;
-    double mantissa = frexp(factor, &exponent);
-    return (amx_factor){_mm512_set1_ps((float)(2 * mantissa)), _mm512_set1_ps((float)(exponent - 1))};
-}
-
-static inline __m512 amx_scaled(__m512 v, const amx_factor *f) {
-    return _mm512_mul_ps(_mm512_scalef_ps(v, f->exponent), f->mantissa);
-}
-
-/* The first `count` of 32 numbers, zeros after them. */
-static inline void amx_load(const float *x, int64_t count, __m512 v[2]) {
-    uint32_t mask = count >= AMX_SIDE ? UINT32_MAX : (UINT32_C(1) << count) - 1;
-    v[0] = _mm512_maskz_loadu_ps((__mmask16)mask, x);
-    v[1] = _mm512_maskz_loadu_ps((__mmask16)(mask >> 16), x + 16);
+    return bf16_round(rest);
 }
 
 /* Numbers v in bfloat16 at `out`, and at the same place of the square of low parts what that leaves. */
 LGT_INLINE void amx_put(const __m512 v[2], int parts, char *out) {
-    __m512i high = amx_round(v);
+    __m512i high = bf16_round(v);
     _mm512_store_si512((__m512i *)out, high);
     if (parts == 2) _mm512_store_si512((__m512i *)(out + AMX_SQUARE), amx_round_rest(v, high));
 }
@@ -135,15 +76,15 @@ LGT_INLINE void amx_pack_panel(const float *const *x, const double *factor, int6
     int64_t count = n < AMX_SIDE ? n : AMX_SIDE, steps = amx_squares(dim), step_bytes = parts * AMX_SQUARE;
     if (count < AMX_SIDE) memset(panel, 0, (size_t)(steps * step_bytes));
     for (int64_t i = 0; i < count; i++) {
-        amx_factor f = amx_factor_of(factor[i]);
+        bf16_factor f = bf16_factor_of(factor[i]);
         const float *next = i + AMX_SIDE < n ? x[i + AMX_SIDE] : x[i];
         for (int64_t s = 0; s < steps; s++) {
             __m512 v[2];
             _mm_prefetch((const char *)(next + s * AMX_SIDE), _MM_HINT_T1);
             _mm_prefetch((const char *)(next + s * AMX_SIDE) + 64, _MM_HINT_T1);
-            amx_load(x[i] + s * AMX_SIDE, dim - s * AMX_SIDE, v);
-            v[0] = amx_scaled(v[0], &f);
-            v[1] = amx_scaled(v[1], &f);
+            bf16_load(x[i] + s * AMX_SIDE, dim - s * AMX_SIDE, v);
+            v[0] = bf16_scaled(v[0], &f);
+            v[1] = bf16_scaled(v[1], &f);
             amx_put(v, parts, panel + s * step_bytes + i * AMX_ROW);
         }
     }
@@ -180,7 +121,7 @@ LGT_INLINE void amx_pack_crossing(const float *u, int64_t ld, int64_t n_classes,
             for (int64_t r = 0; r < AMX_SIDE; r++) {
                 __m512 v[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
                 int64_t row = j * AMX_SIDE + r;
-                if (row < n_classes) amx_load(u + row * ld + i * AMX_SIDE, n_rows - i * AMX_SIDE, v);
+                if (row < n_classes) bf16_load(u + row * ld + i * AMX_SIDE, n_rows - i * AMX_SIDE, v);
                 amx_put(v, parts, rows + r * AMX_ROW);
             }
             for (int p = 0; p < parts; p++) {

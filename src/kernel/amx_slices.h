@@ -62,16 +62,10 @@ LGT_INLINE void amx_put_slices(const __m512i q[4], char *row) {
         _mm512_store_si512((__m512i *)(row + k * AMX_SQUARE), _mm512_xor_si512(slice[k], top));
 }
 
-/* Which of the t-th 16 of 64 numbers are among the first `count`. */
-static inline __mmask16 amx_mask(int64_t count, int t) {
-    int64_t left = count - 16 * t;
-    return (__mmask16)(left >= 16 ? 0xffffu : left <= 0 ? 0 : (1u << left) - 1);
-}
-
 static inline float amx_largest(const float *x, int64_t n) {
     __m512 most = _mm512_setzero_ps();
     for (int64_t k = 0; k < n; k += 16)
-        most = _mm512_max_ps(most, _mm512_abs_ps(_mm512_maskz_loadu_ps(amx_mask(n - k, 0), x + k)));
+        most = _mm512_max_ps(most, _mm512_abs_ps(_mm512_maskz_loadu_ps(bf16_mask(n - k, 0), x + k)));
     return _mm512_reduce_max_ps(most);
 }
 
@@ -82,7 +76,7 @@ static inline int amx_slice_vector(const float *x, double factor, int64_t dim, c
     for (int64_t k = 0; k < dim; k += AMX_DEPTH, row += AMX_SLICED) {
         __m512i q[4];
         for (int t = 0; t < 4; t++) {
-            __m512 v = _mm512_maskz_loadu_ps(amx_mask(dim - k, t), x + k + 16 * t);
+            __m512 v = _mm512_maskz_loadu_ps(bf16_mask(dim - k, t), x + k + 16 * t);
             __m512d low = _mm512_cvtps_pd(_mm512_castps512_ps256(v));
             __m512d high = _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1));
             q[t] = _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtpd_epi32(_mm512_mul_pd(low, scale))),
@@ -147,7 +141,8 @@ LGT_INLINE void amx_four_vectors(int64_t n, int turned, amx_sliced by_number, am
 LGT_INLINE void amx_slice_weights(const float *u, int64_t count, const __m512 exponent[4], char *row) {
     __m512i q[4];
     for (int t = 0; t < 4; t++)
-        q[t] = _mm512_cvtps_epi32(_mm512_scalef_ps(_mm512_maskz_loadu_ps(amx_mask(count, t), u + 16 * t), exponent[t]));
+        q[t] =
+            _mm512_cvtps_epi32(_mm512_scalef_ps(_mm512_maskz_loadu_ps(bf16_mask(count, t), u + 16 * t), exponent[t]));
     amx_put_slices(q, row);
 }
 
@@ -160,7 +155,7 @@ static inline void amx_slice_by_row(const float *u, int64_t ld, int64_t n_classe
         char *to = amx_sliced_at(&out, j / AMX_SIDE, 0) + j % AMX_SIDE * AMX_ROW;
         __m512 most = _mm512_setzero_ps();
         for (int64_t i = 0; i < n_rows; i += 16) {
-            __m512 v = _mm512_maskz_loadu_ps(amx_mask(n_rows - i, 0), row + i);
+            __m512 v = _mm512_maskz_loadu_ps(bf16_mask(n_rows - i, 0), row + i);
             most = _mm512_max_ps(most, _mm512_abs_ps(_mm512_scalef_ps(v, _mm512_loadu_ps(below + i))));
         }
         __m512 e = amx_exponents(_mm512_set1_ps(_mm512_reduce_max_ps(most)));
@@ -183,7 +178,7 @@ static inline void amx_slice_by_class(const float *u, int64_t ld, int64_t n_clas
         for (int t = 0; t < 4; t++) most[t] = _mm512_setzero_ps();
         for (int64_t j = 0; j < n_classes; j++)
             for (int t = 0; t < 4; t++) {
-                __m512 v = _mm512_maskz_loadu_ps(amx_mask(n_rows - i, t), u + j * ld + i + 16 * t);
+                __m512 v = _mm512_maskz_loadu_ps(bf16_mask(n_rows - i, t), u + j * ld + i + 16 * t);
                 most[t] = _mm512_max_ps(most[t], _mm512_abs_ps(_mm512_scalef_ps(v, _mm512_set1_ps(below[j]))));
             }
         for (int t = 0; t < 4; t++) {

@@ -36,7 +36,7 @@ LGT_INLINE float nearest_bf16(float value) {
 #define LOWER     nearest_bf16
 #include "kernel/pack_template.h"
 
-#include "kernel/product_template.h"
+#include "kernel/plain_products_template.h"
 
 #include "kernel/exp_template.h"
 #include "kernel/peak_template.h"
@@ -72,7 +72,7 @@ LGT_INLINE float nearest_bf16(float value) {
 #define LOWER(v)  v
 #include "kernel/pack_template.h"
 
-#include "kernel/product_template.h"
+#include "kernel/plain_products_template.h"
 
 #include "kernel/exp_template.h"
 #include "kernel/peak_template.h"

@@ -9,9 +9,10 @@
 LGT_KERNEL_SETS(generic);
 LGT_KERNEL_SETS(avx2);
 LGT_KERNEL_SETS(avx512);
+extern const lgt_kernels_f32 lgt_kernels_bf16_avx512bf16;
 extern const lgt_kernels_f32 lgt_kernels_f32_amx, lgt_kernels_bf16_amx, lgt_kernels_bf16x3_amx;
 
-/* Two bfloat16 a number are for machines that multiply those faster: float itself is more exact. */
+/* Two bfloat16 a number are for machines that multiply those thrice as fast: float itself is more exact. */
 #define LGT_SETS_OF(isa)                                                                                               \
     {                                                                                                                  \
         {&lgt_kernels_f32_##isa, &lgt_kernels_f32_##isa, &lgt_kernels_bf16_##isa}, &lgt_kernels_f64_##isa,             \
@@ -29,6 +30,9 @@ static const lgt_kernel_sets sets[LGT_ISA_AMX + 1] = {
 #if defined(__x86_64__)
     [LGT_ISA_AVX2] = LGT_SETS_OF(avx2),
     [LGT_ISA_AVX512] = LGT_SETS_OF(avx512),
+    [LGT_ISA_AVX512BF16] = {{&lgt_kernels_f32_avx512, &lgt_kernels_f32_avx512, &lgt_kernels_bf16_avx512bf16},
+                            &lgt_kernels_f64_avx512,
+                            &lgt_update_kernels_avx512},
     [LGT_ISA_AMX] = {{&lgt_kernels_f32_amx, &lgt_kernels_bf16x3_amx, &lgt_kernels_bf16_amx},
                      &lgt_kernels_f64_avx512,
                      &lgt_update_kernels_avx512},

@@ -1,6 +1,7 @@
 /* The kernels over AMX tiles: products of bfloat16 numbers, or of sums of two, accumulated in float, and float's own
  * products in slices of 8 bits. The elementwise kernels are those of AVX-512. */
 #include "kernel/amx_slices_product.h"
+#include "kernel/avx512_members.h"
 #include "kernel/kernels.h"
 
 /* Bytes of one of the two operands that `count` vectors of `depth` numbers become. */
@@ -16,98 +17,6 @@ static amx_operand first_of(const void *packed, int64_t depth, int parts) {
 static amx_operand second_of(const void *packed, int64_t count, int64_t depth, int parts) {
     return amx_operand_at((char *)packed + operand_size(count, depth, parts), count, parts);
 }
-
-extern const lgt_kernels_f32 lgt_kernels_f32_avx512;
-
-static void exp_sum(const lgt_extent *e, const float *u, int64_t n_classes, int64_t n_rows, float scale,
-                    const float *bias, float *max, float *sum, float *top) {
-    lgt_kernels_f32_avx512.exp_sum(e, u, n_classes, n_rows, scale, bias, max, sum, top);
-}
-
-static void find_most(const lgt_extent *e, const float *u, int64_t n_classes, int64_t n_rows, float scale,
-                      const float *bias, float *max, float *top) {
-    lgt_kernels_f32_avx512.find_most(e, u, n_classes, n_rows, scale, bias, max, top);
-}
-
-static void exp_over(const lgt_extent *e, float *u, int64_t n_classes, int64_t n_rows, float scale, const float *bias,
-                     const float *high, float *sum) {
-    lgt_kernels_f32_avx512.exp_over(e, u, n_classes, n_rows, scale, bias, high, sum);
-}
-
-static void exp_weights(const lgt_extent *e, float *u, int64_t n_classes, int64_t n_rows, float scale,
-                        const float *bias, const float *high, const float *low, const float *multiplier,
-                        const float *shift) {
-    lgt_kernels_f32_avx512.exp_weights(e, u, n_classes, n_rows, scale, bias, high, low, multiplier, shift);
-}
-
-static void class_sums(const lgt_extent *e, const float *u, int64_t n_classes, int64_t n_rows, double *sum) {
-    lgt_kernels_f32_avx512.class_sums(e, u, n_classes, n_rows, sum);
-}
-
-static void product(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_row, int64_t a_col, const float *b,
-                    int64_t ldb, float *c, int64_t ldc, int accumulate) {
-    lgt_kernels_f32_avx512.product(m, n, k, a, a_row, a_col, b, ldb, c, ldc, accumulate);
-}
-
-static double dot(const float *a, const float *b, int64_t n) {
-    return lgt_kernels_f32_avx512.dot(a, b, n);
-}
-
-static void project_sums(double *g, const float *v, int64_t n, double over) {
-    lgt_kernels_f32_avx512.project_sums(g, v, n, over);
-}
-
-static void add_pair(double *g, double a, const float *u, double b, const float *v, int64_t n) {
-    lgt_kernels_f32_avx512.add_pair(g, a, u, b, v, n);
-}
-
-static void sum_parts(const float *v, const double *shares, int64_t parts, int64_t stride, int64_t n, double *out) {
-    lgt_kernels_f32_avx512.sum_parts(v, shares, parts, stride, n, out);
-}
-
-static double square_sum(const float *v, int64_t n) {
-    return lgt_kernels_f32_avx512.square_sum(v, n);
-}
-
-static void project(const float *g, const float *v, int64_t n, double over, float *out, int away) {
-    lgt_kernels_f32_avx512.project(g, v, n, over, out, away);
-}
-
-/* The same in float, beside products of bfloat16 numbers: double would take a tenth of their time. v |v|^-1 and what is
- * left of g stay in range where g does; vectors whose own length does not are double's. Past the caches where it may:
- * dw is a fifth of all that such a pass reads and writes, and a line that is written as a whole need not be read. */
-static void project_in_float(const float *g, const float *v, int64_t n, double over, float *out, int away) {
-    if (!(over > 1e-30 && over < 1e30) || n == 1) {
-        project(g, v, n, over, out, away);
-        return;
-    }
-    int stream = away && (uintptr_t)out % 64 == 0 && n % 16 == 0;
-    const __m512 factor = _mm512_set1_ps((float)over);
-    __m512 sum[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
-    for (int64_t k = 0; k < n; k += 32)
-        for (int h = 0; h < 2; h++) {
-            __mmask16 there = amx_mask(n - k, h);
-            __m512 unit = _mm512_mul_ps(_mm512_maskz_loadu_ps(there, v + k + 16 * h), factor);
-            sum[h] = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(there, g + k + 16 * h), unit, sum[h]);
-        }
-    const __m512 along = _mm512_set1_ps(_mm512_reduce_add_ps(_mm512_add_ps(sum[0], sum[1])));
-    for (int64_t k = 0; k < n; k += 16) {
-        __mmask16 there = amx_mask(n - k, 0);
-        __m512 unit = _mm512_mul_ps(_mm512_maskz_loadu_ps(there, v + k), factor);
-        __m512 rest = _mm512_fnmadd_ps(along, unit, _mm512_maskz_loadu_ps(there, g + k));
-        if (stream)
-            _mm512_stream_ps(out + k, _mm512_mul_ps(rest, factor));
-        else
-            _mm512_mask_storeu_ps(out + k, there, _mm512_mul_ps(rest, factor));
-    }
-    if (stream) _mm_sfence(); /* other threads may read it as they read all else */
-}
-
-/* The members that are those of AVX-512. */
-#define ELEMENTWISE                                                                                                    \
-    .exp_sum = exp_sum, .find_most = find_most, .exp_over = exp_over, .exp_weights = exp_weights,                      \
-    .class_sums = class_sums, .product = product, .square_sum = square_sum, .dot = dot, .project_sums = project_sums,  \
-    .sum_parts = sum_parts, .add_pair = add_pair
 
 #define AMX_SET(name, parts)                                                                                           \
     static int64_t features_size_##name(const lgt_extent *e) {                                                         \

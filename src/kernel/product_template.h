@@ -1,20 +1,21 @@
-/* The three products of a crossing, all of one micro-kernel: ROWS x PANEL accumulators stay in registers while k runs,
- * a is broadcast element by element, b comes by panels, which are contiguous in k where they are packed (the inner
- * loops of Goto and van de Geijn, 2008).
+/* The product that all others are: ROWS x PANEL accumulators stay in registers while k runs, a is broadcast element by
+ * element, b comes by panels, which are contiguous in k where they are packed (the inner loops of Goto and van de
+ * Geijn, 2008).
  *
- * The including file defines T, V (a vector of T), ROWS (2 ROWS accumulators and 4 more vectors fit the registers) and
- * FN(name). */
+ * The including file defines T, what is summed, V, a vector of it, E, an element of the operands, B, a vector of as
+ * many, MULTIPLY_ADD(sum, element, vector), ROWS (2 ROWS accumulators and 4 more vectors fit the registers), FN(lanes),
+ * FN(panel) and FN(name). */
 
 /* Element (i, k) of the left operand lies at start[i * row + k / panel * chunk + k % panel * column]. */
 typedef struct FN(left) {
-    const T *start;
+    const E *start;
     int64_t row, chunk, column;
 } FN(left);
 
 /* c[0..rows)[0..panel) = or += the sum over k in rising order; rows is a constant at every call, so that the loops
  * unroll and the accumulators are registers. They start from c, so that a sum cut into several calls has the bits of
  * one. */
-LGT_INLINE void FN(block)(int rows, int64_t k, FN(left) a, const T *b, int64_t b_row, T *c, int64_t ldc,
+LGT_INLINE void FN(block)(int rows, int64_t k, FN(left) a, const E *b, int64_t b_row, T *c, int64_t ldc,
                           int accumulate) {
     V left[ROWS], right[ROWS];
     for (int i = 0; i < rows; i++) {
@@ -22,14 +23,14 @@ LGT_INLINE void FN(block)(int rows, int64_t k, FN(left) a, const T *b, int64_t b
         right[i] = accumulate ? *(const V *)(c + i * ldc + FN(lanes)) : (V){0};
     }
     for (; k > 0; k -= FN(panel), a.start += a.chunk) {
-        const T *at = a.start;
+        const E *at = a.start;
         int64_t steps = k < FN(panel) ? k : FN(panel);
         for (int64_t l = 0; l < steps; l++, b += b_row, at += a.column) {
-            V b_left = *(const V *)b, b_right = *(const V *)(b + FN(lanes));
+            B b_left = *(const B *)b, b_right = *(const B *)(b + FN(lanes));
             for (int i = 0; i < rows; i++) {
-                T factor = at[i * a.row];
-                left[i] += factor * b_left;
-                right[i] += factor * b_right;
+                E factor = at[i * a.row];
+                left[i] = MULTIPLY_ADD(left[i], factor, b_left);
+                right[i] = MULTIPLY_ADD(right[i], factor, b_right);
             }
         }
     }
@@ -40,7 +41,7 @@ LGT_INLINE void FN(block)(int rows, int64_t k, FN(left) a, const T *b, int64_t b
 }
 
 /* rows <= ROWS. */
-LGT_INLINE void FN(strip)(int64_t rows, int64_t k, FN(left) a, const T *b, int64_t b_row, T *c, int64_t ldc,
+LGT_INLINE void FN(strip)(int64_t rows, int64_t k, FN(left) a, const E *b, int64_t b_row, T *c, int64_t ldc,
                           int accumulate) {
 #define HEIGHT(n)                                                                                                      \
     case n:                                                                                                            \
@@ -68,7 +69,7 @@ LGT_INLINE void FN(strip)(int64_t rows, int64_t k, FN(left) a, const T *b, int64
 /* c (m, panels * panel; ldc), the p-th panel of b at b + p * b_panel. A strip of a stays in the first cache while the
  * panels stream past it. Strips differ by at most one in height: a low last one would wait for its own multiply-adds.
  */
-LGT_INLINE void FN(multiply)(int64_t m, int64_t panels, int64_t k, FN(left) a, const T *b, int64_t b_panel,
+LGT_INLINE void FN(multiply)(int64_t m, int64_t panels, int64_t k, FN(left) a, const E *b, int64_t b_panel,
                              int64_t b_row, T *c, int64_t ldc, int accumulate) {
     int64_t strips = (m + ROWS - 1) / ROWS;
     for (int64_t s = 0; s < strips; s++) {
@@ -78,32 +79,4 @@ LGT_INLINE void FN(multiply)(int64_t m, int64_t panels, int64_t k, FN(left) a, c
         for (int64_t p = 0; p < panels; p++) FN(strip)
         (next - first, k, part, b + p * b_panel, b_row, c + first * ldc + p * FN(panel), ldc, accumulate);
     }
-}
-
-static void FN(logits)(const lgt_extent *e, const void *classes, int64_t n_classes, const void *features,
-                       int64_t n_rows, T *u) {
-    FN(left) a = {classes, FN(panel), FN(class_panel)(e), 1};
-    FN(multiply)
-    (n_classes, FN(panels)(n_rows), e->dim, a, features, e->dim * FN(panel), FN(panel), u, e->ld, 0);
-}
-
-static void FN(gather_x)(const lgt_extent *e, const void *weights, int64_t n_classes, int64_t n_rows,
-                         const void *classes, T *dx, int64_t ld, int accumulate) {
-    FN(left) a = {weights, 1, e->ld * FN(panel), e->ld};
-    FN(multiply)
-    (n_rows, FN(wide_panels)(e->dim), n_classes, a, classes, FN(class_panel)(e), FN(panel), dx, ld, accumulate);
-}
-
-static void FN(gather_w)(const lgt_extent *e, const void *weights, int64_t n_classes, int64_t n_rows,
-                         const void *features, T *dw, int64_t ld, int accumulate) {
-    FN(left) a = {weights, e->ld, FN(panel), 1};
-    const T *b = (const T *)features + e->dim * e->block;
-    FN(multiply)
-    (n_classes, FN(wide_panels)(e->dim), n_rows, a, b, e->block * FN(panel), FN(panel), dw, ld, accumulate);
-}
-
-static void FN(product)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_row, int64_t a_col, const T *b,
-                        int64_t ldb, T *c, int64_t ldc, int accumulate) {
-    FN(left) left = {a, a_row, a_col * FN(panel), a_col};
-    FN(multiply)(m, n / FN(panel), k, left, b, FN(panel), ldb, c, ldc, accumulate);
 }

@@ -55,7 +55,7 @@ class Completion(Case):
         self.assertEqual(self.bash("train", "--optimizer", "="), optimizers)
         self.assertEqual(self.bash("train", "--optimizer", "=", "ad"), ["adamw"])
         self.assertEqual(self.bash("eval", "--protocol", "cl"), ["classification"])
-        self.assertEqual(self.bash("eval", "--max-isa", "avx"), ["avx2", "avx512"])
+        self.assertEqual(self.bash("eval", "--max-isa", "avx"), ["avx2", "avx512", "avx512bf16"])
 
     def test_bash_completes_losses_and_the_words_of_verbs(self):
         self.assertEqual(self.bash("train", "--loss", "arc"), ["arcface"])

@@ -182,7 +182,7 @@ class Grad(Case):
         inputs = self.write_problem(*problem(5, 70, 33, 40))
         self.succeeds("grad", "--loss", "arcface:s=16", *inputs, "--out", "g")
         exact = {name: read_npy(self.path("g/%s.npy" % name))[2] for name in ("dx", "dw")}
-        for isa in ("generic", "avx2", "avx512", "amx"):
+        for isa in ("generic", "avx2", "avx512", "avx512bf16", "amx"):
             for dtype, gate in (("f32", 5e-6), ("bf16x3", 5e-5), ("bf16", 2e-2)):
                 self.succeeds("grad", "--loss", "arcface:s=16", *inputs, "--dtype", dtype, "--max-isa", isa, "--out", "g")
                 for name, wanted in exact.items():

@@ -100,7 +100,7 @@ class Info(Case):
     def test_the_build(self):
         report = self.report("info")
         self.assertTrue({"version", "isa", "threads", "losses", "compiler"} <= set(report))
-        levels = ["generic", "avx2", "avx512", "amx"]
+        levels = ["generic", "avx2", "avx512", "avx512bf16", "amx"]
         best = levels.index(report["isa"])
         for level, name in enumerate(levels):
             self.assertEqual(self.report("info", "--max-isa", name)["isa"], levels[min(level, best)])

@@ -88,7 +88,7 @@ ERRORS = [
     (["grad", "--dtype", "fp16"], "--dtype is 'fp16', expected one of f64, f32, bf16x3, bf16; did you mean 'bf16'?"),
     (["grad", "--workspace", "0"], "--workspace is '0', expected an integer of at least 1"),
     (["info", "--max-isa", "amy"],
-     "--max-isa is 'amy', expected one of generic, avx2, avx512, amx, best; did you mean 'amx'?"),
+     "--max-isa is 'amy', expected one of generic, avx2, avx512, avx512bf16, amx, best; did you mean 'amx'?"),
     (["train", "--dtype", "bf16x3"], "--dtype is 'bf16x3', expected one of f32, bf16; did you mean 'bf16'?"),
     (["train", "--optimizer", "adam"], "--optimizer is 'adam', expected one of sgd, adamw, lbfgs, newton-cg; did you mean 'adamw'?"),
     (["train", "--data", "x", "--loss", "softmax", "--optimizer", "lbfgs"],
