@@ -8,7 +8,8 @@ case "${1:-build}" in
     build) wanted="$build" ;;
     demo) wanted="$build dataset-fashion-mnist" ;;
     demo-mpi) wanted="$build dataset-fashion-mnist libopenmpi-dev openmpi-bin" ;;
-    test) wanted="$build libcmocka-dev liblapacke-dev libopenmpi-dev openmpi-bin libmpich-dev mpich g++ python3 python3-numpy" ;;
+    test) wanted="$build libcmocka-dev liblapacke-dev libopenmpi-dev openmpi-bin libmpich-dev mpich g++ python3 python3-numpy
+        python3-torch python3-sklearn doxygen mkdocs" ;;
     reference) wanted="doxygen python3" ;;
     site) wanted="mkdocs python3" ;;
     deb) wanted="$build build-essential debhelper dh-python python3" ;;
