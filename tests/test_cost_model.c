@@ -225,6 +225,26 @@ static void more_threads_and_fewer_drawn_classes_are_faster(void **state) {
     assert_true(cost_of(&job).seconds < fast.seconds);
 }
 
+/* Of classes that are drawn half of the time half rested in the step before. What a stream costs that is all but for
+ * partial sums. */
+static void what_rested_is_stepped_before_it_is_used(void **state) {
+    (void)state;
+    lgt_machine machine = machine_of();
+    lgt_job job = job_of((int64_t)1 << 30, 256, 16, 1);
+    double vector = 256.0 * 4 * (1 << 30), stream[2];
+    job.descent = LGT_DESCENT_ADAMW, job.threads = 1;
+    for (int i = 0; i < 2; i++) {
+        job.sample_rate = i ? 0.5 : 1;
+        machine.stream_bandwidth = 10e9;
+        stream[i] = cost_on(&job, &machine).memory_traffic;
+        machine.stream_bandwidth = 1e30;
+        stream[i] -= cost_on(&job, &machine).memory_traffic;
+    }
+    /* half of W and of two moments, read and written, half of the time; of 2^30 classes the labels are 2^-26 */
+    assert_at_most(stream[0], 1e-3 * stream[1], "partial sums");
+    assert_at_most(fabs((stream[1] - stream[0]) / (0.25 * 6 * vector / 10e9) - 1), 1e-6, "what rested");
+}
+
 /* A step of a large head alone has four products of two operations, over the rate. */
 static void compute_is_operations_over_the_rate(void **state) {
     (void)state;
@@ -471,6 +491,7 @@ int main(void) {
         cmocka_unit_test(more_ranks_never_need_more_memory_a_rank),
         cmocka_unit_test(faster_machines_are_never_slower),
         cmocka_unit_test(more_threads_and_fewer_drawn_classes_are_faster),
+        cmocka_unit_test(what_rested_is_stepped_before_it_is_used),
         cmocka_unit_test(compute_is_operations_over_the_rate),
         cmocka_unit_test(encoders_have_the_parameters_that_they_have),
         cmocka_unit_test(encoders_that_are_none_are_refused),

@@ -132,6 +132,13 @@ static double update_bytes(const lgt_job *job) {
     return 2 * (1 + moments(job)) * (listed_weights(job) * element(job) + encoder);
 }
 
+/* The same of classes that the step before did not list: ahead of this one they are brought up to date, by a pass of
+ * their own. */
+static double rested_bytes(const lgt_job *job) {
+    if (job->descent == LGT_DESCENT_NONE) return 0;
+    return 2 * (1 + moments(job)) * listed_weights(job) * element(job) * (1 - listed_share(job));
+}
+
 /* Partial sums written and added up; features packed, dx written. */
 static double row_bytes(const lgt_job *job) {
     return 2 * partials_bytes(job) + 4 * features_bytes(job);
@@ -145,7 +152,8 @@ static double compute_seconds(const lgt_job *job, const lgt_machine *m, int thre
 
 static double memory_seconds(const lgt_job *job, const lgt_machine *m, int threads) {
     double update = update_bytes(job);
-    double seconds = class_bytes(job) / m->class_bandwidth[job->arithmetic] + row_bytes(job) / m->stream_bandwidth;
+    double seconds = class_bytes(job) / m->class_bandwidth[job->arithmetic] +
+                     (row_bytes(job) + rested_bytes(job)) / m->stream_bandwidth;
     if (update > 0) seconds += update / m->update_bandwidth[job->descent];
     return seconds / threads;
 }
