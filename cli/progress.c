@@ -24,10 +24,17 @@ void cli_progress_start(cli_progress *progress, const cli_args *args) {
     progress->started = progress->last = now();
 }
 
-void cli_progress_step(cli_progress *progress, const lgt_train_record *record) {
-    double time = now(), interval = progress->terminal ? 0.1 : 10.0;
-    if (progress->quiet || time - progress->last < interval) return;
+/* Whether it is time for a line; it is then taken for shown. */
+static int is_due(cli_progress *progress, double time) {
+    double interval = progress->terminal ? 0.1 : 10.0;
+    if (progress->quiet || time - progress->last < interval) return 0;
     progress->last = time;
+    return 1;
+}
+
+void cli_progress_step(cli_progress *progress, const lgt_train_record *record) {
+    double time = now();
+    if (!is_due(progress, time)) return;
     double pace = (time - progress->started) / (double)(record->step - progress->first);
     double left = pace * (double)(record->n_steps - record->step);
     fprintf(stderr, "%sstep %lld/%lld  loss %.4f  accuracy %.4f  %.0f samples/s  %.0f s left%s",
@@ -38,14 +45,22 @@ void cli_progress_step(cli_progress *progress, const lgt_train_record *record) {
 }
 
 void cli_progress_solve(cli_progress *progress, const lgt_solve_record *record) {
-    double time = now(), interval = progress->verbose ? 0.0 : progress->terminal ? 0.1 : 10.0;
     int updates = progress->terminal && !progress->verbose;
-    if (progress->quiet || time - progress->last < interval) return;
-    progress->last = time;
+    if (progress->quiet || (!progress->verbose && !is_due(progress, now()))) return;
     fprintf(stderr, "%siteration %lld  objective %.9g  gradient %.3g of %.3g  %lld evaluations%s", updates ? "\r" : "",
             (long long)record->iterations, record->objective, record->gradient_norm, record->goal,
             (long long)record->evaluations, updates ? "\033[K" : "\n");
     progress->shown = updates;
+}
+
+void cli_progress_objective(cli_progress *progress, int64_t n_done, int64_t n_rows) {
+    double time = now();
+    if (n_done == 0) progress->started = time;
+    if (n_done == 0 || !is_due(progress, time)) return;
+    double pace = (time - progress->started) / (double)n_done;
+    fprintf(stderr, "%sobjective  row %lld/%lld  %.0f s left%s", progress->terminal ? "\r" : "", (long long)n_done,
+            (long long)n_rows, pace * (double)(n_rows - n_done), progress->terminal ? "\033[K" : "\n");
+    progress->shown = progress->terminal;
 }
 
 void cli_progress_epoch(cli_progress *progress, const lgt_train_record *record, double test_accuracy) {

@@ -16,6 +16,8 @@ void cli_progress_start(cli_progress *progress, const cli_args *args);
 void cli_progress_step(cli_progress *progress, const lgt_train_record *record);
 /* An iteration of lbfgs or newton-cg; with -v a line each. */
 void cli_progress_solve(cli_progress *progress, const lgt_solve_record *record);
+/* Rows of the pass over the data that closes a training. */
+void cli_progress_objective(cli_progress *progress, int64_t n_done, int64_t n_rows);
 /* One line with -v; test_accuracy NaN where there is none. */
 void cli_progress_epoch(cli_progress *progress, const lgt_train_record *record, double test_accuracy);
 /* Leaves the updating line, so that other messages start on a line of their own. */

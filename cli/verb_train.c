@@ -279,9 +279,26 @@ static void describe_solve(json_t *report, const lgt_solve_record *solve) {
     cli_put_real(report, "certified_gap", solve->certified_gap);
 }
 
-static int is_finished(const training *run) {
-    if (run->is_solved) return !run->solve.stopped;
+static int has_all_steps(const training *run) {
     return run->record.step > 0 && run->record.step == run->record.n_steps;
+}
+
+/* The objective is the last that a training finds. */
+static int is_finished(const training *run) {
+    return run->is_solved ? !run->solve.stopped : !isnan(run->objective);
+}
+
+static int watch_objective(void *user, int64_t n_done, int64_t n_rows) {
+    training *run = user;
+    cli_progress_objective(&run->progress, n_done, n_rows);
+    return is_stopped(run);
+}
+
+/* Over all rows, which can take long; a signal leaves it out. */
+static lgt_status measure_objective(training *run, lgt_error *err) {
+    lgt_status status =
+        lgt_trainer_objective(run->trainer, watch_objective, run, &run->train_loss, &run->objective, err);
+    return status == LGT_ERR_INTERRUPTED ? LGT_OK : status;
 }
 
 /* Steps until the last one, a failure or a signal; then measures a training that went to its end and saves the model.
@@ -292,12 +309,11 @@ static lgt_status train(training *run, lgt_error *err) {
     cli_progress_start(&run->progress, run->args);
     run->progress.first = run->record.step;
     if (run->record.end_of_epoch) status = end_epoch(run, err);
-    while (!status && !is_finished(run) && !is_stopped(run)) status = step(run, err);
+    while (!status && !has_all_steps(run) && !is_stopped(run)) status = step(run, err);
+    if (!status && has_all_steps(run)) status = measure_objective(run, err);
     cli_progress_stop(&run->progress);
     if (!status && !is_finished(run))
         status = cli_checkpoints_stop(&run->checkpoints, run->trainer, &run->folder, run->record.step, err);
-    if (!status && is_finished(run))
-        status = lgt_trainer_objective(run->trainer, &run->train_loss, &run->objective, err);
     return status ? status : lgt_trainer_save_model(run->trainer, run->folder.model, err);
 }
 

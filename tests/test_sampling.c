@@ -359,11 +359,11 @@ static void sampled_trainings_learn_allocate_nothing_and_refuse_label_smoothing(
     o.lr = 0.02;
     o.epochs = 20;
     t = test_trainer(context, &o, &d);
-    assert_ok(lgt_trainer_objective(t, &before, &objective, &err), err);
+    assert_ok(lgt_trainer_objective(t, NULL, NULL, &before, &objective, &err), err);
     int64_t allocations = test_allocations();
     test_train(t);
     assert_int_equal(test_allocations(), allocations);
-    assert_ok(lgt_trainer_objective(t, &after, &objective, &err), err);
+    assert_ok(lgt_trainer_objective(t, NULL, NULL, &after, &objective, &err), err);
     assert_at_most(after, 0.2 * before, "loss over all classes after sampled training");
     lgt_trainer_free(t);
     o.label_smoothing = 0.1;

@@ -30,9 +30,9 @@ static void separable_clusters_are_learnt_by_every_kind_of_head(void **state) {
                 o.lr = 0.02;
                 o.epochs = 20;
                 lgt_trainer *t = test_trainer(context, &o, &d);
-                assert_ok(lgt_trainer_objective(t, &before, &objective, &err), err);
+                assert_ok(lgt_trainer_objective(t, NULL, NULL, &before, &objective, &err), err);
                 lgt_train_record r = test_train(t);
-                assert_ok(lgt_trainer_objective(t, &after, &objective, &err), err);
+                assert_ok(lgt_trainer_objective(t, NULL, NULL, &after, &objective, &err), err);
                 /* counted before each update of the last epoch: a few of 200 rows may be on their way */
                 assert_at_most(1 - r.epoch_accuracy, 0.02, "share of training rows told wrong");
                 assert_at_most(after, 0.5 * before, "loss after training");
@@ -57,7 +57,7 @@ static void l2_pulls_the_head_towards_zero_and_enters_the_objective_alone(void *
         o.l2 = i ? 1.0 : 0;
         lgt_trainer *t = test_trainer(context, &o, &d);
         test_train(t);
-        assert_ok(lgt_trainer_objective(t, &loss, &objective, &err), err);
+        assert_ok(lgt_trainer_objective(t, NULL, NULL, &loss, &objective, &err), err);
         norms[i] = 0;
         for (int k = 0; k < 15; k++) norms[i] += (double)t->model.w[k] * t->model.w[k];
         assert_at_most(fabs(objective - loss - o.l2 / 2 * norms[i]), 1e-12, "error of the l2 term");
@@ -147,6 +147,39 @@ static void the_gradient_norm_is_what_a_step_of_plain_descent_moves(void **state
     lgt_context_free(context);
 }
 
+typedef struct watched {
+    int64_t done[8], n_rows, n_calls, n_most;
+} watched;
+
+static int watch(void *user, int64_t n_done, int64_t n_rows) {
+    watched *w = user;
+    w->n_rows = n_rows;
+    w->done[w->n_calls++] = n_done;
+    return w->n_calls > w->n_most;
+}
+
+static void the_objective_is_told_of_and_stopped_between_blocks(void **state) {
+    lgt_context *context = test_context(2);
+    lgt_dataset d = test_clusters(2100, 5, 3, 1, 7);
+    lgt_train_options o = test_train_options("arcface:s=8,m=0.1", "mlp:6", 4);
+    lgt_error err;
+    double loss[2], objective[2];
+    (void)state;
+    lgt_trainer *t = test_trainer(context, &o, &d);
+    watched whole = {.n_most = 8}, cut = {.n_most = 1};
+    assert_ok(lgt_trainer_objective(t, NULL, NULL, &loss[0], &objective[0], &err), err);
+    assert_ok(lgt_trainer_objective(t, watch, &whole, &loss[1], &objective[1], &err), err);
+    assert_true(loss[0] == loss[1] && objective[0] == objective[1]);
+    assert_true(whole.n_calls == 3 && whole.n_rows == 2100);
+    for (int64_t k = 0; k < 3; k++) assert_int_equal(whole.done[k], 1024 * k);
+    assert_int_equal(lgt_trainer_objective(t, watch, &cut, &loss[1], &objective[1], &err), LGT_ERR_INTERRUPTED);
+    assert_string_equal(err.message, "stopped after 1024 of 2100 rows");
+    assert_int_equal(cut.n_calls, 2);
+    lgt_trainer_free(t);
+    test_clusters_free(&d);
+    lgt_context_free(context);
+}
+
 static void the_objective_is_the_loss_of_a_batch_that_is_everything(void **state) {
     lgt_context *context = test_context(2);
     lgt_dataset d = test_clusters(2100, 5, 3, 1, 7); /* three blocks */
@@ -159,7 +192,7 @@ static void the_objective_is_the_loss_of_a_batch_that_is_everything(void **state
     o.label_smoothing = 0.1;
     o.z_loss = 0.01;
     lgt_trainer *t = test_trainer(context, &o, &d);
-    assert_ok(lgt_trainer_objective(t, &loss, &objective, &err), err);
+    assert_ok(lgt_trainer_objective(t, NULL, NULL, &loss, &objective, &err), err);
     assert_ok(lgt_trainer_step(t, &r, &err), err);
     assert_at_most(fabs(r.loss - loss), 1e-6 * loss, "distance of the objective from the loss"); /* float32 features */
     assert_true(objective == loss);
@@ -392,7 +425,7 @@ static void every_refused_allocation_is_reported_and_leaks_nothing(void **state)
         double loss, objective;
         lgt_error err;
         status = lgt_trainer_create(context, &o, &d, &t, &err);
-        if (!status) status = lgt_trainer_objective(t, &loss, &objective, &err);
+        if (!status) status = lgt_trainer_objective(t, NULL, NULL, &loss, &objective, &err);
         if (status) assert_fails(status, LGT_ERR_MEMORY, err, "out of memory");
         assert_true(fail_at < 200);
         lgt_trainer_free(t);
@@ -409,6 +442,7 @@ int main(void) {
         cmocka_unit_test(records_count_steps_epochs_and_samples),
         cmocka_unit_test(the_gradient_norm_is_what_a_step_of_plain_descent_moves),
         cmocka_unit_test(the_objective_is_the_loss_of_a_batch_that_is_everything),
+        cmocka_unit_test(the_objective_is_told_of_and_stopped_between_blocks),
         cmocka_unit_test(every_epoch_walks_its_own_permutation),
         cmocka_unit_test(trained_weights_have_the_same_bits_for_any_number_of_threads),
         cmocka_unit_test(a_training_that_diverges_names_step_and_rows_and_keeps_its_parameters),

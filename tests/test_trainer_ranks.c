@@ -120,7 +120,7 @@ static lgt_status predict_by_model(lgt_trainer *t, outcome *out) {
 static lgt_status read_model(lgt_trainer *t, outcome *out) {
     lgt_status status = t->ranks.comm ? predict(t, out) : predict_by_model(t, out);
     if (!status) status = lgt_trainer_gather(t, &out->err);
-    if (!status) status = lgt_trainer_objective(t, &out->train_loss, &out->objective, &out->err);
+    if (!status) status = lgt_trainer_objective(t, NULL, NULL, &out->train_loss, &out->objective, &out->err);
     if (status) return status;
     lgt_model *model = lgt_trainer_model(t);
     lgt_align_bank *bank = lgt_model_bank(model);

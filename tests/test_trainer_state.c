@@ -18,9 +18,9 @@ static void every_loss_of_the_list_learns_separable_clusters(void **state) {
         o.lr = 0.02;
         o.epochs = 20;
         lgt_trainer *t = test_trainer(context, &o, &d);
-        assert_ok(lgt_trainer_objective(t, &before, &objective, &err), err);
+        assert_ok(lgt_trainer_objective(t, NULL, NULL, &before, &objective, &err), err);
         lgt_train_record r = test_train(t);
-        assert_ok(lgt_trainer_objective(t, &after, &objective, &err), err);
+        assert_ok(lgt_trainer_objective(t, NULL, NULL, &after, &objective, &err), err);
         if (!(r.epoch_accuracy >= 0.98 && after < before))
             fail_msg("%s: accuracy %g, loss %g before and %g after", lgt_loss_at(i)->name, r.epoch_accuracy, before,
                      after);
@@ -112,8 +112,8 @@ static void the_objective_leaves_the_state_as_it_is(void **state) {
     assert_ok(lgt_trainer_step(t, &record, &err), err);
     const lgt_loss *of = lgt_model_loss(lgt_trainer_model(t));
     first[0] = lgt_loss_value(of, "mean"), first[1] = lgt_loss_value(of, "deviation");
-    assert_ok(lgt_trainer_objective(t, &loss, &objective, &err), err);
-    assert_ok(lgt_trainer_objective(t, &again, &objective, &err), err);
+    assert_ok(lgt_trainer_objective(t, NULL, NULL, &loss, &objective, &err), err);
+    assert_ok(lgt_trainer_objective(t, NULL, NULL, &again, &objective, &err), err);
     assert_true(loss == again);
     assert_true(lgt_loss_value(of, "mean") == first[0] && lgt_loss_value(of, "deviation") == first[1]);
     lgt_trainer_free(t);

@@ -60,8 +60,8 @@ static void an_integer_weight_is_a_row_that_often(void **state) {
         assert_true(a.converged && b.converged);
         assert_at_most(fabs(a.model_objective - b.model_objective), 1e-11, "objectives");
         assert_at_most(b.certified_gap, 1e-10, "certified gap"); /* of weights that are float32 */
-        assert_ok(lgt_trainer_objective(repeated, loss, objective, &err), err);
-        assert_ok(lgt_trainer_objective(weighted, loss + 1, objective + 1, &err), err);
+        assert_ok(lgt_trainer_objective(repeated, NULL, NULL, loss, objective, &err), err);
+        assert_ok(lgt_trainer_objective(weighted, NULL, NULL, loss + 1, objective + 1, &err), err);
         assert_at_most(fabs(loss[1] - loss[0]), 1e-6, "losses in float32");
         assert_at_most(fabs(objective[1] - b.model_objective), 1e-6, "objective in float32");
         lgt_trainer_free(weighted);
@@ -90,7 +90,7 @@ static void certificates_hold_with_weights(void **state) {
         assert_ok(lgt_trainer_solve(trainer, NULL, NULL, &r, &err), err);
         if (most == 40) best = r.model_objective;
         assert_at_most(r.model_objective - best, r.certified_gap + 1e-14, "gap");
-        assert_ok(lgt_trainer_objective(trainer, f, f + 1, &err), err);
+        assert_ok(lgt_trainer_objective(trainer, NULL, NULL, f, f + 1, &err), err);
         lgt_trainer_free(trainer);
         lgt_context_free(context);
     }

@@ -9,7 +9,7 @@ from . import _table
 
 BASE = {'int': ctypes.c_int, 'int64_t': ctypes.c_int64, 'uint64_t': ctypes.c_uint64, 'size_t': ctypes.c_size_t,
         'double': ctypes.c_double, 'float': ctypes.c_float, 'char': ctypes.c_char, 'void': None,
-        'lgt_solve_watch': ctypes.c_void_p}
+        'lgt_solve_watch': ctypes.c_void_p, 'lgt_pass_watch': ctypes.c_void_p}
 
 
 def lines(text: str) -> Iterator[str]:

@@ -284,6 +284,7 @@ lgt_status lgt_trainer_step(lgt_trainer *trainer, lgt_train_record *record, lgt_
 lgt_status lgt_trainer_solve(lgt_trainer *trainer, lgt_solve_watch watch, void *user, lgt_solve_record *record,
     lgt_error *err)
 double lgt_trainer_gradient_norm(lgt_trainer *trainer)
-lgt_status lgt_trainer_objective(lgt_trainer *trainer, double *train_loss, double *objective, lgt_error *err)
+lgt_status lgt_trainer_objective(lgt_trainer *trainer, lgt_pass_watch watch, void *user, double *train_loss,
+    double *objective, lgt_error *err)
 lgt_model *lgt_trainer_model(lgt_trainer *trainer)
 """

@@ -216,7 +216,8 @@ class Trainer:
         """(mean loss over all training rows, that plus the l2 term) with the present parameters."""
         loss, whole = ctypes.c_double(), ctypes.c_double()
         with self.context._lock:
-            self.context.call(LIB.lgt_trainer_objective, self._handle.address, ctypes.byref(loss), ctypes.byref(whole))
+            self.context.call(LIB.lgt_trainer_objective, self._handle.address, None, None, ctypes.byref(loss),
+                              ctypes.byref(whole))
         return loss.value, whole.value
 
     @property

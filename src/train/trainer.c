@@ -424,28 +424,37 @@ static lgt_status embed_block(lgt_trainer *t, int64_t row, int64_t n, float *fea
     return status ? status : lgt_ranks_gather_rows(r, features, n, dim * (int64_t)sizeof *features, err);
 }
 
-static lgt_status total_loss(lgt_trainer *t, lgt_plan *plan, float *features, double *total, lgt_error *err) {
-    const lgt_dataset *d = t->dataset;
-    lgt_model *m = &t->model;
-    int64_t dim = lgt_model_dim(m);
+/* Adds the losses of rows [row, row + n). */
+static lgt_status add_block(lgt_trainer *t, lgt_plan *plan, int64_t row, int64_t n, float *features, double *total,
+                            lgt_error *err) {
+    lgt_head_outputs out = {0};
+    lgt_head_inputs in = {.x = lgt_view_of(features, n, lgt_model_dim(&t->model), LGT_F32)};
+    in.w = lgt_trainer_weights(t);
+    in.b = lgt_trainer_bias(t);
+    in.labels = t->dataset->labels + row;
+    if (t->weights) in.sample_weights = t->weights + row;
+    in.step = t->model.step;
+    in.state = state_of(t);
+    in.frozen = 1;
+    lgt_status status = embed_block(t, row, n, features, err);
+    if (!status) status = lgt_plan_run(plan, &in, &out, err);
+    *total += t->weights ? out.loss : out.loss * (double)n; /* a sum, or a mean */
+    return status;
+}
+
+static lgt_status total_loss(lgt_trainer *t, lgt_plan *plan, lgt_pass_watch watch, void *user, float *features,
+                             double *total, lgt_error *err) {
+    int64_t n_rows = t->dataset->n_rows;
     lgt_status status = LGT_OK;
     *total = 0;
-    for (int64_t row = 0; row < d->n_rows && !status; row += BLOCK) {
-        int64_t n = lgt_min64(BLOCK, d->n_rows - row);
-        lgt_head_outputs out = {0};
-        lgt_head_inputs in = {.x = lgt_view_of(features, n, dim, LGT_F32), .w = lgt_trainer_weights(t)};
-        in.b = lgt_trainer_bias(t);
-        in.labels = d->labels + row;
-        if (t->weights) in.sample_weights = t->weights + row;
-        in.step = m->step;
-        in.state = state_of(t);
-        in.frozen = 1;
-        status = embed_block(t, row, n, features, err);
-        if (!status) status = lgt_plan_run(plan, &in, &out, err);
-        *total += t->weights ? out.loss : out.loss * (double)n; /* a sum, or a mean */
+    for (int64_t row = 0; row < n_rows && !status; row += BLOCK) {
+        if (watch && watch(user, row, n_rows))
+            return lgt_fail(err, LGT_ERR_INTERRUPTED, "stopped after %lld of %lld rows", (long long)row,
+                            (long long)n_rows);
+        status = add_block(t, plan, row, lgt_min64(BLOCK, n_rows - row), features, total, err);
     }
     if (status == LGT_ERR_DATA)
-        status = lgt_fail_within(err, LGT_ERR_NONFINITE, "after step %lld: ", (long long)m->step);
+        status = lgt_fail_within(err, LGT_ERR_NONFINITE, "after step %lld: ", (long long)t->model.step);
     return status;
 }
 
@@ -471,7 +480,8 @@ static lgt_status weights_square(lgt_trainer *t, double *square, lgt_error *err)
     return lgt_ranks_sum(r, stripes, square, err);
 }
 
-lgt_status lgt_trainer_objective(lgt_trainer *trainer, double *train_loss, double *objective, lgt_error *err) {
+lgt_status lgt_trainer_objective(lgt_trainer *trainer, lgt_pass_watch watch, void *user, double *train_loss,
+                                 double *objective, lgt_error *err) {
     lgt_trainer *t = trainer;
     lgt_plan *plan = NULL;
     float *features = NULL;
@@ -482,7 +492,7 @@ lgt_status lgt_trainer_objective(lgt_trainer *trainer, double *train_loss, doubl
     lgt_head_step_settle(&t->head_step);
     lgt_status status = lgt_plan_create(t->head, &options, &plan, err);
     if (!status) status = LGT_NEW(t->context, &features, block * dim, err);
-    if (!status) status = total_loss(t, plan, features, &total, err);
+    if (!status) status = total_loss(t, plan, watch, user, features, &total, err);
     lgt_release(t->context, features);
     lgt_plan_free(plan);
     if (status) return status;

@@ -248,6 +248,36 @@ class Signals(Runs):
             self.go(self.small(*more, "--resume"))
             self.assertEqual(outcome(self.path("run"), False), whole)
 
+    def stop_behind_the_last_step(self):
+        """What a training ends with whose signal comes when its epoch is written and its objective being measured, which
+        takes tenths of a second; it may still come too late."""
+        more = ["--epochs", 1, "--batch", 2000, "--encoder", "none", "--no-report", "--checkpoint-every", 1000]
+        for _ in range(5):
+            shutil.rmtree(self.path("run"), True)
+            child = self.start(*more)
+            self.wait_for(child, lambda: os.path.exists(self.path("run/metrics.jsonl")) and
+                          '"kind":"epoch"' in self.read("run/metrics.jsonl"))
+            child.send_signal(signal.SIGINT)
+            printed, err = child.communicate(timeout=60)
+            if child.returncode:
+                break
+        return more, child.returncode, printed, err
+
+    def test_a_signal_behind_the_last_step_leaves_the_objective_for_later(self):
+        n = 60000
+        rows, _ = clusters(n, 6, 6, 1, 0.8)
+        self.write_npy("train-x.npy", rows, "f4")
+        self.write_npy("train-y.npy", [i % 6000 for i in range(n)], "i8")
+        self.write_npy("test-y.npy", [i % 6000 for i in range(50)], "i8")
+        more, code, printed, err = self.stop_behind_the_last_step()
+        self.assertEqual((code, printed), (130, ""), err)
+        self.assertEqual(err, "logitude: interrupted after step 30 of 30; the model as it stands is run/model.safetensors; "
+                              "--resume goes on from its checkpoint\n")
+        results = json.loads(self.read("run/run.json"))["results"]
+        self.assertEqual((results["status"], results["objective"]), ("interrupted", None))
+        self.go(self.small(*more, "--resume"))
+        self.assertEqual(outcome(self.path("run"), False), self.whole(*more))
+
     def test_a_second_signal_ends_it_at_once(self):
         child = self.start("--epochs", 1000000, "--no-report", "--checkpoint-every", 1)
         self.wait_for(child, lambda: len(checkpoints(self.path("run"))) == 2)
