@@ -285,13 +285,32 @@ static void FN(projections_agree_with_long_double)(void **state) {
             for (int64_t k = 0; k < n; k++) v[k] *= (T)sizes[n % 3];
             g[n] = v[n] = (T)NAN, out[n] = 777; /* neither to be read nor to be written */
             double over = n > 0 ? 1 / sqrt(set->square_sum(v, n)) : 1;
-            set->project(g, v, n, over, out, n % 2 == 0);
+            assert_true(set->project(g, v, n, over, out, n % 2 == 0));
             assert_true(out[n] == 777);
             assert_at_most(FN(check_project)(g, v, n, over, out), 1, "a projection's error over its bound");
             set->project(g, v, n, over, g, 0); /* in place */
             assert_memory_equal(g, out, (size_t)n * sizeof *g);
         }
     }
+}
+
+/* Any one entry of the projection, twice that of g, which lies across v. */
+static void FN(projections_tell_of_what_does_not_fit)(void **state) {
+    enum { N = 77 };
+    static const T most = sizeof(T) == 4 ? (T)3e38 : (T)1.7e308, at_fault[] = {most, -most, (T)INFINITY, (T)NAN};
+    T g[N], v[N], out[N];
+    (void)state;
+    for (lgt_isa isa = LGT_ISA_GENERIC; isa <= FN(best)(); isa++)
+        for (int64_t n = 2; n <= N; n += 15)
+            for (int64_t at = 0; at < n; at++)
+                for (int f = 0; f < 4; f++) {
+                    memset(g, 0, sizeof g), memset(v, 0, sizeof v);
+                    v[(at + 1) % n] = (T)0.5;
+                    g[at] = at_fault[f];
+                    assert_false(SET(isa)->project(g, v, n, 2, out, n % 2 == 0));
+                    g[at] = most / 4;
+                    assert_true(SET(isa)->project(g, v, n, 2, out, n % 2 == 0));
+                }
 }
 
 static void FN(class_sums_agree_with_long_double)(void **state) {

@@ -271,6 +271,88 @@ static void logits_beyond_the_type_are_an_error_naming_the_row(void **state) {
     lgt_context_free(context);
 }
 
+/* Of an arithmetic: a weight of rows and a length of vectors, each far within the type, their quotient beyond it. */
+typedef struct steep {
+    lgt_engine engine;
+    lgt_dtype dtype;
+    lgt_precision precision;
+    double weight, length, largest;
+} steep;
+
+static const steep steeps[] = {{LGT_ENGINE_CPU, LGT_F32, LGT_PRECISION_FULL, 1e25, 1e-20, 3e38},
+                               {LGT_ENGINE_CPU, LGT_F32, LGT_PRECISION_BF16X3, 1e25, 1e-20, 3e38},
+                               {LGT_ENGINE_CPU, LGT_F32, LGT_PRECISION_BF16, 1e25, 1e-20, 3e38},
+                               {LGT_ENGINE_CPU, LGT_F64, LGT_PRECISION_FULL, 1e200, 1e-150, 1.7e308},
+                               {LGT_ENGINE_REFERENCE, LGT_F64, LGT_PRECISION_FULL, 1e200, 1e-150, 1.7e308}};
+
+enum { N_STEEP = 6 };
+
+static void short_row(test_head *h, const steep *s) {
+    h->sample_weights[3] = s->weight;
+    for (int k = 0; k < D; k++) h->x[3 * D + k] *= s->length;
+}
+
+static void short_bystander(test_head *h, const steep *s) {
+    for (int i = 0; i < N_STEEP; i++) h->sample_weights[i] = s->weight, h->labels[i] = 0;
+    for (int k = 0; k < D; k++) h->w[2 * D + k] *= s->length;
+}
+
+static void short_target(test_head *h, const steep *s) {
+    short_bystander(h, s);
+    for (int i = 0; i < N_STEEP; i++) h->labels[i] = 2;
+}
+
+static void far_classes(test_head *h, const steep *s) {
+    h->sample_weights[3] = s->weight;
+    for (int k = 0; k < N_STEEP * D; k++) h->x[k] *= s->length;
+    for (int k = 0; k < C * D; k++) h->w[k] /= s->length;
+}
+
+static void far_rows(test_head *h, const steep *s) {
+    for (int i = 0; i < N_STEEP; i++) h->sample_weights[i] = s->weight;
+    for (int k = 0; k < N_STEEP * D; k++) h->x[k] /= s->length;
+    for (int k = 0; k < C * D; k++) h->w[k] *= s->length * s->length;
+}
+
+static void heavy_rows(test_head *h, const steep *s) {
+    for (int i = 0; i < N_STEEP; i++) h->sample_weights[i] = s->largest, h->labels[i] = 4;
+    for (int k = 0; k < N_STEEP * D; k++) h->x[k] *= s->length;
+    for (int k = 0; k < C * D; k++) h->w[k] *= s->length;
+    for (int j = 0; j < C; j++) h->b[j] = j == 1;
+}
+
+static void gradients_beyond_the_type_are_an_error_naming_the_place(void **state) {
+    static const struct {
+        const char *spec, *message;
+        void (*arrange)(test_head *h, const steep *s);
+    } cases[] = {
+        {"arcface", "dx: row 3 exceeds the range of ", short_row},
+        {"arcface", "dw: row 2 exceeds the range of ", short_bystander},
+        {"arcface", "dw: row 2 exceeds the range of ", short_target},
+        {"softmax", "dx: row 3 exceeds the range of ", far_classes},
+        {"softmax", "dw: row 0 exceeds the range of ", far_rows},
+        {"softmax", "db: class 1 exceeds the range of ", heavy_rows},
+    };
+    (void)state;
+    lgt_context *context = test_context(2);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (size_t a = 0; a < sizeof steeps / sizeof *steeps; a++) {
+            double weights[N_STEEP] = {1, 1, 1, 1, 1, 1};
+            test_head h = test_head_random(cases[i].spec, N_STEEP, D, C, 39);
+            test_result r;
+            lgt_error err;
+            h.options.reduction = LGT_REDUCTION_SUM;
+            h.options.precision = steeps[a].precision;
+            h.sample_weights = weights;
+            cases[i].arrange(&h, &steeps[a]);
+            assert_fails(test_head_try(context, &h, steeps[a].engine, steeps[a].dtype, &r, &err), LGT_ERR_NONFINITE,
+                         err, cases[i].message);
+            h.sample_weights = NULL;
+            test_result_free(&r), test_head_free(&h);
+        }
+    lgt_context_free(context);
+}
+
 static void the_loss_does_not_saturate(void **state) {
     (void)state;
     /* Opposite to its class at s = 64: other implementations stop at 69.08 or 87.34. */
@@ -298,6 +380,7 @@ int main(void) {
         cmocka_unit_test(nothing_used_costs_nothing),
         cmocka_unit_test(weights_of_zero_give_zero_and_not_nan),
         cmocka_unit_test(logits_beyond_the_type_are_an_error_naming_the_row),
+        cmocka_unit_test(gradients_beyond_the_type_are_an_error_naming_the_place),
         cmocka_unit_test(the_loss_does_not_saturate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -195,7 +195,7 @@ static int64_t bytes_sent(lgt_reduce reduce, int64_t n_classes) {
 
 /* What docs/scaling.md says of both, by the byte: all ranks together, each part to P - 1 others. */
 static void a_run_sends_a_sum_of_each_rank_and_not_of_each_stripe(void **state) {
-    int64_t both = N * D * E + S * FOUND + 3 * P * 8; /* targets' rows, findings, agreements */
+    int64_t both = N * D * E + S * FOUND + 4 * P * 8; /* targets' rows, findings, agreements */
     int64_t exact = (P - 1) * (both + S * N * (CROWD + D * E)), fast = (P - 1) * (both + P * N * (CROWD + D * E));
     (void)state;
     for (int64_t n_classes = 2048; n_classes <= 16384; n_classes *= 8) {

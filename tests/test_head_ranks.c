@@ -204,6 +204,29 @@ static void a_fault_of_one_rank_is_told_by_all(void **state) {
     }
 }
 
+/* So with gradients that do not fit, of rows, which all have, and of classes, which one has. */
+static void a_gradient_beyond_its_type_is_told_by_all(void **state) {
+    (void)state;
+    for (int of_class = 0; of_class < 2; of_class++) {
+        double weights[20];
+        test_head h = test_head_random("arcface", 20, 8, 200, 70);
+        for (int i = 0; i < 20; i++) weights[i] = 1e25;
+        for (int k = 0; k < 8; k++) *(of_class ? &h.w[150 * 8 + k] : &h.x[5 * 8 + k]) *= 1e-20;
+        h.sample_weights = weights;
+        h.options.reduction = LGT_REDUCTION_SUM;
+        test_rank_job j = {.head = &h, .dtype = LGT_F32};
+        test_on_ranks(2, 20, test_rank_run, &j);
+        for (int r = 0; r < 2; r++) {
+            assert_int_equal(j.statuses[r], LGT_ERR_NONFINITE);
+            assert_string_equal(j.errors[r].message, of_class ? "rank 1: dw: row 22 exceeds the range of f32"
+                                                              : "rank 0: dx: row 5 exceeds the range of f32");
+            test_result_free(&j.results[r]);
+        }
+        h.sample_weights = NULL;
+        test_head_free(&h);
+    }
+}
+
 static void a_rank_that_gives_up_ends_the_run_of_all(void **state) {
     (void)state;
     test_head h = test_head_random("arcface", 20, 8, 200, 71);
@@ -263,6 +286,7 @@ int main(void) {
         cmocka_unit_test(so_have_hessian_vector_products),
         cmocka_unit_test(so_have_listed_classes_and_sinks),
         cmocka_unit_test(a_fault_of_one_rank_is_told_by_all),
+        cmocka_unit_test(a_gradient_beyond_its_type_is_told_by_all),
         cmocka_unit_test(a_rank_that_gives_up_ends_the_run_of_all),
         cmocka_unit_test(traffic_is_of_rows_and_never_of_classes),
     };

@@ -368,7 +368,7 @@ static void a_product_beyond_the_type_is_an_error_naming_the_row(void **state) {
         lgt_error err;
         for (int k = 0; k < 8; k++) h.x[3 * 8 + k] *= 1e-200; /* s / r^2 = 1e401 */
         assert_fails(test_head_try_hvp(context, &h, (lgt_engine)engine, LGT_F64, &v, &hv, &err), LGT_ERR_NONFINITE, err,
-                     "row 3 exceeds the range of f64");
+                     "hvp_x: row 3 exceeds the range of f64");
         test_vectors_free(&v), test_vectors_free(&hv), test_head_free(&h);
     }
     lgt_context_free(context);

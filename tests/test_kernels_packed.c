@@ -411,7 +411,7 @@ static void projections_agree_with_double(void **state) {
             for (int64_t k = 0; k < n; k++) v[k] = (float)((double)v[k] / sqrt(square) / over);
             for (int64_t k = 0; k < n; k++) along += (double)g[k] * ((double)v[k] * over);
             for (int64_t k = 0; k < n; k++) most = fmax(most, fabs((double)g[k]) + fabs(along));
-            set_of(m)->project(g, v, n, over, out, n % 2 == 0);
+            assert_true(set_of(m)->project(g, v, n, over, out, n % 2 == 0));
             assert_true(out[n] == 777);
             for (int64_t k = 0; k < n; k++) {
                 double exact = n == 1 ? 0 : ((double)g[k] - along * ((double)v[k] * over)) * over;
@@ -419,6 +419,23 @@ static void projections_agree_with_double(void **state) {
             }
             set_of(m)->project(g, v, n, over, g, 0);
             assert_memory_equal(g, out, (size_t)n * sizeof *g);
+        }
+}
+
+/* Any one entry of the projection, twice that of g, which lies across v; past the caches and not. */
+static void projections_tell_of_what_does_not_fit(void **state) {
+    enum { MOST = 64 };
+    static const float at_fault[] = {3e38f, -3e38f, INFINITY, NAN};
+    (void)state;
+    for (int m = 0; m < n_modes; m++)
+        for (int64_t at = 0; at < 2 * 4 * MOST; at++) {
+            int64_t n = at % 2 ? MOST : MOST - 9, k = at / 8 % n;
+            _Alignas(64) float g[MOST] = {0}, v[MOST] = {0}, out[MOST];
+            v[(k + 1) % n] = 0.5f;
+            g[k] = at_fault[at / 2 % 4];
+            assert_false(set_of(m)->project(g, v, n, 2, out, at / MOST % 2 == 0));
+            g[k] = 1e38f;
+            assert_true(set_of(m)->project(g, v, n, 2, out, at / MOST % 2 == 0));
         }
 }
 
@@ -433,6 +450,7 @@ int main(void) {
         cmocka_unit_test(the_same_call_gives_the_same_bits),
         cmocka_unit_test(elementwise_kernels_are_those_of_avx512),
         cmocka_unit_test(projections_agree_with_double),
+        cmocka_unit_test(projections_tell_of_what_does_not_fit),
     };
     while (n_modes < N_MODES && modes[n_modes].isa <= lgt_cpu_best_isa()) n_modes++;
     if (n_modes < N_MODES)

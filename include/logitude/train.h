@@ -159,7 +159,7 @@ typedef struct lgt_row_step {
 
 /* lgt_plan_run whose rows of dw step w; with listed classes theirs alone, and the others' moments rest. dw and sink
  * must be empty; the plan is float32 and made with `sinks`. Errors: those of lgt_plan_run, before any row is stepped;
- * USAGE; NONFINITE: entries of dw are beyond 2^63, and the rows that have them took no step. */
+ * USAGE; NONFINITE: entries of dw are beyond 2^63, and the rows that have them took no step, or dx does not fit f32. */
 LGT_API lgt_status lgt_plan_step(lgt_plan *plan, const lgt_head_inputs *in, const lgt_row_step *step,
                                  lgt_head_outputs *out, lgt_error *err);
 

@@ -44,3 +44,10 @@ void lgt_parallel_for(lgt_context *context, int64_t n_tasks, lgt_task task, void
     else
         drain(&l, 0);
 }
+
+void lgt_keep_least(_Atomic int64_t *least, int64_t value) {
+    int64_t now = atomic_load_explicit(least, memory_order_relaxed);
+    while (value < now &&
+           !atomic_compare_exchange_weak_explicit(least, &now, value, memory_order_relaxed, memory_order_relaxed)) {
+    }
+}

@@ -14,4 +14,7 @@ typedef void (*lgt_task)(void *argument, int64_t index, int worker);
  * Not to be called from inside a task. */
 void lgt_parallel_for(lgt_context *context, int64_t n_tasks, lgt_task task, void *argument);
 
+/* *least = value where that is smaller; tasks may do so at the same time. */
+void lgt_keep_least(_Atomic int64_t *least, int64_t value);
+
 #endif

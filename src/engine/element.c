@@ -2,6 +2,7 @@
 #include "engine/element.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/compiler.h"
 
@@ -34,6 +35,41 @@ void lgt_row_store(lgt_mut mut, int64_t i, const double *values, int accumulate)
     } else {
         store_f32(values, mut.cols, (float *)mut.data + i * mut.ld, accumulate);
     }
+}
+
+/* On the bits, as integers, which loops of any width can take: those of NaN and infinity come last. */
+LGT_WIDENED static int all_finite_f32(const float *row, int64_t n) {
+    int outside = 0;
+    for (int64_t k = 0; k < n; k++) {
+        int32_t bits;
+        memcpy(&bits, &row[k], sizeof bits);
+        outside |= (bits & INT32_MAX) >= 0x7F800000;
+    }
+    return !outside;
+}
+
+LGT_WIDENED static int all_finite_f64(const double *row, int64_t n) {
+    int outside = 0;
+    for (int64_t k = 0; k < n; k++) {
+        int64_t bits;
+        memcpy(&bits, &row[k], sizeof bits);
+        outside |= (bits & INT64_MAX) >= 0x7FF0000000000000;
+    }
+    return !outside;
+}
+
+int64_t lgt_row_overflow(lgt_mut mut, int64_t i) {
+    const double *wide = (const double *)mut.data + i * mut.ld;
+    const float *row = (const float *)mut.data + i * mut.ld;
+    int64_t k = 0;
+    if (mut.dtype == LGT_F64 ? all_finite_f64(wide, mut.cols) : all_finite_f32(row, mut.cols)) return -1;
+    while (mut.dtype == LGT_F64 ? isfinite(wide[k]) : isfinite(row[k])) k++;
+    return k;
+}
+
+lgt_status lgt_out_of_range(const char *array, const char *place, int64_t at, lgt_dtype dtype, lgt_error *err) {
+    return lgt_fail(err, LGT_ERR_NONFINITE, "%s: %s %lld exceeds the range of %s", array, place, (long long)at,
+                    lgt_dtype_name(dtype));
 }
 
 lgt_status lgt_row_not_finite(lgt_view view, int64_t i, const char *array, lgt_error *err) {

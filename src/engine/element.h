@@ -14,6 +14,12 @@ void lgt_row_load(lgt_view view, int64_t i, double *out);
 /* Row i = values, or += values. */
 void lgt_row_store(lgt_mut mut, int64_t i, const double *values, int accumulate);
 
+/* The first column of row i that is not a finite number, or -1. */
+int64_t lgt_row_overflow(lgt_mut mut, int64_t i);
+
+/* The status for it: NONFINITE, naming array and place ("row", "class"). */
+lgt_status lgt_out_of_range(const char *array, const char *place, int64_t at, lgt_dtype dtype, lgt_error *err);
+
 /* The status for a row that holds a NaN or an infinity: DATA, naming array, row, column and what was found. */
 lgt_status lgt_row_not_finite(lgt_view view, int64_t i, const char *array, lgt_error *err);
 

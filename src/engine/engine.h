@@ -46,6 +46,7 @@ typedef struct lgt_batch {
     const double *qualities;   /* (N) in place of |x|, or NULL */
     lgt_loss loss;             /* of the problem, with the state of this run */
     lgt_mut dx, dw, db;        /* data NULL: not wanted; dw and db of own classes */
+    const char *const *names;  /* of these, for messages */
     lgt_row_sink sink;         /* in place of dw */
     int accumulate;
     const lgt_direction *along;          /* not NULL: dx, dw and db are those of the Hessian-vector product */

@@ -58,18 +58,18 @@ static double square_sum(const float *v, int64_t n) {
     return lgt_kernels_f32_avx512.square_sum(v, n);
 }
 
-static void project(const float *g, const float *v, int64_t n, double over, float *out, int away) {
-    lgt_kernels_f32_avx512.project(g, v, n, over, out, away);
+static int project(const float *g, const float *v, int64_t n, double over, float *out, int away) {
+    return lgt_kernels_f32_avx512.project(g, v, n, over, out, away);
 }
+
+/* For VFPCLASSPS: NaN, quiet or not, and infinity of either sign. */
+enum { NOT_FINITE = 0x99 };
 
 /* The same in float, beside products of bfloat16 numbers: double would take a tenth of their time. v |v|^-1 and what is
  * left of g stay in range where g does; vectors whose own length does not are double's. Past the caches where it may:
  * dw is a fifth of all that such a pass reads and writes, and a line that is written as a whole need not be read. */
-static void project_in_float(const float *g, const float *v, int64_t n, double over, float *out, int away) {
-    if (!(over > 1e-30 && over < 1e30) || n == 1) {
-        project(g, v, n, over, out, away);
-        return;
-    }
+static int project_in_float(const float *g, const float *v, int64_t n, double over, float *out, int away) {
+    if (!(over > 1e-30 && over < 1e30) || n == 1) return project(g, v, n, over, out, away);
     int stream = away && (uintptr_t)out % 64 == 0 && n % 16 == 0;
     const __m512 factor = _mm512_set1_ps((float)over);
     __m512 sum[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
@@ -80,16 +80,19 @@ static void project_in_float(const float *g, const float *v, int64_t n, double o
             sum[h] = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(there, g + k + 16 * h), unit, sum[h]);
         }
     const __m512 along = _mm512_set1_ps(_mm512_reduce_add_ps(_mm512_add_ps(sum[0], sum[1])));
+    __mmask16 outside = 0; /* of the range of float */
     for (int64_t k = 0; k < n; k += 16) {
         __mmask16 there = bf16_mask(n - k, 0);
         __m512 unit = _mm512_mul_ps(_mm512_maskz_loadu_ps(there, v + k), factor);
-        __m512 rest = _mm512_fnmadd_ps(along, unit, _mm512_maskz_loadu_ps(there, g + k));
+        __m512 rest = _mm512_mul_ps(_mm512_fnmadd_ps(along, unit, _mm512_maskz_loadu_ps(there, g + k)), factor);
+        outside |= _mm512_fpclass_ps_mask(rest, NOT_FINITE);
         if (stream)
-            _mm512_stream_ps(out + k, _mm512_mul_ps(rest, factor));
+            _mm512_stream_ps(out + k, rest);
         else
-            _mm512_mask_storeu_ps(out + k, there, _mm512_mul_ps(rest, factor));
+            _mm512_mask_storeu_ps(out + k, there, rest);
     }
     if (stream) _mm_sfence(); /* other threads may read it as they read all else */
+    return !outside;
 }
 
 /* The members that are those of AVX-512. */

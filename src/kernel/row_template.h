@@ -64,10 +64,22 @@ static double FN(part_along)(const T *g, const T *v, int64_t n, double over) {
     return FN(total)(lane);
 }
 
-static void FN(project)(const T *g, const T *v, int64_t n, double over, T *out, int away) {
+/* 0 times a number is 0, but NaN where that is none. */
+static int FN(all_finite)(const T *v, int64_t n) {
+    T lane[FN(sum_lanes)] = {0}, sum = 0;
+    int64_t k = 0;
+    for (; k + FN(sum_lanes) <= n; k += FN(sum_lanes))
+        for (int l = 0; l < FN(sum_lanes); l++) lane[l] += 0 * v[k + l];
+    for (int l = 0; k < n; k++, l++) lane[l] += 0 * v[k];
+    for (int l = 0; l < FN(sum_lanes); l++) sum += lane[l];
+    return sum == 0;
+}
+
+static int FN(project)(const T *g, const T *v, int64_t n, double over, T *out, int away) {
     (void)away;
     double along = FN(part_along)(g, v, n, over), rest = n == 1 ? 0 : over; /* nothing lies across a line */
     for (int64_t k = 0; k < n; k++) out[k] = (T)(((double)g[k] - along * ((double)v[k] * over)) * rest);
+    return FN(all_finite)(out, n);
 }
 
 static void FN(project_sums)(double *g, const T *v, int64_t n, double over) {

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "base/compiler.h"
 #include "base/parallel.h"
 #include "base/sizes.h"
 
@@ -47,7 +48,7 @@ lgt_squares lgt_update_some(lgt_update_kernel kernel, const lgt_update *update, 
 }
 
 /* On the bits, as integers: without their signs floats are ordered like them, and NaN and infinity come last. */
-int lgt_some_in_range(const float *values, int64_t count) {
+LGT_WIDENED static int all_in_range(const float *values, int64_t count) {
     static const int32_t limit = 0x5F000000; /* 2^63 */
     int outside = 0;
     for (int64_t i = 0; i < count; i++) {
@@ -56,6 +57,10 @@ int lgt_some_in_range(const float *values, int64_t count) {
         outside |= (bits & INT32_MAX) >= limit;
     }
     return !outside;
+}
+
+int lgt_some_in_range(const float *values, int64_t count) {
+    return all_in_range(values, count);
 }
 
 typedef struct range_call {

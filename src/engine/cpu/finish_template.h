@@ -7,17 +7,25 @@ typedef struct FN(way_out) {
     int accumulate;
 } FN(way_out);
 
-/* A class that is no row's target, in first order: its sums, projected, are its gradient. */
-static void FN(finish_bystander)(FN(stream) * s, FN(worker) * w, int64_t place, const FN(way_out) * to) {
+/* Whether all of a row that was just written are finite. */
+static int FN(is_sound)(const FN(stream) * s, T *out) {
+    return lgt_row_overflow((lgt_mut){out, 1, s->problem->dim, s->problem->dim, DTYPE}, 0) < 0;
+}
+
+/* A class that is no row's target, in first order: its sums, projected, are its gradient. Returns whether it is finite;
+ * what went past the caches is not read again for that. */
+static int FN(finish_bystander)(FN(stream) * s, FN(worker) * w, int64_t place, const FN(way_out) * to) {
     int64_t n = s->problem->dim;
     const T *g = w->dw + place * s->layout.width;
     if (s->problem->unit_w) {
         T *out = to->accumulate ? w->row : to->out;
-        s->tiling.kernels->project(g, w->tile.rows[place], n, w->tile.factors[place], out, out != w->row);
+        int sound = s->tiling.kernels->project(g, w->tile.rows[place], n, w->tile.factors[place], out, out != w->row);
+        if (!to->accumulate) return sound;
         g = out;
     }
     for (int64_t k = 0; k < n && to->accumulate; k++) to->out[k] += g[k];
-    if (!to->accumulate && g != to->out) memcpy(to->out, g, (size_t)n * sizeof *g);
+    if (!to->accumulate) memcpy(to->out, g, (size_t)n * sizeof *g);
+    return FN(is_sound)(s, to->out);
 }
 
 /* Row i's share of its target's pull: at x, or at w_y. */
@@ -44,8 +52,8 @@ static void FN(add_targets)(const FN(stream) * s, FN(worker) * w, int64_t tile, 
         if (s->targets[i].row == at) FN(add_pull)(s, w, i, 1, g);
 }
 
-/* A class that rows aim at, and every class in second order: in double. */
-static void FN(finish_target)(FN(stream) * s, FN(worker) * w, int64_t tile, int64_t place, const FN(way_out) * to) {
+/* A class that rows aim at, and every class in second order: in double. Returns as finish_bystander. */
+static int FN(finish_target)(FN(stream) * s, FN(worker) * w, int64_t tile, int64_t place, const FN(way_out) * to) {
     int64_t n = s->problem->dim;
     const KERNELS *kernels = s->tiling.kernels;
     double *g = w->gradient;
@@ -57,6 +65,7 @@ static void FN(finish_target)(FN(stream) * s, FN(worker) * w, int64_t tile, int6
         FN(add_targets)(s, w, tile, to->row, g);
     }
     lgt_row_store((lgt_mut){to->out, 1, n, n, DTYPE}, 0, g, to->accumulate);
+    return FN(is_sound)(s, to->out);
 }
 
 /* Whether row `at` of w is the target of a row of the panel. */
@@ -81,10 +90,9 @@ static void FN(finish_dw)(FN(stream) * s, FN(worker) * w, int64_t tile) {
         for (int64_t k = 0; k < s->problem->centres; k++) {
             int64_t place = k * s->layout.extent.tile + j;
             FN(way_out) to = FN(way_out_of)(s, w, j, k);
-            if (s->batch->along || (!s->plain && FN(is_target)(s, tile, to.row)))
-                FN(finish_target)(s, w, tile, place, &to);
-            else
-                FN(finish_bystander)(s, w, place, &to);
+            int is_target = s->batch->along || (!s->plain && FN(is_target)(s, tile, to.row));
+            int sound = is_target ? FN(finish_target)(s, w, tile, place, &to) : FN(finish_bystander)(s, w, place, &to);
+            if (!sound) lgt_keep_least(&s->beyond_dw, FN(here)(&s->tiling, to.row));
             if (s->batch->sink.take) s->batch->sink.take(s->batch->sink.user, FN(here)(&s->tiling, to.row), to.out);
         }
 }
@@ -100,6 +108,8 @@ static void FN(finish_db)(FN(stream) * s) {
         if (at >= 0 && at < classes) s->db[at] += s->rows[i].target;
     }
     lgt_row_store(b->db, 0, s->db, b->accumulate || s->first > 0);
+    int64_t class = lgt_row_overflow(b->db, 0);
+    if (class >= 0) lgt_keep_least(&s->beyond_db, class);
 }
 
 /* Row i's sums g over the classes: across x where its direction counts, and its own share. */
@@ -143,6 +153,7 @@ static void FN(finish_dx_row)(FN(stream) * s, FN(worker) * w, int64_t i) {
     else if (!s->plain)
         FN(finish_row)(s, w, i, g);
     lgt_row_store(b->dx, s->first + i, g, b->accumulate);
+    if (lgt_row_overflow(b->dx, s->first + i) >= 0) lgt_keep_least(&s->beyond_dx, s->first + i);
 }
 
 static void FN(finish_dx_task)(void *argument, int64_t task, int worker) {

@@ -15,11 +15,20 @@
 
 static const T FN(headroom) = 48, FN(tallest) = 4096;
 
+/* Whether features times k fit T, where lse >= h - headroom: heavy rows may leave no room for that. */
+static int FN(shares_fit)(const FN(stream) * s) {
+    const lgt_problem *p = s->problem;
+    double most = 0, steepest = 1 + 4 * p->options.z_loss * (double)FN(tallest); /* dL/dlse: Eq. 10 */
+    for (int64_t i = 0; i < s->n_rows; i++)
+        most = fmax(most, fabs(s->batch->coefficient[s->first + i]) * (p->unit_x ? 1 : s->x_norms[i]));
+    return most * steepest * p->scale * exp((double)FN(headroom)) < LGT_PRODUCT_MOST;
+}
+
 /* Whether this run may: every weight is a multiple of one exponential of a product. */
 static int FN(may_once)(const FN(stream) * s) {
     const lgt_batch *b = s->batch;
     return s->keeps_weights && FN(wants_gradients)(s) && !b->db.data && !b->along && !b->soft.data && !s->bent &&
-           !s->plain && s->problem->options.label_smoothing == 0 && s->n_groups == 1;
+           !s->plain && s->problem->options.label_smoothing == 0 && s->n_groups == 1 && FN(shares_fit)(s);
 }
 
 /* Where the weights of a crossing are kept: block by block, without gaps between tiles that are not full. */

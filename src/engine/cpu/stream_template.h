@@ -66,21 +66,23 @@ typedef struct FN(stream) {
     int64_t kept_size;  /* of the packed weights of such a panel and a block */
     /* One panel: rows [first, first + n_rows). */
     int64_t first, n_rows, n_blocks, n_groups;
-    const T **x_rows;      /* (panel) where the rows of x lie */
-    double *x_factors;     /* (panel) what they are multiplied by: 1 / |x|, or 1 where values count */
-    char *features;        /* (n_blocks) packed */
-    lgt_target *targets;   /* (panel) */
-    lgt_row *rows;         /* (panel) */
-    lgt_crowd *crowds;     /* (held, panel) */
-    lgt_crowd *of_ranks;   /* (ranks, panel) the same, merged by each; fast runs only */
-    T *dx;                 /* (held, panel, width) */
-    T *dw;                 /* (groups, own tiles, centres, tile, width): only where rows are grouped */
-    double *db;            /* (groups, own classes); only where the loss has a bias */
-    double *norms;         /* (own tiles, centres, tile) of w, once they are known */
-    int64_t *tile_first;   /* (own tiles) first row of the panel whose target is in the tile, or -1 */
-    int64_t *tile_next;    /* (panel) the next such row */
-    int64_t *bad_rows;     /* (row tasks) first bad row of each, or -1 */
-    FN(findings) * found;  /* (n_stripes, groups) in the classes of each */
+    const T **x_rows;     /* (panel) where the rows of x lie */
+    double *x_factors;    /* (panel) what they are multiplied by: 1 / |x|, or 1 where values count */
+    char *features;       /* (n_blocks) packed */
+    lgt_target *targets;  /* (panel) */
+    lgt_row *rows;        /* (panel) */
+    lgt_crowd *crowds;    /* (held, panel) */
+    lgt_crowd *of_ranks;  /* (ranks, panel) the same, merged by each; fast runs only */
+    T *dx;                /* (held, panel, width) */
+    T *dw;                /* (groups, own tiles, centres, tile, width): only where rows are grouped */
+    double *db;           /* (groups, own classes); only where the loss has a bias */
+    double *norms;        /* (own tiles, centres, tile) of w, once they are known */
+    int64_t *tile_first;  /* (own tiles) first row of the panel whose target is in the tile, or -1 */
+    int64_t *tile_next;   /* (panel) the next such row */
+    int64_t *bad_rows;    /* (row tasks) first bad row of each, or -1 */
+    FN(findings) * found; /* (n_stripes, groups) in the classes of each */
+    /* The first row of dx, row of w and class of db of a gradient that is not finite, or INT64_MAX. */
+    _Atomic int64_t beyond_dx, beyond_dw, beyond_db;
     int64_t *zero_rows;    /* (row tasks) */
     double *x_norms;       /* (panel) */
     T *target_rows;        /* (panel, dim) w_y, as it was before a sink; only where targets do not weigh like others */
@@ -400,6 +402,15 @@ static lgt_status FN(find_fault)(FN(stream) * s, lgt_error *err) {
                     lgt_dtype_name(DTYPE));
 }
 
+/* The gradients that did not fit their type. */
+static lgt_status FN(find_overflow)(const FN(stream) * s, lgt_error *err) {
+    const char *const *names = s->batch->names;
+    if (s->beyond_dx < INT64_MAX) return lgt_out_of_range(names[0], "row", s->beyond_dx, DTYPE, err);
+    if (s->beyond_dw < INT64_MAX) return lgt_out_of_range(names[1], "row", s->beyond_dw, DTYPE, err);
+    if (s->beyond_db < INT64_MAX) return lgt_out_of_range(names[2], "class", s->beyond_db, DTYPE, err);
+    return LGT_OK;
+}
+
 static int FN(is_beyond)(const FN(stream) * s) {
     int beyond = 0;
     for (int64_t i = 0; i < s->layout.n_stripes * s->n_groups; i++) beyond |= s->found[i].beyond;
@@ -469,6 +480,7 @@ static lgt_status FN(run)(const lgt_problem *problem, void *state, lgt_batch *ba
     s->still = batch->along && !batch->along->x.data;
     s->bent = problem->bends_crowd || batch->scales || batch->along;
     s->once = 0;
+    s->beyond_dx = s->beyond_dw = s->beyond_db = INT64_MAX;
     s->run++;
     s->tiling.w = batch->w;
     s->tiling.b = batch->b;
@@ -488,5 +500,6 @@ static lgt_status FN(run)(const lgt_problem *problem, void *state, lgt_batch *ba
         for (int64_t i = 0; s->first == 0 && i < s->layout.n_stripes; i++)
             batch->n_zero_classes += s->found[i * s->n_groups].zero;
     }
-    return status;
+    if (status || !FN(wants_gradients)(s)) return status;
+    return lgt_comm_agree(problem->comm, FN(find_overflow)(s, err), err);
 }

@@ -273,8 +273,24 @@ static lgt_status run_row(const lgt_problem *problem, reference *r, lgt_batch *b
         add_hvp(problem, r, batch, i, &bend, &row);
     else if (want && y != LGT_TARGET_IGNORED)
         add_gradients(problem, r, batch, i, &target, &row);
-    if (batch->dx.data) lgt_row_store(batch->dx, i, r->dx, batch->accumulate);
-    return LGT_OK;
+    if (!batch->dx.data) return LGT_OK;
+    lgt_row_store(batch->dx, i, r->dx, batch->accumulate);
+    return lgt_row_overflow(batch->dx, i) < 0 ? LGT_OK
+                                              : lgt_out_of_range(batch->names[0], "row", i, batch->dx.dtype, err);
+}
+
+/* The sums over all rows become dw and db. */
+static lgt_status store_sums(const lgt_problem *problem, const reference *r, const lgt_batch *batch, lgt_error *err) {
+    int64_t rows = problem->n_classes * problem->centres, class;
+    for (int64_t j = 0; batch->dw.data && j < rows; j++) {
+        lgt_row_store(batch->dw, j, r->dw + j * problem->dim, batch->accumulate);
+        if (lgt_row_overflow(batch->dw, j) >= 0)
+            return lgt_out_of_range(batch->names[1], "row", j, batch->dw.dtype, err);
+    }
+    if (!batch->db.data) return LGT_OK;
+    lgt_row_store(batch->db, 0, r->db, batch->accumulate);
+    class = lgt_row_overflow(batch->db, 0);
+    return class < 0 ? LGT_OK : lgt_out_of_range(batch->names[2], "class", class, batch->db.dtype, err);
 }
 
 static lgt_status run(const lgt_problem *problem, void *state, lgt_batch *batch, lgt_error *err) {
@@ -291,9 +307,7 @@ static lgt_status run(const lgt_problem *problem, void *state, lgt_batch *batch,
     for (int64_t j = 0; want && j < c; j++) r->db[j] = 0;
     for (int64_t i = 0; i < batch->n_rows; i++)
         if ((status = run_row(problem, r, batch, i, want, err))) return status;
-    for (int64_t j = 0; batch->dw.data && j < rows; j++) lgt_row_store(batch->dw, j, r->dw + j * d, batch->accumulate);
-    if (batch->db.data) lgt_row_store(batch->db, 0, r->db, batch->accumulate);
-    return LGT_OK;
+    return store_sums(problem, r, batch, err);
 }
 
 const lgt_engine_vtable lgt_engine_reference = {"reference", supports, plan, run, release};
