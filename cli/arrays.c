@@ -19,7 +19,7 @@ lgt_status cli_array_read(lgt_context *context, const char *path, lgt_dtype dtyp
                           lgt_array *out, lgt_error *err) {
     char shape[128];
     if (!path) return LGT_OK;
-    lgt_status status = lgt_array_read(context, path, out, err);
+    lgt_status status = cli_read(lgt_array_read(context, path, out, err), err);
     if (status) return status;
     format_shape(out, shape, sizeof shape);
     if (out->n_dims != n_dims) return cli_fail(err, LGT_ERR_DATA, "%s: shape %s, expected %s", path, shape, what);

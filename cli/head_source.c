@@ -81,7 +81,7 @@ static lgt_status read_shards(cli_source_file *s, int dtype, lgt_error *err) {
         char *path = cli_rank_path(s->path, s->n_files);
         lgt_array shard = {.data = NULL};
         more = s->n_files == 0 || access(path, F_OK) == 0;
-        if (more) status = lgt_array_read(s->context, path, &shard, err);
+        if (more) status = cli_read(lgt_array_read(s->context, path, &shard, err), err);
         if (more && !status) status = convert(s->context, path, dtype, &shard, err);
         if (more && !status) status = append_shard(s, &shard, path, &rows, err);
         lgt_array_free(s->context, &shard);
@@ -97,19 +97,19 @@ static lgt_status read_tensors(cli_source_file *s, int dtype, lgt_error *err) {
     lgt_status status = LGT_OK;
     switch (cli_file_kind_of(s->path)) {
     case CLI_FILE_SAFETENSORS:
-        status = lgt_tensors_read(s->context, s->path, &s->tensors, err);
+        status = cli_read(lgt_tensors_read(s->context, s->path, &s->tensors, err), err);
         s->format = !status && lgt_tensors_metadata(&s->tensors, "encoder") ? "model" : "safetensors";
         break;
     case CLI_FILE_ZIP:
-        status = lgt_npz_read(s->context, s->path, &s->tensors, err);
+        status = cli_read(lgt_npz_read(s->context, s->path, &s->tensors, err), err);
         s->format = !status && lgt_tensors_find(&s->tensors, "coef_") ? "sklearn" : "npz";
         break;
     case CLI_FILE_LIBLINEAR:
-        status = lgt_liblinear_read(s->context, s->path, &s->tensors, err);
+        status = cli_read(lgt_liblinear_read(s->context, s->path, &s->tensors, err), err);
         s->format = "liblinear";
         break;
     case CLI_FILE_OTHER:
-        status = lgt_array_read(s->context, s->path, &s->single, err);
+        status = cli_read(lgt_array_read(s->context, s->path, &s->single, err), err);
         if (!status) status = convert(s->context, s->path, dtype, &s->single, err);
         s->format = "npy";
         s->weight = s->single;

@@ -84,7 +84,7 @@ const cli_help_section cli_help_sections[] = {
      "  arcface:s=64,m=0.5    margins are radians, or degrees as in m=28.6deg\n"},
     {"Data", "  fashion-mnist         Debian's dataset-fashion-mnist, or the folder $LOGITUDE_DATA\n"
              "  FOLDER                MNIST-named IDX files, or features.npy and labels.npy\n"
-             "  FEATURES[,LABELS]     .npy, IDX or CSV, gzipped or not, told by content\n"},
+             "  FEATURES[,LABELS]     .npy, .npz, IDX, CSV, LIBSVM or safetensors, told by content; gzip is unpacked\n"},
     {"Environment", "  LOGITUDE_DATA         folder of Fashion-MNIST\n"
                     "  LOGITUDE_NUM_THREADS  threads, where --threads is not given\n"},
     {"Exit codes", "  0 done   1 internal error   2 usage   3 bad input data   4 not finite or diverged\n"

@@ -54,6 +54,11 @@ lgt_status cli_fail_in(lgt_error *err, lgt_status status, const char *place) {
     return cli_fail(err, status, "%.200s: %.300s", place, inner.message);
 }
 
+lgt_status cli_read(lgt_status status, lgt_error *err) {
+    if (status != LGT_ERR_UNSUPPORTED) return status;
+    return err->status = LGT_ERR_DATA;
+}
+
 void cli_say(const char *text) {
     char line[1024];
     snprintf(line, sizeof line, "%s", text);

@@ -28,6 +28,9 @@ lgt_status cli_fail(lgt_error *err, lgt_status status, const char *format, ...) 
 /* Puts "place: " before the message that err holds, and gives it another status. */
 lgt_status cli_fail_in(lgt_error *err, lgt_status status, const char *place);
 
+/* The status of reading a file: of a kind that is not read it is bad data, not a bad command. */
+lgt_status cli_read(lgt_status status, lgt_error *err);
+
 /* "logitude: text" on standard error, control characters replaced; a note is silent with -q, a detail without -v. */
 void cli_say(const char *text);
 void cli_note(const cli_args *args, const char *format, ...) CLI_PRINTF(2, 3);

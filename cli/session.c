@@ -55,7 +55,7 @@ lgt_status cli_loss_open(const cli_args *args, lgt_loss *out, lgt_error *err) {
 /* --- Data --- */
 
 lgt_status cli_dataset_open(lgt_context *context, const cli_args *args, const char *spec, lgt_split split,
-                            int labels_required, lgt_dataset **out, lgt_error *err) {
+                            int labels_required, int64_t least_dim, lgt_dataset **out, lgt_error *err) {
     const char *folder = getenv("LOGITUDE_DATA");
     lgt_dataset_options options;
     lgt_dataset_options_init(&options);
@@ -64,7 +64,8 @@ lgt_status cli_dataset_open(lgt_context *context, const cli_args *args, const ch
     options.fashion_mnist = folder && *folder ? folder : NULL;
     options.label_column = cli_text(args, "label-column");
     options.labels_required = labels_required;
-    lgt_status status = lgt_dataset_load(context, &options, out, err);
+    options.least_dim = least_dim;
+    lgt_status status = cli_read(lgt_dataset_load(context, &options, out, err), err);
     if (!status)
         cli_detail(args, "%s: %lld rows, %lld features, %lld labels", spec, (long long)(*out)->n_rows,
                    (long long)(*out)->dim, (long long)(*out)->n_labels);
@@ -120,8 +121,10 @@ lgt_status cli_embed(const lgt_comm *comm, lgt_model *model, const char *spec, c
 static lgt_status load_subject(const cli_args *args, int labels_required, cli_subject *out, lgt_error *err) {
     const char *model = cli_text(args, "model"), *spec = cli_text(args, "data");
     lgt_status status = cli_context_open(args, &out->context, err);
-    if (!status) status = lgt_model_load(out->context, model, &out->model, err);
-    if (!status) status = cli_dataset_open(out->context, args, spec, LGT_SPLIT_TEST, labels_required, &out->data, err);
+    if (!status) status = cli_read(lgt_model_load(out->context, model, &out->model, err), err);
+    if (!status)
+        status = cli_dataset_open(out->context, args, spec, LGT_SPLIT_TEST, labels_required,
+                                  lgt_model_in_dim(out->model), &out->data, err);
     return status ? status : cli_same_dim(spec, out->data, model, lgt_model_in_dim(out->model), err);
 }
 

@@ -14,7 +14,7 @@
 #define CLI_OPTION_DATA(text)                                                                                          \
     {                                                                                                                  \
         .name = "data", .kind = CLI_TEXT, .metavar = "D", .marks = CLI_REQUIRED, .group = "Input",                     \
-        .help = text ": fashion-mnist, a folder, or FEATURES[,LABELS] (.npy, IDX or CSV)"                              \
+        .help = text ": fashion-mnist, a folder, or FEATURES[,LABELS]"                              \
     }
 #define CLI_OPTION_LABEL_COLUMN(text)                                                                                  \
     {                                                                                                                  \
@@ -68,8 +68,9 @@ lgt_status cli_context_open(const cli_args *args, lgt_context **out, lgt_error *
 /* The loss of --loss and --like; --loss must be given. */
 lgt_status cli_loss_open(const cli_args *args, lgt_loss *out, lgt_error *err);
 
+/* Rows of LIBSVM have `least_dim` features at least. */
 lgt_status cli_dataset_open(lgt_context *context, const cli_args *args, const char *spec, lgt_split split,
-                            int labels_required, lgt_dataset **out, lgt_error *err);
+                            int labels_required, int64_t least_dim, lgt_dataset **out, lgt_error *err);
 
 /* Fails with DATA unless both take samples of the same dimension. */
 lgt_status cli_same_dim(const char *spec, const lgt_dataset *data, const char *other, int64_t dim, lgt_error *err);

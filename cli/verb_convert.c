@@ -315,7 +315,7 @@ static lgt_status check_model(conversion *c, lgt_loss *loss, lgt_error *err) {
 
 static lgt_status write_onnx(conversion *c, lgt_error *err) {
     lgt_model *model = NULL;
-    lgt_status status = lgt_model_load(c->context, c->source.path, &model, err);
+    lgt_status status = cli_read(lgt_model_load(c->context, c->source.path, &model, err), err);
     wrote(c, c->out);
     if (!status) status = lgt_model_export_onnx(model, c->out, err);
     lgt_model_free(model);

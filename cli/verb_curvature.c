@@ -89,7 +89,7 @@ static const cli_option options[] = {
      .kind = CLI_TEXT,
      .metavar = "D",
      .group = "Model",
-     .help = "labelled data that it embeds: fashion-mnist, a folder, or FEATURES,LABELS (.npy, IDX or CSV)"},
+     .help = "labelled data that it embeds: fashion-mnist, a folder, or FEATURES,LABELS"},
     CLI_OPTION_LABEL_COLUMN("the last one"),
     {.name = "limit",
      .kind = CLI_INTEGER,

@@ -22,7 +22,7 @@ static const cli_option options[] = {
      .kind = CLI_TEXT,
      .metavar = "D",
      .group = "Input",
-     .help = "labelled data to explain: fashion-mnist, a folder, or FEATURES,LABELS (.npy, IDX or CSV)"},
+     .help = "labelled data to explain: fashion-mnist, a folder, or FEATURES,LABELS"},
     CLI_OPTION_LABEL_COLUMN("the last one"),
     {.name = "loss",
      .kind = CLI_TEXT,

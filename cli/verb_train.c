@@ -79,11 +79,12 @@ static lgt_status read_options(training *run, lgt_error *err) {
 
 static lgt_status load_data(training *run, lgt_error *err) {
     const char *spec = cli_text(run->args, "data");
-    lgt_status status = cli_dataset_open(run->context, run->args, spec, LGT_SPLIT_TRAIN, 1, &run->data, err);
+    lgt_status status = cli_dataset_open(run->context, run->args, spec, LGT_SPLIT_TRAIN, 1, 0, &run->data, err);
     run->test_spec = cli_text(run->args, "test-data");
     if (!run->test_spec && strcmp(spec, "fashion-mnist") == 0) run->test_spec = spec;
     if (status || !run->test_spec) return status;
-    status = cli_dataset_open(run->context, run->args, run->test_spec, LGT_SPLIT_TEST, 1, &run->test, err);
+    status =
+        cli_dataset_open(run->context, run->args, run->test_spec, LGT_SPLIT_TEST, 1, run->data->dim, &run->test, err);
     if (!status) status = cli_same_dim(run->test_spec, run->test, spec, run->data->dim, err);
     if (!status)
         status = cli_relabel(run->context, run->test, run->test_spec, run->data->label_names, run->data->n_labels, err);

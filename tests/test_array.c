@@ -178,6 +178,71 @@ static void every_byte_and_axis_order_is_read(void **state) {
     lgt_context_free(context);
 }
 
+/* Those that have no type in memory come as the next larger one. */
+static void integers_of_every_width_keep_their_values(void **state) {
+    (void)state;
+    static const struct {
+        const char *code;
+        int bytes;
+        lgt_dtype dtype;
+        int64_t least, most;
+    } cases[] = {{"b1", 1, LGT_I32, 0, 1},
+                 {"i1", 1, LGT_I32, INT8_MIN, INT8_MAX},
+                 {"i2", 2, LGT_I32, INT16_MIN, INT16_MAX},
+                 {"u2", 2, LGT_I32, 0, UINT16_MAX},
+                 {"i4", 4, LGT_I32, INT32_MIN, INT32_MAX},
+                 {"u4", 4, LGT_I64, 0, UINT32_MAX},
+                 {"i8", 8, LGT_I64, INT64_MIN, INT64_MAX},
+                 {"u8", 8, LGT_I64, 0, INT64_MAX}};
+    static const struct shape shape = {1, {3}};
+    static test_bytes file;
+    lgt_error err;
+    lgt_context *context = test_context(1);
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
+        const int big = i % 2, k = (int)(i / 2);
+        const int64_t wide[] = {cases[k].least, 1, cases[k].most};
+        const int32_t narrow[] = {(int32_t)wide[0], 1, (int32_t)wide[2]};
+        char descr[8];
+        lgt_array array;
+        snprintf(descr, sizeof descr, "%c%s", cases[k].bytes == 1 ? '|' : big ? '>' : '<', cases[k].code);
+        compose_npy(&file, descr, 0, &shape, 1);
+        for (int n = 0; n < 3; n++) test_add_number(&file, (uint64_t)wide[n], cases[k].bytes, big);
+        assert_ok(lgt_array_read(context, test_put("i.npy", file.data, file.length), &array, &err), err);
+        assert_same(&array, cases[k].dtype, &shape, cases[k].dtype == LGT_I64 ? (const void *)wide : narrow);
+        lgt_array_free(context, &array);
+    }
+    compose_npy(&file, ">u8", 0, &shape, 1);
+    for (int n = 0; n < 3; n++) test_add_number(&file, n < 2 ? 7 : (uint64_t)1 << 63, 8, 1);
+    lgt_array array;
+    assert_fails(lgt_array_read(context, test_put("i.npy", file.data, file.length), &array, &err), LGT_ERR_DATA, err,
+                 "i.npy: row 2 is 9223372036854775808, expected at most 2^63 - 1");
+    compose_npy(&file, "|b1", 0, &shape, 1);
+    for (int n = 0; n < 3; n++) test_add_number(&file, n == 1 ? 2 : 1, 1, 1);
+    assert_fails(lgt_array_read(context, test_put("i.npy", file.data, file.length), &array, &err), LGT_ERR_DATA, err,
+                 "i.npy: row 1 is the truth value 2, expected 0 or 1");
+    unlink(test_path("i.npy"));
+    lgt_context_free(context);
+}
+
+static void small_integers_of_idx_are_read(void **state) {
+    (void)state;
+    static const unsigned char bytes[] = {0, 0, 9, 1, 0, 0, 0, 2, 0x80, 0x7f},
+                               shorts[] = {0, 0, 11, 1, 0, 0, 0, 2, 0x80, 0, 0x7f, 0xff};
+    static const struct shape shape = {1, {2}};
+    const int32_t of_bytes[] = {INT8_MIN, INT8_MAX}, of_shorts[] = {INT16_MIN, INT16_MAX};
+    lgt_error err;
+    lgt_array array;
+    lgt_context *context = test_context(1);
+    assert_ok(lgt_array_read(context, test_put("b.idx", bytes, sizeof bytes), &array, &err), err);
+    assert_same(&array, LGT_I32, &shape, of_bytes);
+    lgt_array_free(context, &array);
+    assert_ok(lgt_array_read(context, test_put("b.idx", shorts, sizeof shorts), &array, &err), err);
+    assert_same(&array, LGT_I32, &shape, of_shorts);
+    lgt_array_free(context, &array);
+    unlink(test_path("b.idx"));
+    lgt_context_free(context);
+}
+
 static void idx_arrays_of_every_type_are_read(void **state) {
     (void)state;
     static test_bytes file;
@@ -401,6 +466,8 @@ int main(void) {
         cmocka_unit_test(the_header_is_the_one_numpy_writes),
         cmocka_unit_test(writing_refuses_what_is_no_array),
         cmocka_unit_test(every_byte_and_axis_order_is_read),
+        cmocka_unit_test(integers_of_every_width_keep_their_values),
+        cmocka_unit_test(small_integers_of_idx_are_read),
         cmocka_unit_test(idx_arrays_of_every_type_are_read),
         cmocka_unit_test(gzip_is_unpacked_whatever_the_name_says),
         cmocka_unit_test(half_precision_becomes_the_number_it_stands_for),

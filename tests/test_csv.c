@@ -128,7 +128,7 @@ static const struct {
     {"\xEF\xBB\xBF", &with_labels, LGT_ERR_DATA, "t.csv: is empty"},
     {"a,b,y\n", &with_labels, LGT_ERR_DATA, "t.csv: has a header but no rows"},
     {"a,b,y", &by_name, LGT_ERR_DATA, "t.csv: has a header but no rows"},
-    {"0\n1\n", &with_labels, LGT_ERR_DATA, "has 2 rows of 1-dimensional samples and no element"},
+    {"0\n1\n", &with_labels, LGT_ERR_DATA, "has a column of labels and none of features"},
     /* shape */
     {"1,2,0\n3,1\n", &with_labels, LGT_ERR_DATA, "t.csv:2: has 2 cells, expected 3 as in line 1"},
     {"1,2,0\n3,4,5,1\n", &with_labels, LGT_ERR_DATA, "t.csv:2: has 4 cells, expected 3"},

@@ -27,7 +27,9 @@ typedef struct lgt_array {
     void *data;
 } lgt_array;
 
-/* Reads a .npy (f16, f32, f64, u8, i32, i64; both orders, both byte orders) or IDX file (u8, i32, f32, f64). */
+/* Reads a .npy (f16, f32, f64, integers of 1 to 8 bytes, truth values; both orders, both byte orders) or IDX file.
+ * Integers other than u8, i32 and i64 come as the smallest of i32 and i64 that has all their values, truth values as
+ * i32. Errors: DATA also for an integer beyond i64. */
 LGT_API lgt_status lgt_array_read(lgt_context *context, const char *path, lgt_array *out, lgt_error *err);
 
 /* Replaces the elements by another type, exactly or not at all: F16/F32/F64/integers to F32 or F64 (rounding to F32 is
@@ -127,6 +129,7 @@ typedef struct lgt_dataset_options {
     const char *fashion_mnist; /* folder of Fashion-MNIST; default NULL: where Debian's package puts it */
     const char *label_column;  /* CSV: name or 1-based number of the label column; default NULL: the last one */
     int labels_required; /* default 1; 0: a spec without labels is fine (and a CSV without label_column has none) */
+    int64_t least_dim;   /* LIBSVM: rows have so many features at least, zeros behind the last index; default 0 */
 } lgt_dataset_options;
 
 LGT_API void lgt_dataset_options_init(lgt_dataset_options *options);
@@ -145,9 +148,10 @@ typedef struct lgt_dataset {
 
 /* Loads  "fashion-mnist[:train|:test]" | FOLDER[:train|:test] | "FEATURES[,LABELS]"  where a folder holds MNIST-named
  * IDX files (train-images*, train-labels*, t10k-images*, t10k-labels*) or features.npy and labels.npy, FEATURES is
- * .npy, IDX or CSV and LABELS .npy, IDX or a one-column CSV. A suffix overrides options->split. What exists under the
- * whole specification is taken as one path, else the last comma separates. The first axis of FEATURES counts samples,
- * the others are flattened. Errors: DATA also for a NaN or infinity (row and column), row counts that differ, no rows;
+ * .npy, IDX, CSV, LIBSVM, or .npz or safetensors with arrays of the usual names (docs/formats.md), and LABELS .npy,
+ * IDX, a one-column CSV or such an archive. A suffix overrides options->split. What exists under the whole
+ * specification is taken as one path, else the last comma separates. The first axis of FEATURES counts samples, the
+ * others are flattened. Errors: DATA also for a NaN or infinity (row and column), row counts that differ, no rows;
  * USAGE for a label column that is not there. */
 LGT_API lgt_status lgt_dataset_load(lgt_context *context, const lgt_dataset_options *options, lgt_dataset **out,
                                     lgt_error *err);

@@ -91,14 +91,14 @@ class Dataset:
 
 
 def load_dataset(spec: str, split: str = 'train', *, label_column: Optional[str] = None, labels_required: bool = True,
-                 context: Optional[Context] = None) -> Dataset:
-    """A dataset as the command line reads it: 'fashion-mnist', a folder, or 'FEATURES[,LABELS]' of .npy, IDX or CSV files.
-    8-bit features become value / 255."""
+                 least_dim: int = 0, context: Optional[Context] = None) -> Dataset:
+    """A dataset as the command line reads it: 'fashion-mnist', a folder, or 'FEATURES[,LABELS]' of .npy, .npz, IDX, CSV, LIBSVM
+    or safetensors files. 8-bit features become value / 255. Rows of LIBSVM have least_dim features at least."""
     at, c = in_context(context), initialised('lgt_dataset_options')
     splits = {'train': VALUES['LGT_SPLIT_TRAIN'], 'test': VALUES['LGT_SPLIT_TEST']}
     if split not in splits:
         raise UsageError(f'split is {split!r}, expected train or test')
-    c.spec, c.split, c.labels_required = os.fsencode(spec), splits[split], labels_required
+    c.spec, c.split, c.labels_required, c.least_dim = os.fsencode(spec), splits[split], labels_required, least_dim
     c.label_column = None if label_column is None else label_column.encode()
     out = ctypes.POINTER(TYPES['lgt_dataset'])()
     at.call(LIB.lgt_dataset_load, at.address, ctypes.byref(c), ctypes.byref(out))

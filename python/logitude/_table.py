@@ -86,7 +86,7 @@ lgt_tensor: char *name; lgt_array array
 lgt_metadata: char *key, *value
 lgt_tensors: lgt_tensor *tensors; int64_t n_tensors; lgt_metadata *metadata; int64_t n_metadata
 lgt_dataset_options: size_t struct_size; const char *spec; lgt_split split; const char *fashion_mnist; const char
-    *label_column; int labels_required
+    *label_column; int labels_required; int64_t least_dim
 lgt_dataset: int64_t n_rows, dim; float *x; int64_t *labels; char **label_names; int64_t n_labels; int n_dims; int64_t
     shape[LGT_MAX_DIMS]; uint64_t fingerprint
 lgt_train_options: size_t struct_size; lgt_loss loss; const char *encoder; int64_t dim; int64_t epochs, batch;

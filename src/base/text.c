@@ -101,6 +101,14 @@ int lgt_text_int64(const char *text, size_t length, int64_t *out) {
     return 1;
 }
 
+int lgt_text_whole(const char *text, size_t length, int64_t *out) {
+    double value;
+    if (lgt_text_int64(text, length, out)) return 1;
+    if (!lgt_text_double(text, length, &value) || value != trunc(value) || value < -0x1p63 || value >= 0x1p63) return 0;
+    *out = (int64_t)value;
+    return 1;
+}
+
 size_t lgt_text_format(char *out, size_t size, const char *format, ...) {
     va_list args;
     locale_t own, previous = enter_c_locale(&own);

@@ -15,6 +15,9 @@ int lgt_text_double(const char *text, size_t length, double *out);
 /* Reads the whole of text[0..length) as a decimal integer that fits. Returns 1 or 0. */
 int lgt_text_int64(const char *text, size_t length, int64_t *out);
 
+/* The same of an integer that may be written as 3.0 or 3e0. */
+int lgt_text_whole(const char *text, size_t length, int64_t *out);
+
 /* snprintf for numbers: '.' is the decimal point whatever the locale. Returns the length, or size when cut. */
 size_t lgt_text_format(char *out, size_t size, const char *format, ...) LGT_PRINTF(3, 4);
 

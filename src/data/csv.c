@@ -124,15 +124,6 @@ static lgt_status add_features(reading *r, lgt_error *err) {
     return LGT_OK;
 }
 
-/* An integer, also when it is written as 3.0 or 3e0. */
-static int is_integer(lgt_csv_cell cell, int64_t *out) {
-    double value;
-    if (lgt_text_int64(cell.text, cell.length, out)) return 1;
-    if (!is_number(cell, &value) || value != trunc(value) || value < -0x1p63 || value >= 0x1p63) return 0;
-    *out = (int64_t)value;
-    return 1;
-}
-
 static lgt_status add_label(reading *r, lgt_error *err) {
     lgt_csv_cell cell = lgt_csv_cell_at(r->reader, r->label_column);
     double value;
@@ -148,7 +139,8 @@ static lgt_status add_label(reading *r, lgt_error *err) {
     int word = !is_number(cell, &value);
     if (r->n_rows == 0) r->first_is_word = word;
     r->n_words += word;
-    if (!word && !is_integer(cell, &integer) && !r->fraction_line) r->fraction_line = lgt_csv_line(r->reader);
+    if (!word && !lgt_text_whole(cell.text, cell.length, &integer) && !r->fraction_line)
+        r->fraction_line = lgt_csv_line(r->reader);
     return LGT_OK;
 }
 
@@ -198,7 +190,7 @@ static lgt_status number_labels(reading *r, lgt_labels *out, lgt_error *err) {
                         (long long)r->fraction_line);
     lgt_status status = LGT_NEW(r->context, &values, r->n_rows, err);
     for (int64_t i = 0; !status && i < r->n_rows; i++) {
-        is_integer((lgt_csv_cell){text, strlen(text)}, &values[i]);
+        lgt_text_whole(text, strlen(text), &values[i]);
         text += strlen(text) + 1;
     }
     if (!status) status = lgt_labels_from_integers(r->context, values, r->n_rows, out, err);
@@ -206,10 +198,10 @@ static lgt_status number_labels(reading *r, lgt_labels *out, lgt_error *err) {
     return status;
 }
 
-lgt_status lgt_csv_read(lgt_context *context, lgt_input *input, lgt_csv_labels kind, const char *name,
-                        lgt_csv_table *out, lgt_error *err) {
+lgt_status lgt_csv_read(lgt_context *context, lgt_input *input, lgt_csv_labels kind, const char *name, lgt_table *out,
+                        lgt_error *err) {
     reading r = {.context = context, .path = lgt_input_path(input)};
-    *out = (lgt_csv_table){.n_rows = 0};
+    *out = (lgt_table){.n_rows = 0};
     lgt_status status = lgt_csv_open(context, input, &r.reader, err);
     if (!status) status = read_rows(&r, kind, name, err);
     if (!status && r.label_column != NO_COLUMN) {
@@ -226,10 +218,4 @@ lgt_status lgt_csv_read(lgt_context *context, lgt_input *input, lgt_csv_labels k
     out->n_features = r.n_features;
     out->x = r.x;
     return LGT_OK;
-}
-
-void lgt_csv_free(lgt_context *context, lgt_csv_table *table) {
-    lgt_labels_free(context, &table->labels);
-    lgt_release(context, table->x);
-    *table = (lgt_csv_table){.n_rows = 0};
 }

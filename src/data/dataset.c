@@ -8,7 +8,8 @@
 #include "data/array.h"
 #include "data/csv.h"
 #include "data/dataset_source.h"
-#include "data/labels.h"
+#include "data/libsvm.h"
+#include "data/member.h"
 
 typedef struct loading {
     lgt_context *context;
@@ -20,10 +21,6 @@ typedef struct loading {
 
 void lgt_dataset_options_init(lgt_dataset_options *options) {
     *options = (lgt_dataset_options){.struct_size = sizeof *options, .split = LGT_SPLIT_TRAIN, .labels_required = 1};
-}
-
-static int is_array(const lgt_input *input) {
-    return lgt_input_format(input) != LGT_FORMAT_OTHER;
 }
 
 /* 8-bit features are grey values: 255 becomes 1. */
@@ -68,25 +65,91 @@ static lgt_status adopt_features(lgt_dataset *dataset, lgt_array *array, const c
     return LGT_OK;
 }
 
-static lgt_status load_feature_array(loading *l, lgt_input *input, lgt_error *err) {
-    lgt_array array;
+/* Of any type, which is taken over. */
+static lgt_status take_features(loading *l, lgt_array *array, lgt_error *err) {
     const char *path = l->source.features;
-    lgt_status status = lgt_array_from_input(l->context, input, &array, err);
-    if (status) return status;
-    if (array.dtype == LGT_U8) {
-        status = scale_bytes(l->context, &array, err);
+    lgt_status status = LGT_OK;
+    if (array->dtype == LGT_U8) {
+        status = scale_bytes(l->context, array, err);
     } else {
-        status = lgt_array_convert(l->context, &array, LGT_F32, err);
+        status = lgt_array_convert(l->context, array, LGT_F32, err);
         if (status == LGT_ERR_DATA) lgt_fail_within(err, status, "%s: ", path);
     }
-    if (!status) status = check_finite(&array, path, err);
-    if (!status) status = adopt_features(l->dataset, &array, path, err);
+    if (!status) status = check_finite(array, path, err);
+    return status ? status : adopt_features(l->dataset, array, path, err);
+}
+
+/* One integer a row, of any type. */
+static lgt_status take_labels(loading *l, lgt_array *array, const char *path, lgt_error *err) {
+    if (array->n_dims == 2 && array->shape[1] == 1) array->n_dims = 1;
+    if (array->n_dims != 1)
+        return lgt_fail(err, LGT_ERR_DATA, "%s: has %d axes, expected one label a row", path, array->n_dims);
+    lgt_status status = lgt_array_convert(l->context, array, LGT_I64, err);
+    if (status == LGT_ERR_DATA) lgt_fail_within(err, status, "%s: ", path);
+    return status ? status : lgt_labels_from_integers(l->context, array->data, array->count, &l->labels, err);
+}
+
+static lgt_status take_table(loading *l, lgt_table *table, lgt_error *err) {
+    if (table->n_features == 0)
+        return lgt_fail(err, LGT_ERR_DATA,
+                        "%s: has a column of labels and none of features; in CSV commas separate the columns",
+                        l->source.features);
+    lgt_array array = {LGT_F32, 2, {table->n_rows, table->n_features}, table->n_rows * table->n_features, table->x};
+    table->x = NULL;
+    lgt_status status = adopt_features(l->dataset, &array, l->source.features, err);
+    if (!status) {
+        l->labels = table->labels;
+        table->labels = (lgt_labels){.n_rows = 0};
+    }
     lgt_array_free(l->context, &array);
     return status;
 }
 
+static lgt_status load_feature_array(loading *l, lgt_input *input, lgt_error *err) {
+    lgt_array array;
+    lgt_status status = lgt_array_from_input(l->context, input, &array, err);
+    if (status) return status;
+    status = take_features(l, &array, err);
+    lgt_array_free(l->context, &array);
+    return status;
+}
+
+static lgt_status read_archive(loading *l, lgt_input *input, lgt_tensors *out, lgt_error *err) {
+    return lgt_input_format(input) == LGT_FORMAT_ZIP ? lgt_npz_from_input(l->context, input, out, err)
+                                                     : lgt_tensors_from_input(l->context, input, out, err);
+}
+
+/* Features and, where they have no file of their own, labels. */
+static lgt_status load_feature_archive(loading *l, lgt_input *input, lgt_error *err) {
+    lgt_tensors tensors;
+    lgt_array *features = NULL, *labels = NULL;
+    const char *path = l->source.features;
+    lgt_status status = read_archive(l, input, &tensors, err);
+    if (status) return status;
+    status = lgt_member_find(&tensors, LGT_MEMBER_FEATURES, path, &features, err);
+    if (!status && !l->source.labels) labels = lgt_member_named(&tensors, LGT_MEMBER_LABELS);
+    if (!status && labels) status = take_labels(l, labels, path, err);
+    if (!status) status = take_features(l, features, err);
+    if (!status && labels && l->labels.n_rows != l->dataset->n_rows)
+        status = lgt_fail(err, LGT_ERR_DATA, "%s: has %lld rows of features, but %lld labels", path,
+                          (long long)l->dataset->n_rows, (long long)l->labels.n_rows);
+    lgt_tensors_free(l->context, &tensors);
+    return status;
+}
+
+/* Labels in a file of their own count; those of the rows are then left out. */
+static lgt_status load_feature_lines(loading *l, lgt_input *input, lgt_error *err) {
+    lgt_table table;
+    lgt_status status = lgt_libsvm_read(l->context, input, l->options->least_dim, &table, err);
+    if (status) return status;
+    if (l->source.labels) lgt_labels_free(l->context, &table.labels);
+    status = take_table(l, &table, err);
+    lgt_table_free(l->context, &table);
+    return status;
+}
+
 static lgt_status load_feature_table(loading *l, lgt_input *input, lgt_error *err) {
-    lgt_csv_table table;
+    lgt_table table;
     const lgt_dataset_options *o = l->options;
     lgt_csv_labels kind = LGT_CSV_LAST;
     if (l->source.labels && o->label_column)
@@ -98,45 +161,53 @@ static lgt_status load_feature_table(loading *l, lgt_input *input, lgt_error *er
         kind = LGT_CSV_NO_LABELS;
     lgt_status status = lgt_csv_read(l->context, input, kind, o->label_column, &table, err);
     if (status) return status;
-    lgt_array array = {LGT_F32, 2, {table.n_rows, table.n_features}, table.n_rows * table.n_features, table.x};
-    table.x = NULL;
-    status = adopt_features(l->dataset, &array, l->source.features, err);
-    if (!status) {
-        l->labels = table.labels;
-        table.labels = (lgt_labels){.n_rows = 0};
-    }
-    lgt_array_free(l->context, &array);
-    lgt_csv_free(l->context, &table);
+    status = take_table(l, &table, err);
+    lgt_table_free(l->context, &table);
     return status;
 }
 
 static lgt_status load_features(loading *l, lgt_error *err) {
     lgt_input *input = NULL;
     lgt_status status = lgt_input_open(l->context, l->source.features, &input, err);
-    if (!status) status = is_array(input) ? load_feature_array(l, input, err) : load_feature_table(l, input, err);
+    if (status) return status;
+    lgt_format format = lgt_input_format(input);
+    if (format != LGT_FORMAT_OTHER && l->options->label_column)
+        status = lgt_fail(err, LGT_ERR_USAGE, "%s: is no CSV table: it has no column %s", l->source.features,
+                          l->options->label_column);
+    else if (format == LGT_FORMAT_OTHER)
+        status = load_feature_table(l, input, err);
+    else if (format == LGT_FORMAT_LIBSVM)
+        status = load_feature_lines(l, input, err);
+    else if (format == LGT_FORMAT_ZIP || format == LGT_FORMAT_SAFETENSORS)
+        status = load_feature_archive(l, input, err);
+    else
+        status = load_feature_array(l, input, err);
     lgt_input_close(input);
     return status;
 }
 
 static lgt_status load_label_array(loading *l, lgt_input *input, lgt_error *err) {
     lgt_array array;
-    const char *path = l->source.labels;
     lgt_status status = lgt_array_from_input(l->context, input, &array, err);
     if (status) return status;
-    if (array.n_dims == 2 && array.shape[1] == 1) array.n_dims = 1;
-    if (array.n_dims != 1) {
-        status = lgt_fail(err, LGT_ERR_DATA, "%s: has %d axes, expected one label a row", path, array.n_dims);
-    } else {
-        status = lgt_array_convert(l->context, &array, LGT_I64, err);
-        if (status == LGT_ERR_DATA) lgt_fail_within(err, status, "%s: ", path);
-    }
-    if (!status) status = lgt_labels_from_integers(l->context, array.data, array.count, &l->labels, err);
+    status = take_labels(l, &array, l->source.labels, err);
     lgt_array_free(l->context, &array);
     return status;
 }
 
+static lgt_status load_label_archive(loading *l, lgt_input *input, lgt_error *err) {
+    lgt_tensors tensors;
+    lgt_array *labels = NULL;
+    lgt_status status = read_archive(l, input, &tensors, err);
+    if (status) return status;
+    status = lgt_member_find(&tensors, LGT_MEMBER_LABELS, l->source.labels, &labels, err);
+    if (!status) status = take_labels(l, labels, l->source.labels, err);
+    lgt_tensors_free(l->context, &tensors);
+    return status;
+}
+
 static lgt_status load_label_table(loading *l, lgt_input *input, lgt_error *err) {
-    lgt_csv_table table;
+    lgt_table table;
     lgt_status status = lgt_csv_read(l->context, input, LGT_CSV_LAST, NULL, &table, err);
     if (status) return status;
     if (table.n_features)
@@ -146,19 +217,36 @@ static lgt_status load_label_table(loading *l, lgt_input *input, lgt_error *err)
         l->labels = table.labels;
         table.labels = (lgt_labels){.n_rows = 0};
     }
-    lgt_csv_free(l->context, &table);
+    lgt_table_free(l->context, &table);
+    return status;
+}
+
+static lgt_status load_label_file(loading *l, lgt_error *err) {
+    lgt_input *input = NULL;
+    lgt_status status = lgt_input_open(l->context, l->source.labels, &input, err);
+    if (status) return status;
+    switch (lgt_input_format(input)) {
+    case LGT_FORMAT_NPY:
+    case LGT_FORMAT_IDX:
+        status = load_label_array(l, input, err);
+        break;
+    case LGT_FORMAT_ZIP:
+    case LGT_FORMAT_SAFETENSORS:
+        status = load_label_archive(l, input, err);
+        break;
+    default:
+        status = load_label_table(l, input, err);
+    }
+    lgt_input_close(input);
     return status;
 }
 
 static lgt_status load_labels(loading *l, lgt_error *err) {
-    lgt_input *input = NULL;
     const lgt_dataset *dataset = l->dataset;
     if (!l->source.labels && !l->labels.index && l->options->labels_required)
         return lgt_fail(err, LGT_ERR_DATA, "%s: comes without labels, expected FEATURES,LABELS", l->source.features);
     if (!l->source.labels) return LGT_OK;
-    lgt_status status = lgt_input_open(l->context, l->source.labels, &input, err);
-    if (!status) status = is_array(input) ? load_label_array(l, input, err) : load_label_table(l, input, err);
-    lgt_input_close(input);
+    lgt_status status = load_label_file(l, err);
     if (!status && l->labels.n_rows != dataset->n_rows)
         return lgt_fail(err, LGT_ERR_DATA, "%s: has %lld rows of features, but %s has %lld labels", l->source.features,
                         (long long)dataset->n_rows, l->source.labels, (long long)l->labels.n_rows);

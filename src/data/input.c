@@ -13,7 +13,7 @@
 #include "base/sizes.h"
 #include "data/output.h"
 
-enum { BUFFER_SIZE = 1 << 16, HEAD_SIZE = 8, DEFLATE_RATIO = 1032, GZIP_WINDOW = 15 + 16, LARGEST_READ = 1 << 30 };
+enum { BUFFER_SIZE = 1 << 16, HEAD_SIZE = 256, DEFLATE_RATIO = 1032, GZIP_WINDOW = 15 + 16, LARGEST_READ = 1 << 30 };
 
 struct lgt_input {
     lgt_context *context;
@@ -25,9 +25,9 @@ struct lgt_input {
     int64_t member_start, taken;   /* what was given before the member; bytes that inflate took */
     uint32_t crc;                  /* of the member's content */
     z_stream stream;
-    unsigned char head[HEAD_SIZE]; /* the first bytes, read ahead to tell the format */
-    size_t head_length, head_used;
-    unsigned char *buffer; /* bytes of the file not yet used: [begin, end) */
+    unsigned char head[HEAD_SIZE]; /* the first bytes, which tell the format */
+    size_t head_length, head_used; /* used: not to be given any more */
+    unsigned char *buffer;         /* bytes of the file not yet used: [begin, end) */
     size_t begin, end;
 };
 
@@ -171,6 +171,14 @@ static lgt_status detect_packing(lgt_input *input, lgt_error *err) {
     return LGT_OK;
 }
 
+/* The first bytes: of a plain file they stand in the buffer and stay there, of a packed one they are unpacked ahead. */
+static lgt_status read_head(lgt_input *input, lgt_error *err) {
+    if (input->packed) return read_content(input, input->head, HEAD_SIZE, &input->head_length, err);
+    input->head_length = input->head_used = input->end < HEAD_SIZE ? input->end : HEAD_SIZE;
+    memcpy(input->head, input->buffer, input->head_length);
+    return LGT_OK;
+}
+
 lgt_status lgt_input_open(lgt_context *context, const char *path, lgt_input **out, lgt_error *err) {
     lgt_input *input = NULL;
     lgt_status status = LGT_NEW_ZERO(context, &input, 1, err);
@@ -181,7 +189,7 @@ lgt_status lgt_input_open(lgt_context *context, const char *path, lgt_input **ou
     status = open_file(input, err);
     if (!status) status = lgt_alloc(context, BUFFER_SIZE, 1, &input->buffer, err);
     if (!status) status = detect_packing(input, err);
-    if (!status) status = read_content(input, input->head, HEAD_SIZE, &input->head_length, err);
+    if (!status) status = read_head(input, err);
     if (status) {
         lgt_input_close(input);
         return status;
@@ -199,12 +207,7 @@ void lgt_input_close(lgt_input *input) {
 }
 
 lgt_format lgt_input_format(const lgt_input *input) {
-    const unsigned char *head = input->head;
-    if (input->head_length >= 6 && memcmp(head, "\x93NUMPY", 6) == 0) return LGT_FORMAT_NPY;
-    if (input->head_length >= 4 && (memcmp(head, "PK\3\4", 4) == 0 || memcmp(head, "PK\5\6", 4) == 0))
-        return LGT_FORMAT_ZIP;
-    if (input->head_length >= 2 && head[0] == 0 && head[1] == 0) return LGT_FORMAT_IDX;
-    return LGT_FORMAT_OTHER;
+    return lgt_format_of(input->head, input->head_length);
 }
 
 lgt_status lgt_input_read(lgt_input *input, void *out, size_t length, size_t *got, lgt_error *err) {

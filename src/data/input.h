@@ -5,12 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "data/format.h"
 #include "logitude/context.h"
 
 typedef struct lgt_input lgt_input;
-
-/* What the first bytes say a file is. */
-typedef enum lgt_format { LGT_FORMAT_NPY, LGT_FORMAT_IDX, LGT_FORMAT_ZIP, LGT_FORMAT_OTHER } lgt_format;
 
 /* Opens a regular file. `path` is borrowed. Errors: IO, DATA (its gzip layer), MEMORY. */
 lgt_status lgt_input_open(lgt_context *context, const char *path, lgt_input **out, lgt_error *err);

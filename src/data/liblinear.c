@@ -13,79 +13,35 @@
 #include "data/array.h"
 #include "data/growth.h"
 #include "data/output.h"
+#include "data/words.h"
 
-enum { SHOWN = 24, PIECE = 1 << 16, NUMBER = 32, MOST_CLASSES = 1 << 24 };
+enum { NUMBER = 32, MOST_CLASSES = 1 << 24 };
 
 typedef struct reading {
     lgt_context *context;
-    const char *path;
-    lgt_input *input;
-    char *text; /* the whole file */
-    size_t length, room, at;
-    long long line;
-    const char *word; /* the one read last */
-    size_t word_length;
+    lgt_words words;
     char *solver;
     int64_t n_classes, n_features, *labels;
     double bias, *weights, *biases; /* (n_vectors, n_features), (n_vectors) */
 } reading;
 
-/* --- words --- */
-
-static lgt_status read_text(reading *r, lgt_error *err) {
-    for (;;) {
-        size_t got = 0;
-        lgt_status status = lgt_grow(r->context, &r->text, r->length, &r->room, r->length + PIECE, err);
-        if (!status) status = lgt_input_read(r->input, r->text + r->length, PIECE, &got, err);
-        if (status || got == 0) return status;
-        r->length += got;
-    }
-}
-
-static lgt_status unexpected(const reading *r, const char *expected, lgt_error *err) {
-    char shown[SHOWN + 1];
-    size_t length = r->word_length < SHOWN ? r->word_length : SHOWN;
-    for (size_t i = 0; i < length; i++) shown[i] = r->word[i] < ' ' || r->word[i] > '~' ? '?' : r->word[i];
-    shown[length] = '\0';
-    return lgt_fail(err, LGT_ERR_DATA, "%s:%lld: found '%s', expected %s", r->path, r->line,
-                    length ? shown : "the end of the line", expected);
-}
-
-/* The next word of the line; an empty one at its end. */
-static void next_word(reading *r) {
-    while (r->at < r->length && (r->text[r->at] == ' ' || r->text[r->at] == '\r')) r->at++;
-    r->word = r->text + r->at;
-    while (r->at < r->length && !strchr(" \r\n", r->text[r->at])) r->at++;
-    r->word_length = (size_t)(r->text + r->at - r->word);
-}
-
-static lgt_status end_line(reading *r, lgt_error *err) {
-    next_word(r);
-    if (r->word_length) return unexpected(r, "the end of the line", err);
-    if (r->at < r->length) r->at++;
-    r->line++;
-    return LGT_OK;
-}
-
-static int is_word(const reading *r, const char *text) {
-    return r->word_length == strlen(text) && memcmp(r->word, text, r->word_length) == 0;
-}
-
 static lgt_status read_integer(reading *r, const char *expected, int64_t *out, lgt_error *err) {
-    next_word(r);
-    return lgt_text_int64(r->word, r->word_length, out) ? LGT_OK : unexpected(r, expected, err);
+    lgt_words *w = &r->words;
+    lgt_words_next(w);
+    return lgt_text_int64(w->word, w->word_length, out) ? LGT_OK : lgt_words_unexpected(w, expected, err);
 }
 
 static lgt_status read_real(reading *r, const char *expected, double *out, lgt_error *err) {
-    next_word(r);
-    return lgt_text_double(r->word, r->word_length, out) ? LGT_OK : unexpected(r, expected, err);
+    lgt_words *w = &r->words;
+    lgt_words_next(w);
+    return lgt_text_double(w->word, w->word_length, out) ? LGT_OK : lgt_words_unexpected(w, expected, err);
 }
 
 /* --- the model --- */
 
 static lgt_status read_labels(reading *r, lgt_error *err) {
     lgt_status status = LGT_OK;
-    if (r->n_classes < 2 || r->labels) return unexpected(r, "nr_class before label, once", err);
+    if (r->n_classes < 2 || r->labels) return lgt_words_unexpected(&r->words, "nr_class before label, once", err);
     status = LGT_NEW(r->context, &r->labels, r->n_classes, err);
     for (int64_t j = 0; j < r->n_classes && !status; j++)
         status = read_integer(r, "an integer label for every class", &r->labels[j], err);
@@ -94,36 +50,36 @@ static lgt_status read_labels(reading *r, lgt_error *err) {
 
 static lgt_status read_key(reading *r, lgt_error *err) {
     lgt_status status = LGT_OK;
-    if (is_word(r, "solver_type") && !r->solver) {
-        next_word(r);
-        if (r->word_length == 0) return unexpected(r, "the name of a solver", err);
-        status = lgt_alloc_zero(r->context, (int64_t)r->word_length + 1, 1, &r->solver, err);
-        if (!status) memcpy(r->solver, r->word, r->word_length);
-    } else if (is_word(r, "nr_class") && !r->n_classes) {
+    if (lgt_words_is(&r->words, "solver_type") && !r->solver) {
+        lgt_words_next(&r->words);
+        if (r->words.word_length == 0) return lgt_words_unexpected(&r->words, "the name of a solver", err);
+        status = lgt_alloc_zero(r->context, (int64_t)r->words.word_length + 1, 1, &r->solver, err);
+        if (!status) memcpy(r->solver, r->words.word, r->words.word_length);
+    } else if (lgt_words_is(&r->words, "nr_class") && !r->n_classes) {
         status = read_integer(r, "a number of classes", &r->n_classes, err);
         if (!status && (r->n_classes < 2 || r->n_classes > MOST_CLASSES))
-            return unexpected(r, "2 classes or more", err);
-    } else if (is_word(r, "label")) {
+            return lgt_words_unexpected(&r->words, "2 classes or more", err);
+    } else if (lgt_words_is(&r->words, "label")) {
         status = read_labels(r, err);
-    } else if (is_word(r, "nr_feature") && !r->n_features) {
+    } else if (lgt_words_is(&r->words, "nr_feature") && !r->n_features) {
         status = read_integer(r, "a number of features", &r->n_features, err);
-        if (!status && r->n_features < 1) return unexpected(r, "1 feature or more", err);
-    } else if (is_word(r, "bias") && isnan(r->bias)) {
+        if (!status && r->n_features < 1) return lgt_words_unexpected(&r->words, "1 feature or more", err);
+    } else if (lgt_words_is(&r->words, "bias") && isnan(r->bias)) {
         status = read_real(r, "a number", &r->bias, err);
     } else {
-        return unexpected(r, "solver_type, nr_class, label, nr_feature, bias or w, each once", err);
+        return lgt_words_unexpected(&r->words, "solver_type, nr_class, label, nr_feature, bias or w, each once", err);
     }
-    return status ? status : end_line(r, err);
+    return status ? status : lgt_words_end_line(&r->words, err);
 }
 
 static lgt_status read_keys(reading *r, lgt_error *err) {
-    for (next_word(r); !is_word(r, "w"); next_word(r)) {
+    for (lgt_words_next(&r->words); !lgt_words_is(&r->words, "w"); lgt_words_next(&r->words)) {
         lgt_status status = read_key(r, err);
         if (status) return status;
     }
     if (!r->solver || !r->labels || !r->n_features || isnan(r->bias))
-        return unexpected(r, "solver_type, nr_class, label, nr_feature and bias before w", err);
-    return end_line(r, err);
+        return lgt_words_unexpected(&r->words, "solver_type, nr_class, label, nr_feature and bias before w", err);
+    return lgt_words_end_line(&r->words, err);
 }
 
 static int64_t n_vectors(const reading *r) {
@@ -133,9 +89,9 @@ static int64_t n_vectors(const reading *r) {
 /* A line a feature; every number takes two bytes at least, which bounds what may be asked for. */
 static lgt_status read_weights(reading *r, lgt_error *err) {
     int64_t n = n_vectors(r), rows = r->n_features + (r->bias >= 0), count = 0;
-    if (!lgt_count_mul(n, rows, &count) || (uint64_t)count > (r->length - r->at) / 2 + 1)
-        return lgt_fail(err, LGT_ERR_DATA, "%s:%lld: %zu bytes follow, expected %lld lines of %lld weights", r->path,
-                        r->line, r->length - r->at, (long long)rows, (long long)n);
+    if (!lgt_count_mul(n, rows, &count) || (uint64_t)count > (r->words.length - r->words.at) / 2 + 1)
+        return lgt_fail(err, LGT_ERR_DATA, "%s:%lld: %zu bytes follow, expected %lld lines of %lld weights",
+                        r->words.path, r->words.line, r->words.length - r->words.at, (long long)rows, (long long)n);
     lgt_status status = LGT_NEW(r->context, &r->weights, n * r->n_features, err);
     if (!status && r->bias >= 0) status = LGT_NEW(r->context, &r->biases, n, err);
     for (int64_t k = 0; k < rows && !status; k++) {
@@ -147,11 +103,11 @@ static lgt_status read_weights(reading *r, lgt_error *err) {
             else
                 r->biases[j] = value * r->bias;
         }
-        if (!status) status = end_line(r, err);
+        if (!status) status = lgt_words_end_line(&r->words, err);
     }
-    if (!status && r->at < r->length) {
-        next_word(r);
-        status = unexpected(r, "the end of the file", err);
+    if (!status && r->words.at < r->words.length) {
+        lgt_words_next(&r->words);
+        status = lgt_words_unexpected(&r->words, "the end of the file", err);
     }
     return status;
 }
@@ -195,10 +151,11 @@ static lgt_status give(reading *r, lgt_tensors *out, lgt_error *err) {
 }
 
 lgt_status lgt_liblinear_read(lgt_context *context, const char *path, lgt_tensors *out, lgt_error *err) {
-    reading r = {.context = context, .path = path, .line = 1, .bias = NAN};
+    reading r = {.context = context, .bias = NAN};
+    lgt_input *input = NULL;
     *out = (lgt_tensors){.tensors = NULL};
-    lgt_status status = lgt_input_open(context, path, &r.input, err);
-    if (!status) status = read_text(&r, err);
+    lgt_status status = lgt_input_open(context, path, &input, err);
+    if (!status) status = lgt_words_read(context, input, &r.words, err);
     if (!status) status = read_keys(&r, err);
     if (!status) status = read_weights(&r, err);
     if (!status) status = give(&r, out, err);
@@ -206,8 +163,8 @@ lgt_status lgt_liblinear_read(lgt_context *context, const char *path, lgt_tensor
     lgt_release(context, r.weights);
     lgt_release(context, r.labels);
     lgt_release(context, r.solver);
-    lgt_release(context, r.text);
-    lgt_input_close(r.input);
+    lgt_words_free(context, &r.words);
+    lgt_input_close(input);
     if (status) lgt_tensors_free(context, out);
     return status ? status : lgt_succeed(err);
 }

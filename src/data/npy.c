@@ -77,10 +77,9 @@ lgt_status lgt_npy_read(lgt_context *context, lgt_input *input, lgt_array *out, 
     lgt_npy_header header;
     lgt_status status = read_header(context, input, &header, err);
     if (status) return status;
-    out->dtype = header.dtype;
     out->n_dims = header.n_dims;
     memcpy(out->shape, header.shape, sizeof out->shape);
-    status = lgt_array_load(context, input, header.big_endian == lgt_host_is_little(), out, err);
+    status = lgt_array_load(context, input, header.stored, header.big_endian == lgt_host_is_little(), out, err);
     if (!status && header.fortran_order && out->n_dims > 1) status = reorder(context, out, err);
     return status;
 }

@@ -64,22 +64,16 @@ static lgt_status take_string(parser *p, const char *expected, word *out) {
 }
 
 /* NumPy's codes: kind and size of an element. */
-static int known_type(word type, lgt_dtype *out) {
-    static const struct {
-        const char *code;
-        lgt_dtype dtype;
-    } types[] = {{"f2", LGT_F16}, {"f4", LGT_F32}, {"f8", LGT_F64}, {"u1", LGT_U8}, {"i4", LGT_I32}, {"i8", LGT_I64}};
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        if (!is(type, types[i].code)) continue;
-        *out = types[i].dtype;
-        return 1;
-    }
-    return 0;
+static int known_type(word type, lgt_stored *out) {
+    lgt_dtype dtype;
+    if (type.length != 2) return 0;
+    *out = (lgt_stored){type.text[0], type.text[1] - '0'};
+    return lgt_stored_dtype(*out, &dtype);
 }
 
 /* Whether NumPy knows the type although this library does not read it. */
 static int is_foreign_type(word type) {
-    static const char *const codes[] = {"b1", "i1", "i2", "u2", "u4", "u8", "f16", "c8", "c16", "c32"};
+    static const char *const codes[] = {"f16", "c8", "c16", "c32"};
     if (type.length > 0 && memchr("SUVOMm", type.text[0], 6)) return 1;
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
         if (is(type, codes[i])) return 1;
@@ -98,13 +92,13 @@ static lgt_status take_descr(parser *p, lgt_npy_header *out) {
     word type = {descr.text + 1, descr.length ? descr.length - 1 : 0};
     char order = descr.length ? descr.text[0] : ' ';
     int ordered = order == '<' || order == '>';
-    if ((ordered || order == '|') && known_type(type, &out->dtype) && (ordered || out->dtype == LGT_U8)) {
+    if ((ordered || order == '|') && known_type(type, &out->stored) && (ordered || out->stored.bytes == 1)) {
         out->big_endian = order == '>';
         return LGT_OK;
     }
     if ((ordered || order == '|') && is_foreign_type(type))
         return lgt_fail(p->err, LGT_ERR_UNSUPPORTED,
-                        "%s: holds '%.*s', expected f2, f4, f8, u1, i4 or i8 (in NumPy: x.astype('i4'))", p->path,
+                        "%s: holds '%.*s', expected f2, f4, f8, integers or b1 (in NumPy: x.astype('f4'))", p->path,
                         (int)(descr.length < 20 ? descr.length : 20), descr.text);
     p->at = begin;
     return fail(p, expected);

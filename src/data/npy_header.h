@@ -2,10 +2,10 @@
 #ifndef LGT_DATA_NPY_HEADER_H
 #define LGT_DATA_NPY_HEADER_H
 
-#include "logitude/io.h"
+#include "data/array.h"
 
 typedef struct lgt_npy_header {
-    lgt_dtype dtype;
+    lgt_stored stored;
     int big_endian, fortran_order;
     int n_dims;
     int64_t shape[LGT_MAX_DIMS];

@@ -205,19 +205,27 @@ static lgt_status read_parts(reading *r, lgt_error *err) {
     }
 }
 
-lgt_status lgt_npz_read(lgt_context *context, const char *path, lgt_tensors *out, lgt_error *err) {
-    reading r = {.context = context, .path = path, .out = out};
+lgt_status lgt_npz_from_input(lgt_context *context, lgt_input *input, lgt_tensors *out, lgt_error *err) {
+    reading r = {.context = context, .path = lgt_input_path(input), .input = input, .out = out};
+    lgt_status status = LGT_OK;
     *out = (lgt_tensors){.tensors = NULL};
-    lgt_status status = lgt_input_open(context, path, &r.input, err);
-    if (!status && lgt_input_format(r.input) != LGT_FORMAT_ZIP)
-        status = lgt_fail(err, LGT_ERR_DATA, "%s: its first bytes are not those of a ZIP archive (.npz)", path);
-    if (!status) status = lgt_alloc(context, UINT16_MAX + 1, 1, &r.name, err);
+    if (lgt_input_format(input) != LGT_FORMAT_ZIP)
+        return lgt_fail(err, LGT_ERR_DATA, "%s: its first bytes are not those of a ZIP archive (.npz)", r.path);
+    status = lgt_alloc(context, UINT16_MAX + 1, 1, &r.name, err);
     if (!status) status = lgt_alloc(context, UINT16_MAX + 1, 1, &r.extra, err);
     if (!status) status = read_parts(&r, err);
     lgt_release(context, r.extra);
     lgt_release(context, r.name);
     lgt_release(context, r.members);
-    lgt_input_close(r.input);
     if (status) lgt_tensors_free(context, out);
+    return status;
+}
+
+lgt_status lgt_npz_read(lgt_context *context, const char *path, lgt_tensors *out, lgt_error *err) {
+    lgt_input *input = NULL;
+    *out = (lgt_tensors){.tensors = NULL};
+    lgt_status status = lgt_input_open(context, path, &input, err);
+    if (!status) status = lgt_npz_from_input(context, input, out, err);
+    lgt_input_close(input);
     return status ? status : lgt_succeed(err);
 }

@@ -212,10 +212,9 @@ static lgt_status read_data(reading *r, lgt_error *err) {
     return status ? status : lgt_input_end(r->input, err);
 }
 
-static lgt_status read_file(reading *r, lgt_error *err) {
+static lgt_status read_input(reading *r, lgt_error *err) {
     *r->out = (lgt_tensors){.tensors = NULL};
-    lgt_status status = lgt_input_open(r->context, r->path, &r->input, err);
-    if (!status) status = read_header(r, err);
+    lgt_status status = read_header(r, err);
     if (!status && !json_is_object(r->header))
         status = lgt_fail(err, LGT_ERR_DATA, "%s: the header is no JSON object", r->path);
     if (!status) status = read_entries(r, err);
@@ -225,9 +224,21 @@ static lgt_status read_file(reading *r, lgt_error *err) {
     lgt_release(r->context, r->passed);
     lgt_release(r->context, r->regions);
     json_decref(r->header);
-    lgt_input_close(r->input);
     if (status) lgt_tensors_free(r->context, r->out);
     return status;
+}
+
+static lgt_status read_file(reading *r, lgt_error *err) {
+    *r->out = (lgt_tensors){.tensors = NULL};
+    lgt_status status = lgt_input_open(r->context, r->path, &r->input, err);
+    if (!status) status = read_input(r, err);
+    lgt_input_close(r->input);
+    return status;
+}
+
+lgt_status lgt_tensors_from_input(lgt_context *context, lgt_input *input, lgt_tensors *out, lgt_error *err) {
+    reading r = {.context = context, .input = input, .path = lgt_input_path(input), .out = out};
+    return read_input(&r, err);
 }
 
 lgt_status lgt_tensors_read(lgt_context *context, const char *path, lgt_tensors *out, lgt_error *err) {

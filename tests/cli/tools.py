@@ -13,7 +13,8 @@ import unittest
 
 PROGRAM = None  # set by run.py
 
-FORMATS = {"f8": ("<f8", "d"), "f4": ("<f4", "f"), "i8": ("<i8", "q"), "i4": ("<i4", "i"), "u1": ("|u1", "B")}
+FORMATS = {"f8": ("<f8", "d"), "f4": ("<f4", "f"), "i8": ("<i8", "q"), "i4": ("<i4", "i"), "u1": ("|u1", "B"),
+           "i1": ("|i1", "b"), "i2": ("<i2", "h"), "u2": ("<u2", "H"), "u4": ("<u4", "I"), "u8": ("<u8", "Q")}
 
 
 def flatten(values):

@@ -1,0 +1,59 @@
+/* What the first bytes of a file say it is. */
+#include "data/format.h"
+
+#include <string.h>
+
+#include "data/bytes.h"
+#include "data/tensor_types.h"
+
+static int begins(const unsigned char *head, size_t length, const char *magic, size_t n) {
+    return length >= n && memcmp(head, magic, n) == 0;
+}
+
+/* The length of a header that is read, and its first byte. Of an IDX file the same bytes are a larger number. */
+static int is_safetensors(const unsigned char *head, size_t length) {
+    return length > 8 && head[8] == '{' && lgt_bytes_little(head, 8) <= LGT_TENSORS_HEADER_LIMIT;
+}
+
+typedef struct text {
+    const unsigned char *at, *end;
+} text;
+
+static void skip(text *t, const char *set) {
+    while (t->at < t->end && *t->at && strchr(set, *t->at)) t->at++;
+}
+
+/* A line of LIBSVM: a number, blanks, and an index before a colon; 0 for a line of anything else, -1 for one that
+ * leaves it open: empty, a comment, or a label alone. */
+static int is_sparse_line(text *t) {
+    skip(t, " \t\r");
+    if (t->at == t->end || *t->at == '\n' || *t->at == '#') return -1;
+    const unsigned char *label = t->at;
+    skip(t, "+-.0123456789eE");
+    if (t->at == label) return 0;
+    const unsigned char *behind = t->at;
+    skip(t, " \t\r");
+    if (t->at == t->end || *t->at == '\n' || *t->at == '#') return -1;
+    const unsigned char *index = t->at;
+    skip(t, "0123456789");
+    return index > behind && t->at > index && t->at < t->end && *t->at == ':';
+}
+
+static int is_libsvm(const unsigned char *head, size_t length) {
+    text t = {head, head + length};
+    while (t.at < t.end) {
+        int sparse = is_sparse_line(&t);
+        if (sparse >= 0) return sparse;
+        while (t.at < t.end && *t.at != '\n') t.at++;
+        if (t.at < t.end) t.at++;
+    }
+    return 0;
+}
+
+lgt_format lgt_format_of(const unsigned char *head, size_t length) {
+    if (begins(head, length, "\x93NUMPY", 6)) return LGT_FORMAT_NPY;
+    if (begins(head, length, "PK\3\4", 4) || begins(head, length, "PK\5\6", 4)) return LGT_FORMAT_ZIP;
+    if (is_safetensors(head, length)) return LGT_FORMAT_SAFETENSORS;
+    if (begins(head, length, "\0\0", 2)) return LGT_FORMAT_IDX;
+    return is_libsvm(head, length) ? LGT_FORMAT_LIBSVM : LGT_FORMAT_OTHER;
+}
