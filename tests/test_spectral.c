@@ -39,11 +39,12 @@ static int count_above(const double *p, int n, long double x) {
     return poles - (sum > 0);
 }
 
-/* Whether values[i] is eigenvalue number i to rounding of itself; the factor meets no p. */
+/* Whether values[i] is eigenvalue number i of p over its sum to rounding of itself; the factor meets no p. */
 static int is_eigenvalue(const double *p, int n, const double *values, int i) {
-    long double width = 4.37L * DBL_EPSILON;
+    long double width = 4.37L * DBL_EPSILON, value = 0;
     if (values[i] == 0) return 1;
-    return count_above(p, n, values[i] * (1 + width)) <= i && count_above(p, n, values[i] * (1 - width)) > i;
+    for (int j = 0; j < n; j++) value += (long double)p[j] * values[i];
+    return count_above(p, n, value * (1 + width)) <= i && count_above(p, n, value * (1 - width)) > i;
 }
 
 static void eigenvalues_solve_the_equation_to_rounding_of_themselves(void **state) {
@@ -67,6 +68,40 @@ static void eigenvalues_solve_the_equation_to_rounding_of_themselves(void **stat
             assert_at_most(values[0], 0.5 * (1 + 4 * DBL_EPSILON), "the largest eigenvalue");
             assert_at_most((double)fabsl(trace - sum), rounding * (double)sum, "trace");
         }
+}
+
+/* In units of a power of 2, from the least double to beyond the largest sum, to the bit. */
+static void p_of_any_sum_counts_as_p_over_its_sum(void **state) {
+    (void)state;
+    static const int exponents[] = {-700, -1, 1, 3, 600, 1023};
+    double p[MOST], q[MOST], wanted[MOST], values[MOST], *v = malloc(sizeof *v * MOST * MOST),
+                                                         *u = malloc(sizeof *u * MOST * MOST);
+    lgt_error err;
+    for (int kind = 0; kind < 4; kind++)
+        for (size_t e = 0; e < sizeof exponents / sizeof *exponents; e++) {
+            fill_p(kind, MOST, p);
+            for (int j = 0; j < MOST; j++) q[j] = ldexp(p[j], exponents[e]);
+            assert_ok(lgt_softmax_spectrum(context, p, MOST, wanted, v, &err), err);
+            assert_ok(lgt_softmax_spectrum(context, q, MOST, values, u, &err), err);
+            assert_memory_equal(values, wanted, sizeof values);
+            assert_memory_equal(u, v, sizeof *v * MOST * MOST);
+            for (int j = 0; j < MOST; j++) q[j] = 0.6 * p[j];
+            assert_ok(lgt_softmax_spectrum(context, q, MOST, values, NULL, &err), err);
+            for (int j = 0; j < MOST; j++) assert_true(is_eigenvalue(q, MOST, values, j));
+        }
+    static const double pairs[][3] = {{0.3, 0.3, 0.5},
+                                      {3, 1, 0.375},
+                                      {DBL_MAX, DBL_MAX, 0.5},
+                                      {DBL_MAX, 1e-308, 0},
+                                      {0x1p-1074, 0x1p-1074, 0.5},
+                                      {1e200, 3e200, 0.375},
+                                      {0, 7, 0}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        assert_ok(lgt_softmax_spectrum(context, pairs[i], 2, values, NULL, &err), err);
+        assert_at_most(fabs(values[0] - pairs[i][2]), 2 * DBL_EPSILON, "the larger one");
+        assert_true(values[1] == 0);
+    }
+    free(u), free(v);
 }
 
 static void two_classes_have_twice_the_product(void **state) {
@@ -306,6 +341,7 @@ static void refused_memory_is_reported_and_nothing_leaks(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(eigenvalues_solve_the_equation_to_rounding_of_themselves),
+        cmocka_unit_test(p_of_any_sum_counts_as_p_over_its_sum),
         cmocka_unit_test(two_classes_have_twice_the_product),
         cmocka_unit_test(eigenvectors_are_orthonormal_and_reproduce_their_values),
         cmocka_unit_test(the_variance_is_the_quadratic_form_even_of_a_saturated_row),

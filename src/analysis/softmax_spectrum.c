@@ -54,9 +54,10 @@ double lgt_softmax_variance(const double *p, const double *v, int64_t n) {
 /* --- The spectrum --- */
 
 /* p in falling order, runs of equal ones gathered: within a run of m, vectors across its constant one have the
- * eigenvalue p; what is left has a pole d with the weight m d. */
+ * eigenvalue p; what is left has a pole d with the weight m d. The equation does not know the unit of p: poles and
+ * roots are in one of their own, and eigenvalues are their shares of the sum of p. */
 typedef struct entry {
-    double p;
+    double p;   /* the largest one in [1, 2) */
     int64_t at; /* its index */
 } entry;
 
@@ -65,6 +66,7 @@ typedef struct spectrum {
     entry *entries;               /* (n) */
     int64_t *first;               /* (n_poles + 1) where each run begins; the last: how many are positive */
     double *poles, *weights;      /* (n_poles) scaled by 2^SCALE_EXPONENT */
+    double sum;                   /* of p, in the unit of the poles */
     double *components, *vectors; /* (n_poles) (Eq. 125); (n, n), or NULL */
     lgt_root *roots;              /* (n_poles - 1) */
 } spectrum;
@@ -75,8 +77,23 @@ static int compare(const void *left, const void *right) {
     return a->at < b->at ? -1 : a->at > b->at;
 }
 
+/* The sum of numbers that are not negative, with what rounding takes from each sum (Dekker 1971). */
+static double sum_of(const double *numbers, int64_t n) {
+    double sum = 0, lost = 0;
+    for (int64_t i = 0; i < n; i++) {
+        double both = sum + numbers[i], larger = fmax(sum, numbers[i]);
+        lost += larger - both + fmin(sum, numbers[i]);
+        sum = both;
+    }
+    return sum + lost;
+}
+
 static void gather(spectrum *s, const double *p) {
-    for (int64_t j = 0; j < s->n; j++) s->entries[j] = (entry){p[j], j};
+    double largest = 0;
+    int exponent;
+    for (int64_t j = 0; j < s->n; j++) largest = fmax(largest, p[j]);
+    frexp(largest, &exponent);
+    for (int64_t j = 0; j < s->n; j++) s->entries[j] = (entry){ldexp(p[j], 1 - exponent), j};
     qsort(s->entries, (size_t)s->n, sizeof *s->entries, compare);
     int64_t i = 0;
     while (i < s->n && s->entries[i].p > 0) {
@@ -88,6 +105,7 @@ static void gather(spectrum *s, const double *p) {
         s->n_poles++;
     }
     s->first[s->n_poles] = i;
+    s->sum = sum_of(s->weights, s->n_poles);
 }
 
 static void find_roots(void *argument, int64_t index, int worker) {
@@ -146,10 +164,10 @@ static void put_all(const spectrum *s, double *values) {
     int64_t row = 0;
     for (int64_t i = 0; i < s->n_poles; i++) {
         if (s->vectors) put_run_vectors(s, row, i);
-        for (int64_t k = 1; k < s->first[i + 1] - s->first[i]; k++) values[row++] = ldexp(s->poles[i], -SCALE_EXPONENT);
+        for (int64_t k = 1; k < s->first[i + 1] - s->first[i]; k++) values[row++] = s->poles[i] / s->sum;
         if (i + 1 == s->n_poles) break;
         if (s->vectors) put_root_vector(s, row, s->roots[i]);
-        values[row++] = ldexp(s->poles[s->roots[i].pole] + s->roots[i].offset, -SCALE_EXPONENT);
+        values[row++] = (s->poles[s->roots[i].pole] + s->roots[i].offset) / s->sum;
     }
     if (s->vectors) put_null_vectors(s, row);
     for (; row < s->n; row++) values[row] = 0;
