@@ -6,7 +6,7 @@
 #   make test     all tests; make check-long the long ones
 #   make mutants  whether the tests notice errors in the formulas: each of tools/mutants.txt must make one fail
 #   make reference  the C interface as HTML in build/reference/html, by Doxygen
-#   make install PREFIX=/usr/local
+#   make install PREFIX=/usr/local; then ldconfig, where programs of others are to find the library
 #   make wheel    the Python package with the library inside, build/logitude-*.whl
 #   make site     the documentation as a site in build/site/html, by MkDocs
 #   make deb      Debian packages: library, headers, program, Python package, in build/deb; make check-deb in a fresh root

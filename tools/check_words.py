@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """No tracked file holds a path of one machine or a note of unfinished work; no library code takes an angle from an
-arc cosine or a sine from sqrt(1 - c^2), which lose all digits near 0."""
+arc cosine or a sine from sqrt(1 - c^2), which lose all digits near 0; and a file that names its interpreter is executable, since
+pages call scripts by their names."""
 import os
 import re
 import subprocess
@@ -33,6 +34,8 @@ def check(root, files=None):
             text = checklib.read(root, path)
         except UnicodeDecodeError:
             continue  # not text
+        if text.startswith('#!') and not os.access(os.path.join(root, path), os.X_OK):
+            problems.append(f'{path}:1: a script that is not executable: {text.splitlines()[0]}')
         code = checklib.code_only(text) if path.startswith('src/') else ''
         for where, rules in ((text, ANYWHERE), (code, LIBRARY)):
             for what, pattern in rules:
@@ -53,7 +56,8 @@ GOOD = {'src/math/a.c': '/* acos(c), sqrt(1 - c * c) */ double a = atan2(1, 2), 
         'tests/t.c': 'double a = acos(0.5);\n', 'tools/t.sh': 'mktemp /tmp/x.XXXXXX  # ../house/home/\n'}
 BAD = [('docs/a.md', 'see /' + 'root/x\n', 'a path'), ('tools/a.sh', 'cd /' + 'home/me\n', 'a path'),
        ('src/base/a.c', '\n/* TODO' + ' */\n', ':2: unfinished'), ('README.md', 'FIXME' + ': x\n', 'unfinished'),
-       ('src/math/b.c', 'double a = acosf (x);\n', 'arc cosine'), ('src/math/c.c', 'double a = sqrt( 1.0 - x * x);\n', 'a sine')]
+       ('src/math/b.c', 'double a = acosf (x);\n', 'arc cosine'),
+       ('tools/b.py', '#!/usr/bin/env python3\n', 'not executable'), ('src/math/c.c', 'double a = sqrt( 1.0 - x * x);\n', 'a sine')]
 
 if __name__ == '__main__':
     checklib.main(check if '--self-test' in sys.argv else check_tracked, GOOD, BAD, __doc__)

@@ -94,7 +94,7 @@ LGT_API lgt_status lgt_lint_draw(const lgt_loss *loss, int64_t step, double r, d
 /* What is wrong with a schedule. */
 enum {
     LGT_SCHEDULE_DEAD = 1, /* at the first step over 5 % of random directions feel under 10 % of the plain force */
-    LGT_SCHEDULE_FAST = 2, /* the margin's share grows by over 5e-4 in one step */
+    LGT_SCHEDULE_FAST = 2, /* the margin's share by lambda grows by over 5e-4 in one step; warm-ups are not judged */
     LGT_SCHEDULE_LATE = 4, /* its own end is not reached */
     LGT_SCHEDULE_WEAK = 8  /* lambda ends above 1.5 times the target */
 };

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+from pathlib import Path
 
 import tools
 from tools import Case
@@ -120,6 +121,14 @@ class Help(Case):
             self.assertEqual(text, self.succeeds(verb, "-h"))
             for line in text.splitlines():
                 self.assertLessEqual(len(line), 110, verb)
+
+    def test_the_page_has_every_verb_and_names_those_that_take_like(self):
+        page = Path(__file__).resolve().parents[2].joinpath("docs", "cli.md").read_text(encoding="utf-8")
+        table = page.split("| verb | does |\n|---|---|\n")[1].split("\n\n")[0]
+        self.assertEqual(sorted(re.findall(r"^\| `(\w+)`", table, re.M)), sorted(OPTIONS))
+        sentence = re.search(r"`--like SYSTEM` on ([^.]*?) gives", page).group(1)
+        self.assertEqual(sorted(re.findall(r"`(\w+)`", sentence)),
+                         sorted(verb for verb, names in OPTIONS.items() if "like" in names and verb != "losses"))
 
     def test_defaults_units_and_ranges_are_shown(self):
         text = self.succeeds("train", "--help")

@@ -281,14 +281,16 @@ class Torch(Case):
     def test_the_three_lines_of_the_readme(self):
         """A model trained here opens in NumPy and in PyTorch as docs/formats.md shows."""
         import torch
-        path = self.path(self.train('arcface', '--encoder', 'linear', '--dim', 5))
+        banks = 'pga:targets=memory,neighbours=memory+k'  # whole numbers and doubles among the tensors
+        path = self.path(self.train('arcface', '--encoder', 'mlp:6', '--dim', 5, '--align', banks))
         self.convert(path, 'model.npz')
         page = (Path(__file__).resolve().parents[2] / 'docs' / 'formats.md').read_text(encoding='utf-8')
         own, _ = read_safetensors(path)
+        self.assertEqual({array.dtype.str for array in own.values()}, {'<f4', '<f8', '<i8'})
         blocks = [part.split('```')[0] for part in page.split('```python\n')[1:]]
         self.assertGreaterEqual(len(blocks), 2)
         for block in blocks:
-            self.assertLessEqual(len(block.strip().splitlines()), 7)
+            self.assertLessEqual(len(block.strip().splitlines()), 8)
             here, at = {}, os.getcwd()
             os.chdir(os.path.dirname(path) if 'model.npz' not in block else self.folder)
             try:
@@ -298,7 +300,9 @@ class Torch(Case):
             model = here['model']
             self.assertEqual(sorted(model), sorted(own))
             for name in own:
-                np.testing.assert_array_equal(np.asarray(model[name]), own[name])
+                array = np.asarray(model[name])
+                self.assertEqual((array.dtype, array.shape), (own[name].dtype, own[name].shape))
+                np.testing.assert_array_equal(array, own[name])
         self.assertIsInstance(model['head.weight'], torch.Tensor)
 
 

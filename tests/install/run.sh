@@ -67,9 +67,12 @@ if command -v pkg-config > /dev/null; then
     echo "pkg-config, version $(pkg-config --modversion logitude)"
     # shellcheck disable=SC2046 # lists of flags
     compile shared $(pkg-config --cflags --libs logitude) -Wl,-rpath,"$lib"
+    # shellcheck disable=SC2046
+    compile static $(pkg-config --static --cflags --libs logitude | sed s/-llogitude/-l:liblogitude.a/)
+    if readelf -d "$work/static-c" | grep liblogitude >&2; then exit 1; fi # the shared library beside it
     rm "$lib"/liblogitude.so* # the linker would prefer it
     # shellcheck disable=SC2046
-    compile static $(pkg-config --cflags --static --libs logitude)
+    compile static-alone $(pkg-config --cflags --static --libs logitude)
 else
     echo "skipped: no pkg-config here"
 fi
