@@ -1,4 +1,4 @@
-/* What a file is, by its first bytes. */
+/* What a file is, by its first bytes, unpacked where they are gzip. */
 #ifndef LGT_CLI_FILE_KIND_H
 #define LGT_CLI_FILE_KIND_H
 

@@ -1,6 +1,7 @@
 """convert: formats by suffix and content, exact bits, what is said of mistakes, and nothing left behind by them. What NumPy,
 scikit-learn, PyTorch and ONNX make of the files is interchange.py's."""
 
+import gzip
 import json
 import os
 import struct
@@ -58,6 +59,23 @@ class Convert(Case):
         self.report("convert", "again.safetensors", "t.npz")
         self.assertEqual(open(self.path("t.npz"), "rb").read(), first)  # the same bytes every time
         self.assertEqual(self.names(), ["again.safetensors", "t.npz", "t.safetensors"])
+
+    def test_gzip_around_a_file_is_unpacked(self):
+        for name, content in (("h.safetensors", open(self.path(self.write_head()), "rb").read()),
+                              ("l.model", b"solver_type L2R_LR\nnr_class 2\nlabel 1 0\nnr_feature 2\nbias -1\nw\n1 \n2 \n"),
+                              ("w.npy", npy_bytes([[1, 2], [3, 4]], "f4"))):
+            self.write(name, content)
+            self.write(name + ".gz", gzip.compress(content[:40]) + gzip.compress(content[40:]))
+            plain, packed = (self.report("info", path) for path in (name, name + ".gz"))
+            self.assertEqual(dict(packed, file=name), plain)
+            plain, packed = (self.report("convert", path, path + ".npz") for path in (name, name + ".gz"))
+            self.assertEqual(packed["from"], plain["from"])
+            self.assertEqual(*(open(self.path(path + ".npz"), "rb").read() for path in (name, name + ".gz")))
+        self.write("a.npz.gz", gzip.compress(open(self.path("w.npy.npz"), "rb").read()))
+        for verb in (["info", "a.npz.gz"], ["convert", "a.npz.gz", "a.safetensors"]):
+            self.fails(2, ["a.npz.gz: is a ZIP archive within gzip"], *verb)
+        self.write("cut.gz", gzip.compress(content)[:5])
+        self.fails(3, ["cut.gz: "], "info", "cut.gz")
 
     def test_what_has_no_place_is_said(self):
         self.write_head()
