@@ -92,6 +92,11 @@ lgt_status cli_checkpoints_step(cli_checkpoints *checkpoints, lgt_trainer *train
 
 lgt_status cli_checkpoints_stop(cli_checkpoints *checkpoints, lgt_trainer *trainer, const cli_run_folder *run,
                                 int64_t step, lgt_error *err) {
-    if (checkpoints->every == 0 || step == 0 || checkpoints->saved) return LGT_OK;
+    if (step == 0 || checkpoints->saved) return LGT_OK;
     return save(checkpoints, trainer, run, err);
+}
+
+lgt_status cli_checkpoints_finish(const cli_checkpoints *checkpoints, lgt_context *context, const cli_run_folder *run,
+                                  lgt_error *err) {
+    return checkpoints->every > 0 ? LGT_OK : lgt_checkpoint_clear(context, run->folder, err);
 }

@@ -38,8 +38,13 @@ lgt_status cli_checkpoints_resume(cli_checkpoints *checkpoints, lgt_trainer *tra
 lgt_status cli_checkpoints_step(cli_checkpoints *checkpoints, lgt_trainer *trainer, const cli_run_folder *run,
                                 int64_t step, lgt_error *err);
 
-/* Before a stop, after any step. */
+/* Before a stop, after any step: also where none was asked for, so that --resume can go on. */
 lgt_status cli_checkpoints_stop(cli_checkpoints *checkpoints, lgt_trainer *trainer, const cli_run_folder *run,
                                 int64_t step, lgt_error *err);
+
+/* When all that a finished training leaves is written: without --checkpoint-every nobody asked for the checkpoint of a
+ * signal that it went on from. */
+lgt_status cli_checkpoints_finish(const cli_checkpoints *checkpoints, lgt_context *context, const cli_run_folder *run,
+                                  lgt_error *err);
 
 #endif

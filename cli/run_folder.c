@@ -36,13 +36,19 @@ lgt_status cli_run_folder_plan(cli_run_folder *out, const char *folder, const ch
 }
 
 lgt_status cli_run_folder_create(lgt_context *context, cli_run_folder *run, int64_t cut, int has_best, lgt_error *err) {
+    int goes_on = cut >= 0;
     lgt_status status = lgt_folder_create(run->folder, err);
+    if (!status && !goes_on) status = lgt_checkpoint_clear(context, run->folder, err);
+    if (!status && goes_on) status = lgt_log_reopen(context, run->metrics, cut, &run->log, err);
+    if (!status && !goes_on) status = lgt_log_open(context, run->metrics, &run->log, err);
+    if (status) return status;
     remove(run->analysis); /* of an earlier training: it would stand beside metrics that are not its own */
     remove(run->report);
     if (!has_best) remove(run->best);
-    if (cut >= 0) return status ? status : lgt_log_reopen(context, run->metrics, cut, &run->log, err);
-    if (!status) status = lgt_checkpoint_clear(context, run->folder, err);
-    return status ? status : lgt_log_open(context, run->metrics, &run->log, err);
+    if (goes_on) return LGT_OK;
+    remove(run->model);
+    remove(run->run);
+    return LGT_OK;
 }
 
 void cli_run_folder_free(cli_run_folder *run) {

@@ -190,7 +190,8 @@ const cli_option cli_train_options[] = {
      .greatest = INFINITY,
      .unit = "steps",
      .group = "Checkpoints",
-     .help = "steps between two checkpoints in DIR, from which --resume goes on; 0: none; not for lbfgs and newton-cg"},
+     .help = "steps between two checkpoints in DIR, from which --resume goes on; 0: only one by a signal, until the "
+             "training is finished; not for lbfgs and newton-cg"},
     {.name = "keep",
      .kind = CLI_INTEGER,
      .metavar = "N",

@@ -390,7 +390,7 @@ static lgt_status write_report(training *run, lgt_error *err) {
 static lgt_status tell_interruption(const training *run, lgt_error *err) {
     const char *more = run->is_solved           ? ""
                        : run->checkpoints.saved ? "; --resume goes on from its checkpoint"
-                                                : "; without --checkpoint-every no checkpoint was written";
+                                                : "; --resume begins again";
     return cli_fail(err, LGT_ERR_INTERRUPTED, "interrupted after step %lld of %lld; the model as it stands is %s%s",
                     (long long)run->record.step, (long long)run->record.n_steps, run->folder.model, more);
 }
@@ -401,7 +401,9 @@ static lgt_status write_results(training *run, lgt_error *err) {
     json_t *results = describe_results(run, NULL);
     status = write_run(run, json_incref(results), err);
     if (!status) status = write_report(run, err);
-    if (!status && is_finished(run)) cli_report_print(run->args, json_incref(results));
+    if (!status && is_finished(run))
+        status = cli_checkpoints_finish(&run->checkpoints, run->context, &run->folder, err);
+    if (!status && (is_finished(run) || cli_flag(run->args, "json"))) cli_report_print(run->args, json_incref(results));
     json_decref(results);
     return status;
 }
@@ -463,12 +465,12 @@ const cli_verb cli_verb_train = {
         "  run.json           configuration, versions, data and results\n"
         "  analysis.json      what the report shows of the model: angles, ROC, calibration, confusions, a map\n"
         "  report.html        all of it as charts, in one file that needs no network\n"
-        "  checkpoint-STEP.safetensors  with --checkpoint-every: all that --resume needs\n"
+        "  checkpoint-STEP.safetensors  with --checkpoint-every, and after a signal: all that --resume needs\n"
         "lbfgs and newton-cg need --encoder none and use none of --epochs, --batch, --lr, --momentum,\n"
         "--weight-decay, --schedule, --warmup and --seed for a softmax head, which starts at 0. certified_gap is a\n"
         "proven bound of the objective's distance to its minimum (softmax with --l2 and without --z-loss).\n"
-        "The first SIGINT or SIGTERM ends the training after its step, with the model as it stands and, with\n"
-        "--checkpoint-every, a checkpoint (exit code 130 or 143). Numbers that are not finite end it with exit\n"
+        "The first SIGINT or SIGTERM ends the training after its step, with the model as it stands and, but for\n"
+        "lbfgs and newton-cg, a checkpoint (exit code 130 or 143). Numbers that are not finite end it with exit\n"
         "code 4 and no model.\n"
         "Under mpirun the ranks share the classes, the rows of each batch and the encoder's optimiser, with the\n"
         "bits of one process; the first writes and speaks. --resume goes on over any number of ranks. With\n"

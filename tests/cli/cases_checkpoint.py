@@ -236,7 +236,8 @@ class Signals(Runs):
         whole = self.whole(*more)
         for number in (signal.SIGINT, signal.SIGTERM):
             shutil.rmtree(self.path("run"), True)
-            child = self.start(*more, "--checkpoint-every", 1000000)
+            asked = ["--checkpoint-every", 1000000] if number == signal.SIGINT else []
+            child = self.start(*more, *asked)
             self.wait_for(child, lambda: os.path.exists(self.path("run/metrics.jsonl")) and
                           self.read("run/metrics.jsonl").count("\n") > 20)
             child.send_signal(number)
@@ -245,8 +246,9 @@ class Signals(Runs):
             step = int(re.fullmatch(r"logitude: interrupted after step (\d+) of 3300; the model as it stands is "
                                     r"run/model\.safetensors; --resume goes on from its checkpoint\n", err).group(1))
             self.assertEqual(checkpoints(self.path("run")), [step])
-            self.go(self.small(*more, "--resume"))
+            self.go(self.small(*more, *asked, "--resume"))
             self.assertEqual(outcome(self.path("run"), False), whole)
+            self.assertEqual(checkpoints(self.path("run")), [step] if asked else [])
 
     def stop_behind_the_last_step(self):
         """What a training ends with whose signal comes when its epoch is written and its objective being measured, which

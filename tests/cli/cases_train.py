@@ -9,6 +9,7 @@ import subprocess
 import time
 
 import tools
+from runs import checkpoints
 from tools import Case, clusters, idx_bytes, read_npy
 
 
@@ -331,7 +332,15 @@ class Models(Training):
 
 
 class Interrupted(Training):
-    def interrupt(self, number, out):
+    # Some ten seconds of iterations: without an l2 term separable clusters have no minimum.
+    ENDLESS = ["--encoder", "none", "--optimizer", "newton-cg", "--tolerance", "1e-30", "--max-iterations", "100000000",
+               "--data", "many-x.npy,many-y.npy"]
+
+    def setUp(self):
+        super().setUp()
+        self.write_data("many", 4000)
+
+    def interrupt(self, number, out, *more, **changes):
         metrics = out + "/metrics.jsonl"
         args = [str(a) for a in self.small("--epochs", "1000000", "-q", out=out)]
         child = subprocess.Popen([tools.PROGRAM, *args], cwd=self.folder, env=self.environment(), text=True,
@@ -356,7 +365,26 @@ class Interrupted(Training):
             self.assertEqual((results["status"], results["objective"]), ("interrupted", None))
             report = self.report("eval", "--model", out + "/model.safetensors", "--data", "test-x.npy,test-y.npy")
             self.assertEqual(report["rows"], 80)
-            self.assertEqual(sorted(os.listdir(self.path(out))), ALL_FILES)
+            names = sorted(os.listdir(self.path(out)))
+            self.assertEqual(names, sorted([*ALL_FILES, "checkpoint-%012d.safetensors" % results["steps"]]))
+
+    def test_json_is_printed_of_a_training_that_a_signal_ended(self):
+        for out, more in (("steps", []), ("all", self.ENDLESS)):
+            code, printed, err = self.interrupt(signal.SIGTERM, out, "--json", *more, loss="softmax")
+            self.assertEqual(code, 143, err)
+            report = json.loads(printed)
+            self.assertEqual((report["schema"], report["status"]), ("logitude.train/1", "interrupted"))
+            self.assertEqual(report, json.loads(self.read(out + "/run.json"))["results"])
+            self.assertEqual(err.count("\n"), 1)
+
+    def test_iterations_over_all_rows_leave_the_model_and_no_checkpoint(self):
+        code, _, err = self.interrupt(signal.SIGINT, "run", *self.ENDLESS, loss="softmax")
+        self.assertEqual(code, 130, err)
+        self.assertRegex(err, r"\Alogitude: interrupted after step \d+ of 100000000; the model as it stands is "
+                              r"run/model\.safetensors\n\Z")
+        self.assertEqual(checkpoints(self.path("run")), [])
+        self.fails(2, ["--resume is for --optimizer sgd and adamw: newton-cg has no checkpoints"],
+                   *self.small("--resume", *self.ENDLESS, loss="softmax"))
 
 
 class Diverged(Training):
@@ -416,6 +444,16 @@ class TrainRefuses(Training):
     def test_a_csv_with_a_bad_line(self):
         self.write("bad.csv", "a,b,y\n1,2,0\n1,two,1\n")
         self.refuses(3, ["bad.csv:3"], "--data", "bad.csv", "--test-data", "bad.csv")
+
+    def test_no_model_of_an_earlier_training_stands_beside_a_failure(self):
+        self.report(*self.small())
+        self.write("run/notes.txt", "mine")
+        args = self.small("-q", "--optimizer", "sgd", "--lr", "1e6", "--standardize", "none", "--encoder", "none",
+                          "--no-report", loss="softmax")
+        self.write_npy("train-x.npy", [[1e20 * (i % 7 - k) for k in range(6)] for i in range(200)], "f4")
+        self.fails(4, ["step ", "row"], *args)
+        self.assertEqual(sorted(os.listdir(self.path("run"))), ["metrics.jsonl", "notes.txt", "run.json"])
+        self.assertEqual(self.read("run/notes.txt"), "mine")
 
     def test_output_folders_that_cannot_be(self):
         self.write("file", "")
