@@ -2,9 +2,11 @@
  * place. */
 #include "arrays.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "outfile.h"
 
@@ -89,11 +91,13 @@ lgt_status cli_array_files_write(lgt_context *context, const char *folder, const
     lgt_status status = lgt_folder_create(folder, err);
     for (size_t i = 0; i < n && !status; i++) {
         const cli_array_file *f = &files[i];
-        if (!f->data) continue;
         int64_t shape[2] = {f->rows, f->cols};
         char *path = cli_path_join(folder, f->name);
-        status = lgt_npy_write(context, path, f->dtype, f->n_dims, shape, f->data, err);
-        if (!status) cli_append(written, cli_string(path));
+        if (f->data)
+            status = lgt_npy_write(context, path, f->dtype, f->n_dims, shape, f->data, err);
+        else if (remove(path) && errno != ENOENT)
+            status = cli_fail(err, LGT_ERR_IO, "%s: cannot remove: %s", path, strerror(errno));
+        if (!status && f->data) cli_append(written, cli_string(path));
         free(path);
     }
     return status;

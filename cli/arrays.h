@@ -37,7 +37,7 @@ typedef struct cli_array_option {
 lgt_status cli_array_options_read(const cli_args *args, lgt_context *context, const cli_array_option *options, size_t n,
                                   lgt_error *err);
 
-/* A .npy file of a folder; data NULL: not written. */
+/* A .npy file of a folder; data NULL: there is none. */
 typedef struct cli_array_file {
     const char *name;
     lgt_dtype dtype;
@@ -49,7 +49,8 @@ typedef struct cli_array_file {
 /* Before any work: whether the folder and all these files, NULL data or not, could be made. */
 lgt_status cli_array_files_check(const char *folder, const cli_array_file *files, size_t n, lgt_error *err);
 
-/* Writes the files into the folder and appends their paths to `written`. */
+/* Writes the files into the folder and appends their paths to `written`; those that this run has not are removed, which
+ * an earlier one may have left. */
 lgt_status cli_array_files_write(lgt_context *context, const char *folder, const cli_array_file *files, size_t n,
                                  json_t *written, lgt_error *err);
 

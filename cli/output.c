@@ -160,6 +160,12 @@ static void print_value(const char *name, const json_t *value) {
         snprintf(text, sizeof text, "%.6g", json_real_value(value));
         print_line(name, text);
         break;
+    case JSON_TRUE:
+        print_line(name, "yes");
+        break;
+    case JSON_FALSE:
+        print_line(name, "no");
+        break;
     default:
         print_line(name, "-");
     }

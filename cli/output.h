@@ -48,8 +48,8 @@ void cli_append(json_t *list, json_t *value);
 json_t *cli_string(const char *text);                  /* bytes that are not UTF-8 become '?' */
 char *cli_json_text(const json_t *object, int pretty); /* to be freed */
 
-/* One name-and-value line a member; objects within are flattened, lists show one line an element, what is neither text
- * nor a number shows as "-". */
+/* One name-and-value line a member; objects within are flattened, lists show one line an element, true and
+ * false as yes and no, null as "-". */
 void cli_print_lines(json_t *object);
 
 /* Prints the report by --json or as lines, and frees it. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "output.h"
+#include "processor.h"
 #include "ranks.h"
 #include "shared_rows.h"
 
@@ -27,10 +28,8 @@ static lgt_status read_threads(const cli_args *args, int *threads, lgt_error *er
 /* The ranks of a machine share the processors they may all run on; 0: this process is alone. */
 static int share_of_processors(void) {
     int ranks = cli_local_ranks();
-    lgt_context *probe = NULL;
-    if (ranks == 1 || lgt_context_create(NULL, &probe, NULL)) return 0;
-    int threads = lgt_context_threads(probe) / ranks;
-    lgt_context_free(probe);
+    if (ranks == 1) return 0;
+    int threads = cli_processors() / ranks;
     return threads > 0 ? threads : 1;
 }
 

@@ -7,6 +7,7 @@
 #include "logitude/logitude.h"
 #include "machine_file.h"
 #include "output.h"
+#include "processor.h"
 #include "session.h"
 #include "verbs.h"
 
@@ -218,10 +219,8 @@ static lgt_status bench_step(const cli_args *args, lgt_context *context, const l
 
 /* "Intel(R) Xeon(R) Processor, amx"; what cannot be read is left out. */
 static void name_machine(const lgt_context *context, lgt_machine *machine) {
-    char line[256], model[96] = "";
-    FILE *file = fopen("/proc/cpuinfo", "r");
-    while (file && !*model && fgets(line, sizeof line, file)) sscanf(line, "model name : %95[^\n]", model);
-    if (file) fclose(file);
+    char model[CLI_PROCESSOR_NAME];
+    cli_processor_name(model);
     snprintf(machine->name, sizeof machine->name, "%s%s%s", model, *model ? ", " : "",
              lgt_isa_name(lgt_context_isa(context)));
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);

@@ -362,6 +362,7 @@ static lgt_status write_head(conversion *c, lgt_error *err) {
 
 static void print_report(const conversion *c) {
     const cli_source_file *s = &c->source;
+    int holds_bias = c->to != TO_NPY && c->to != TO_INSIGHTFACE;
     json_t *report = cli_report("convert");
     cli_put_text(report, "in", s->path);
     cli_put_text(report, "from", s->format);
@@ -371,7 +372,7 @@ static void print_report(const conversion *c) {
         cli_put_integer(report, "classes", s->n_classes);
         cli_put_integer(report, "dim", s->weight.shape[1]);
         cli_put_text(report, "dtype", lgt_dtype_name(s->weight.dtype));
-        cli_put(report, "bias", json_boolean(s->bias.data != NULL));
+        cli_put(report, "bias", json_boolean(s->bias.data && holds_bias));
     }
     cli_report_print(c->args, report);
 }

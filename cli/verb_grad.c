@@ -251,11 +251,13 @@ const cli_verb cli_verb_grad = {
     .usage = "--loss SPEC --features X --weights W --labels Y [options]",
     .options = options,
     .n_options = sizeof options / sizeof *options,
-    .notes = "Files written to DIR: loss.npy (shape (), float64), loss_rows.npy (N, float64), dx.npy (N, D),\n"
-             "dw.npy (C, D) and, with a bias, db.npy (C); with a direction also hvp_x.npy, hvp_w.npy and\n"
-             "hvp_b.npy: the Hessian of the loss times that direction (zeros where none is given).\n"
-             "Nothing is written when anything is wrong. Schedules of a loss are at step 0; a loss with a\n"
-             "state (adaface, curricularface) moves it by this batch first: ema=0 keeps what the spec says.",
+    .notes =
+        "Files written to DIR: loss.npy (shape (), float64), loss_rows.npy (N, float64), dx.npy (N, D),\n"
+        "dw.npy (C, D) and, with a bias, db.npy (C); with a direction also hvp_x.npy, hvp_w.npy and\n"
+        "hvp_b.npy: the Hessian of the loss times that direction (zeros where none is given).\n"
+        "Those of them that DIR holds of an earlier run are removed. Nothing is written when anything is\n"
+        "wrong. Schedules of a loss are at step 0; a loss with a state (adaface, curricularface) moves it by this\n"
+        "batch first: ema=0 keeps what the spec says.",
     .examples = "  logitude grad --loss arcface:s=64,m=0.5 --features x.npy --weights w.npy --labels y.npy --out g\n"
                 "  logitude grad --loss arcface --like insightface --features x.npy --weights w.npy --labels y.npy\n"
                 "  logitude grad --loss softmax --features x.npy --weights w.npy --labels y.npy --bias b.npy --json\n"

@@ -5,13 +5,18 @@
 #include "file_kind.h"
 #include "logitude/logitude.h"
 #include "output.h"
+#include "processor.h"
 #include "session.h"
 #include "verbs.h"
 
 /* --- The build --- */
 
 static void describe_build(lgt_context *context, json_t *report) {
+    char cpu[CLI_PROCESSOR_NAME];
+    cli_processor_name(cpu);
     cli_put_text(report, "version", lgt_version());
+    cli_put_text(report, "cpu", *cpu ? cpu : NULL);
+    cli_put_integer(report, "processors", cli_processors());
     cli_put_text(report, "isa", lgt_isa_name(lgt_context_isa(context)));
     cli_put_integer(report, "threads", lgt_context_threads(context));
     cli_put_integer(report, "losses", lgt_loss_count());
@@ -94,6 +99,25 @@ static lgt_status describe_tensors(lgt_context *context, const char *path, const
     return status;
 }
 
+/* A table as train and eval take it; the label column is the last one. */
+static lgt_status describe_table(lgt_context *context, const char *path, json_t *report, lgt_error *err) {
+    lgt_dataset *data = NULL;
+    lgt_dataset_options options;
+    lgt_dataset_options_init(&options);
+    options.spec = path;
+    lgt_status status = lgt_dataset_load(context, &options, &data, err);
+    if (status) return status;
+    lgt_array features = {.dtype = LGT_F32, .count = data->n_rows * data->dim, .data = data->x};
+    cli_put_text(report, "format", "csv");
+    cli_put_integer(report, "rows", data->n_rows);
+    cli_put_integer(report, "columns", data->dim + 1);
+    cli_put_integer(report, "label_column", data->dim + 1);
+    cli_put_integer(report, "classes", data->n_labels);
+    describe_elements(&features, report);
+    lgt_dataset_free(context, data);
+    return LGT_OK;
+}
+
 static lgt_status describe_file(lgt_context *context, const char *path, json_t *report, lgt_error *err) {
     cli_put_text(report, "file", path);
     cli_file_kind kind = cli_file_kind_of(path);
@@ -104,6 +128,7 @@ static lgt_status describe_file(lgt_context *context, const char *path, json_t *
         return describe_tensors(context, path, "liblinear", lgt_liblinear_read, report, err);
     lgt_array array = {.data = NULL};
     lgt_status status = lgt_array_read(context, path, &array, err);
+    if (status == LGT_ERR_DATA) return describe_table(context, path, report, err);
     cli_put_text(report, "format", "array");
     if (!status) status = describe_array(context, &array, report, err);
     lgt_array_free(context, &array);
@@ -121,19 +146,35 @@ static void print_shape(const json_t *shape) {
     printf("%s)", text);
 }
 
-static void print_array(const json_t *object) {
-    print_shape(json_object_get(object, "shape"));
-    printf(" %s", json_string_value(json_object_get(object, "dtype")));
+static void print_elements(const json_t *object) {
     if (json_is_real(json_object_get(object, "mean")))
         printf("  min %.6g  max %.6g  mean %.6g", json_real_value(json_object_get(object, "min")),
                json_real_value(json_object_get(object, "max")), json_real_value(json_object_get(object, "mean")));
     printf("  nan %lld\n", (long long)json_integer_value(json_object_get(object, "nan")));
 }
 
+static void print_array(const json_t *object) {
+    print_shape(json_object_get(object, "shape"));
+    printf(" %s", json_string_value(json_object_get(object, "dtype")));
+    print_elements(object);
+}
+
+static void print_table(const json_t *object) {
+    printf("csv, %lld rows, %lld columns, the last with labels of %lld classes",
+           (long long)json_integer_value(json_object_get(object, "rows")),
+           (long long)json_integer_value(json_object_get(object, "columns")),
+           (long long)json_integer_value(json_object_get(object, "classes")));
+    print_elements(object);
+}
+
 static void print_file(const json_t *report) {
     size_t index = 0;
     const json_t *tensor = NULL, *tensors = json_object_get(report, "tensors");
     printf("%s: ", json_string_value(json_object_get(report, "file")));
+    if (!tensors && json_object_get(report, "rows")) {
+        print_table(report);
+        return;
+    }
     if (!tensors) {
         print_array(report);
         return;
@@ -165,9 +206,10 @@ static lgt_status run(const cli_args *args, lgt_error *err) {
 
 const cli_verb cli_verb_info = {
     .name = "info",
-    .summary = "tells about the build, or about an array or model file",
+    .summary = "tells about the build and the machine, or about a file of arrays, a table or a model",
     .usage = "[FILE] [options]",
-    .notes = "FILE is .npy, .npz, IDX, .safetensors or a model of liblinear, told by content.",
+    .notes = "FILE is .npy, .npz, IDX, .safetensors, a model of liblinear or CSV, told by content. Of a CSV the last\n"
+             "column is told as that of the labels, as train takes it without --label-column.",
     .examples = "  logitude info\n"
                 "  logitude info features.npy\n"
                 "  logitude info runs/arcface-0/model.safetensors --json",

@@ -87,6 +87,16 @@ class Convert(Case):
                          (0, "logitude: h.safetensors: has a bias, which one .npy leaves out\n"))
         self.assertEqual(read_npy(self.path("h.npy")), ("f4", (3, 2), [1, 2, 3, 4, -0.0, 6]))
 
+    def test_whether_there_is_a_bias_is_told_of_what_is_written(self):
+        self.write_head()
+        self.write_npy("w.npy", [[1, 2], [3, 4], [5, 6]], "f4")
+        for args, wanted in ((["o.npy"], False), (["o{rank}.npy"], False), (["o.npz", "--to", "sklearn"], True),
+                             (["o.txt", "--to", "liblinear"], True), (["o.safetensors", "--to", "model"], True)):
+            self.assertIs(self.report("convert", "h.safetensors", *args, "-q")["bias"], wanted, args)
+        self.assertIs(self.report("convert", "w.npy", "o.safetensors", "--to", "torch")["bias"], False)
+        self.assertRegex(self.succeeds("convert", "h.safetensors", "o.npy", "-q"), r"(?m)^bias +no$")
+        self.assertRegex(self.succeeds("convert", "h.safetensors", "o.pt", "--to", "torch"), r"(?m)^bias +yes$")
+
     def test_a_state_of_pytorch_and_back(self):
         self.write_head()
         report = self.report("convert", "h.safetensors", "n.safetensors", "--to", "torch", "--prefix", "net.0.")

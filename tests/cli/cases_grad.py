@@ -156,6 +156,21 @@ class Grad(Case):
         self.assertEqual(self.report("grad", "--loss", "softmax", *inputs)["files"], [])
         self.assertEqual(self.names(), before)
 
+    def test_results_of_an_earlier_run_that_this_one_has_not_are_removed(self):
+        x, w, y = problem(4)
+        inputs = self.write_problem(x, w, y)
+        more = ["--bias", self.write_npy("b.npy", [0.0] * len(w)), "--direction-x", inputs[inputs.index("--features") + 1]]
+        self.succeeds("grad", "--loss", "softmax", *inputs, *more, "--out", "g")
+        self.write("g/notes.npy", "mine")
+        every = ["db.npy", "dw.npy", "dx.npy", "hvp_b.npy", "hvp_w.npy", "hvp_x.npy", "loss.npy", "loss_rows.npy", "notes.npy"]
+        self.assertEqual(sorted(os.listdir(self.path("g"))), every)
+        self.fails(2, ["arcfase"], "grad", "--loss", "arcfase", *inputs, "--out", "g")
+        self.assertEqual(sorted(os.listdir(self.path("g"))), every)
+        report = self.report("grad", "--loss", "softmax", *inputs, "--out", "g")
+        kept = ["dw.npy", "dx.npy", "loss.npy", "loss_rows.npy"]
+        self.assertEqual(sorted(os.listdir(self.path("g"))), [*kept, "notes.npy"])
+        self.assertEqual(sorted(report["files"]), ["g/" + name for name in kept])
+
     def test_inputs_of_other_types_are_converted(self):
         x, w, y = [[1.0, 2.0], [3.0, -4.0]], [[1.0, 0.0], [0.0, 1.0]], [1, 0]
         wanted = self.report("grad", "--loss", "softmax", *self.write_problem(x, w, y))["loss"]

@@ -99,7 +99,12 @@ class Losses(Case):
 class Info(Case):
     def test_the_build(self):
         report = self.report("info")
-        self.assertTrue({"version", "isa", "threads", "losses", "compiler"} <= set(report))
+        self.assertTrue({"version", "cpu", "processors", "isa", "threads", "losses", "compiler"} <= set(report))
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            models = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+        self.assertEqual(report["cpu"], models[0][:95] if models else None)
+        self.assertEqual(report["processors"], len(os.sched_getaffinity(0)))
+        self.assertEqual(self.report("info", "--threads", 3)["processors"], report["processors"])
         levels = ["generic", "avx2", "avx512", "avx512bf16", "amx"]
         best = levels.index(report["isa"])
         for level, name in enumerate(levels):
@@ -126,6 +131,16 @@ class Info(Case):
         self.write_npy("none.npy", [], shape=(0, 4))
         report = self.report("info", "none.npy")
         self.assertEqual((report["shape"], report["min"], report["nan"]), ([0, 4], None, 0))
+
+    def test_a_table(self):
+        self.write("t.csv", "a,b,kind\n1,2,x\n-3,4,y\n5,6,x\n")
+        report = self.report("info", "t.csv")
+        self.assertEqual(report, {"schema": "logitude.info/1", "file": "t.csv", "format": "csv", "rows": 3, "columns": 3,
+                                  "label_column": 3, "classes": 2, "min": -3.0, "max": 6.0, "mean": 2.5, "nan": 0})
+        self.assertEqual(self.succeeds("info", "t.csv"), "t.csv: csv, 3 rows, 3 columns, the last with labels of 2 classes"
+                                                         "  min -3  max 6  mean 2.5  nan 0\n")
+        self.write("t.csv", "a,b,kind\n1,2,x\n-3,two,y\n")
+        self.fails(3, ["logitude: t.csv:3: column 2 is 'two'"], "info", "t.csv")
 
     def test_files_that_are_none_of_these(self):
         self.fails(5, ["gone: "], "info", "gone")

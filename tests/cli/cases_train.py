@@ -235,8 +235,44 @@ class Models(Training):
         self.assertEqual(done.returncode, 0)
         self.assertIn("no classification", done.stderr)
         report = json.loads(done.stdout)
-        self.assertNotIn("accuracy", report)
-        self.assertTrue({"auc", "map_at_r"} <= set(report))
+        self.assertEqual([report[key] for key in ("accuracy", "nll", "ece")], [None] * 3)
+        self.assertIsNotNone(report["auc"])
+        self.assertIsNotNone(report["map_at_r"])
+
+    def alone(self, protocol, *data):
+        return ["eval", *self.model, "%s,%s" % data, "--protocol", protocol]
+
+    def test_all_protocols_tell_what_the_labels_define(self):
+        self.write_npy("few.npy", tools.clusters(4, 6, 4, 2)[0], "f4")
+        self.write_npy("same.npy", [1] * 4, "i8")
+        self.write_npy("distinct.npy", [0, 1, 2, 3], "i8")
+        same, distinct = "all 4 rows have label '1': there is no impostor pair", "no two of the 4 rows have the same label: "
+        self.fails(3, same, *self.alone("verification", "few.npy", "same.npy"))
+        self.fails(3, distinct + "there is no genuine pair", *self.alone("verification", "few.npy", "distinct.npy"))
+        self.fails(3, distinct + "no query has a match", *self.alone("retrieval", "few.npy", "distinct.npy"))
+        whole = self.report(*self.alone("all", "test-x.npy", "test-y.npy"))
+        for labels, notes, none in (
+                ("same.npy", ["no verification: " + same], ["genuine_pairs", "impostor_pairs", "auc", "eer"]),
+                ("distinct.npy", ["no verification: " + distinct + "there is no genuine pair",
+                                  "no retrieval: " + distinct + "no query has a match"],
+                 ["genuine_pairs", "impostor_pairs", "auc", "eer", "queries", "lone_queries", "map_at_r"])):
+            done = self.run_program(*self.alone("all", "few.npy", labels), "--json")
+            self.assertEqual((done.returncode, done.stderr), (0, "".join("logitude: %s\n" % note for note in notes)))
+            report = json.loads(done.stdout)
+            self.assertEqual(list(report), list(whole))
+            self.assertEqual([key for key, value in report.items() if value is None], none)
+            self.assertEqual(report["tar_at_far"], {"0.01": None, "0.001": None})
+            self.assertEqual(report["recall_at"]["1"] is None, labels == "distinct.npy")
+
+    def test_labels_that_define_nothing_are_an_error_of_all_protocols(self):
+        self.write_npy("few.npy", tools.clusters(4, 6, 4, 2)[0], "f4")
+        self.write_npy("new.npy", [7, 8, 9, 10], "i8")
+        self.fails(3, ["no query has a match"], *self.alone("all", "few.npy", "new.npy"), "-q")
+
+    def test_one_label_is_named_as_the_data_have_it(self):
+        self.write("one.csv", "".join("%d,2,3,4,5,6,sole\n" % i for i in range(3)))
+        self.fails(3, "all 3 rows have label 'sole': there is no impostor pair", "eval", *self.model, "one.csv", "--protocol",
+                   "verification")
 
     def test_predict_agrees_between_csv_npy_and_json(self):
         args = ["predict", *self.model, "test-x.npy", "--top", 3]
@@ -342,7 +378,7 @@ class Interrupted(Training):
 
     def interrupt(self, number, out, *more, **changes):
         metrics = out + "/metrics.jsonl"
-        args = [str(a) for a in self.small("--epochs", "1000000", "-q", out=out)]
+        args = [str(a) for a in self.small("--epochs", "1000000", "-q", *more, out=out, **changes)]
         child = subprocess.Popen([tools.PROGRAM, *args], cwd=self.folder, env=self.environment(), text=True,
                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         deadline = time.monotonic() + 60
@@ -359,8 +395,7 @@ class Interrupted(Training):
             code, printed, err = self.interrupt(number, out)
             self.assertEqual((code, printed), (128 + number, ""))
             self.assertRegex(err, r"\Alogitude: interrupted after step \d+ of 13000000; the model as it stands is "
-                                  r"%s/model\.safetensors; without --checkpoint-every no checkpoint was written\n\Z"
-                                  % out)
+                                  r"%s/model\.safetensors; --resume goes on from its checkpoint\n\Z" % out)
             results = json.loads(self.read(out + "/run.json"))["results"]
             self.assertEqual((results["status"], results["objective"]), ("interrupted", None))
             report = self.report("eval", "--model", out + "/model.safetensors", "--data", "test-x.npy,test-y.npy")
@@ -410,6 +445,16 @@ class Diverged(Training):
             results = json.loads(self.read("run/run.json"))["results"]
             self.assertEqual((results["status"], results["steps"], results["model"]), ("failed", 1, None))
 
+    def test_no_model_of_an_earlier_training_stands_beside_a_failure(self):
+        self.report(*self.small())
+        self.write("run/notes.txt", "mine")
+        args = self.small("-q", "--optimizer", "sgd", "--lr", "1e6", "--standardize", "none", "--encoder", "none",
+                          "--no-report", loss="softmax")
+        self.write_npy("train-x.npy", [[1e20 * (i % 7 - k) for k in range(6)] for i in range(200)], "f4")
+        self.fails(4, ["step ", "row"], *args)
+        self.assertEqual(sorted(os.listdir(self.path("run"))), ["metrics.jsonl", "notes.txt", "run.json"])
+        self.assertEqual(self.read("run/notes.txt"), "mine")
+
 
 class TrainRefuses(Training):
     """Found before anything is written."""
@@ -444,16 +489,6 @@ class TrainRefuses(Training):
     def test_a_csv_with_a_bad_line(self):
         self.write("bad.csv", "a,b,y\n1,2,0\n1,two,1\n")
         self.refuses(3, ["bad.csv:3"], "--data", "bad.csv", "--test-data", "bad.csv")
-
-    def test_no_model_of_an_earlier_training_stands_beside_a_failure(self):
-        self.report(*self.small())
-        self.write("run/notes.txt", "mine")
-        args = self.small("-q", "--optimizer", "sgd", "--lr", "1e6", "--standardize", "none", "--encoder", "none",
-                          "--no-report", loss="softmax")
-        self.write_npy("train-x.npy", [[1e20 * (i % 7 - k) for k in range(6)] for i in range(200)], "f4")
-        self.fails(4, ["step ", "row"], *args)
-        self.assertEqual(sorted(os.listdir(self.path("run"))), ["metrics.jsonl", "notes.txt", "run.json"])
-        self.assertEqual(self.read("run/notes.txt"), "mine")
 
     def test_output_folders_that_cannot_be(self):
         self.write("file", "")
