@@ -47,6 +47,10 @@ static lgt_status run_verb(const char *name, int argc, char **argv, lgt_error *e
     return status;
 }
 
+static int asks_for_help(const char *word) {
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
+}
+
 static lgt_status run(int argc, char **argv, lgt_error *err) {
     static char help[] = "--help";
     char *help_args[] = {help};
@@ -54,9 +58,9 @@ static lgt_status run(int argc, char **argv, lgt_error *err) {
     const char *word = argv[1];
     if (strcmp(word, "--version") == 0) {
         if (cli_is_first()) printf("logitude %s\n", lgt_version());
-    } else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
+    } else if (asks_for_help(word)) {
         if (argc > 3) return cli_fail(err, LGT_ERR_USAGE, "help takes one verb, found '%.60s'", argv[3]);
-        if (argc == 3) return run_verb(argv[2], 1, help_args, err);
+        if (argc == 3 && !asks_for_help(argv[2])) return run_verb(argv[2], 1, help_args, err);
         if (cli_is_first()) cli_help_program();
     } else {
         return run_verb(word, argc - 2, argv + 2, err);

@@ -11,6 +11,17 @@ static int least(int a, int b) {
     return a < b ? a : b;
 }
 
+/* Letters of either case are the same. */
+static int letter(char c) {
+    return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c;
+}
+
+static int starts_with(const char *text, const char *head) {
+    for (; *head; head++, text++)
+        if (letter(*head) != letter(*text)) return 0;
+    return 1;
+}
+
 static int distance(const char *a, int n_a, const char *b, int n_b) {
     int rows[3][MAX_WORD + 1]; /* the row before the last, the last, the present one, in turn */
     for (int j = 0; j <= n_b; j++) rows[0][j] = j;
@@ -19,8 +30,8 @@ static int distance(const char *a, int n_a, const char *b, int n_b) {
         const int *last = rows[(i + 2) % 3], *before = rows[(i + 1) % 3];
         now[0] = i;
         for (int j = 1; j <= n_b; j++) {
-            now[j] = least(least(last[j], now[j - 1]) + 1, last[j - 1] + (a[i - 1] != b[j - 1]));
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+            now[j] = least(least(last[j], now[j - 1]) + 1, last[j - 1] + (letter(a[i - 1]) != letter(b[j - 1])));
+            if (i > 1 && j > 1 && letter(a[i - 1]) == letter(b[j - 2]) && letter(a[i - 2]) == letter(b[j - 1]))
                 now[j] = least(now[j], before[j - 2] + 1);
         }
     }
@@ -30,7 +41,7 @@ static int distance(const char *a, int n_a, const char *b, int n_b) {
 void cli_nearest_try(cli_nearest *nearest, const char *candidate) {
     int n_word = (int)strnlen(nearest->word, MAX_WORD), n_candidate = (int)strnlen(candidate, MAX_WORD);
     int found = distance(nearest->word, n_word, candidate, n_candidate);
-    if (n_word >= 3 && strncmp(nearest->word, candidate, (size_t)n_word) == 0) found = 1; /* an abbreviation */
+    if (n_word >= 3 && starts_with(candidate, nearest->word)) found = 1; /* an abbreviation */
     if (found <= (n_word + 2) / 3 && (!nearest->best || found < nearest->distance)) {
         nearest->best = candidate;
         nearest->distance = found;

@@ -59,7 +59,7 @@ lgt_status cli_run_files_read(const char *folder, lgt_report_run *out, lgt_error
     lgt_status status = read_member(folder, "run.json", &run, err);
     if (!status) status = read_member(folder, "metrics.jsonl", &metrics, err);
     if (!status) status = read_member(folder, "analysis.json", &analysis, err);
-    *out = (lgt_report_run){name_of(folder), run, metrics, analysis};
+    *out = (lgt_report_run){name_of(folder), run, metrics, analysis, cli_copy(folder)};
     if (!status && !run && !metrics && !analysis)
         status = cli_fail(err, LGT_ERR_IO,
                           "%s: no run.json, metrics.jsonl or analysis.json there, expected the folder of a training",
@@ -78,6 +78,7 @@ void cli_run_name(lgt_report_run *run, const char *name) {
 }
 
 void cli_run_files_free(lgt_report_run *run) {
+    release(run->folder);
     release(run->analysis);
     release(run->metrics);
     release(run->run);

@@ -227,6 +227,8 @@ static void (*const prints[])(void) = {print_bash, print_zsh, print_fish};
 
 static lgt_status run(const cli_args *args, lgt_error *err) {
     if (!args->word) return cli_fail(err, LGT_ERR_USAGE, "completion needs a shell: logitude completion bash|zsh|fish");
+    if (cli_flag(args, "json"))
+        return cli_fail(err, LGT_ERR_USAGE, "--json has no object here: completion prints a script");
     for (int i = 0; shells[i]; i++) {
         if (strcmp(args->word, shells[i]) != 0) continue;
         prints[i]();

@@ -184,7 +184,7 @@ static void hostile_texts_come_back_as_they_are_and_open_no_element(void **state
         json_t *object = json_pack("{s:s,s:{s:[s]},s:s}", "loss", text, "confusion", "classes", text, text, text);
         assert_non_null(object);
         char *json = json_dumps(object, JSON_COMPACT);
-        const lgt_report_run run = {text, json, NULL, json};
+        const lgt_report_run run = {text, json, NULL, json, NULL};
         char *record = record_of(context, &run, 1), *page = page_of(context, text, record);
         assert_harmless(record);
         json_t *read = json_loads(record, 0, NULL), *back = json_array_get(json_object_get(read, "runs"), 0);
@@ -209,7 +209,7 @@ static void hostile_texts_come_back_as_they_are_and_open_no_element(void **state
 static void a_name_that_is_not_utf8_is_shown_with_question_marks(void **state) {
     (void)state;
     lgt_context *context = test_context(1);
-    const lgt_report_run run = {"a\xff<b", NULL, NULL, NULL};
+    const lgt_report_run run = {"a\xff<b", NULL, NULL, NULL, NULL};
     char *record = record_of(context, &run, 1);
     assert_non_null(strstr(record, "\"name\":\"a?\\u003cb\""));
     lgt_release(context, record);
@@ -279,7 +279,7 @@ static void a_hundred_thousand_steps_fit_in_two_megabytes_with_their_extremes(vo
     (void)state;
     lgt_context *context = test_context(1);
     char *metrics = long_metrics(100000);
-    const lgt_report_run run = {"long", "{}", metrics, NULL};
+    const lgt_report_run run = {"long", "{}", metrics, NULL, NULL};
     char *record = record_of(context, &run, 1), *page = page_of(context, "long", record);
     json_t *read = json_loads(record, 0, NULL);
     json_t *steps = json_object_get(json_array_get(json_object_get(read, "runs"), 0), "steps");
@@ -303,7 +303,7 @@ static void many_long_runs_fit_as_well(void **state) {
     lgt_context *context = test_context(1);
     char *metrics = long_metrics(2500);
     lgt_report_run runs[LGT_REPORT_MOST_RUNS];
-    for (int i = 0; i < LGT_REPORT_MOST_RUNS; i++) runs[i] = (lgt_report_run){"r", "{}", metrics, NULL};
+    for (int i = 0; i < LGT_REPORT_MOST_RUNS; i++) runs[i] = (lgt_report_run){"r", "{}", metrics, NULL, NULL};
     char *record = record_of(context, runs, LGT_REPORT_MOST_RUNS);
     assert_at_most((double)strlen(record), 1.5e6, "bytes of the record");
     lgt_release(context, record);
@@ -314,14 +314,15 @@ static void many_long_runs_fit_as_well(void **state) {
 static void runs_that_are_not_whole_are_shown_as_far_as_they_go(void **state) {
     (void)state;
     static const lgt_report_run cases[] = {
-        {"nothing", NULL, NULL, NULL},
-        {"empty", "", "", ""},
-        {"", "{}", "\n\n", "{}"},
-        {"torn", NULL, "{\"kind\":\"step\",\"step\":1,\"loss\":2}\n{\"kind\":\"step\",\"st", NULL},
-        {"no end", NULL, "{\"kind\":\"epoch\",\"epoch\":1,\"loss\":2}", NULL},
+        {"nothing", NULL, NULL, NULL, NULL},
+        {"empty", "", "", "", NULL},
+        {"", "{}", "\n\n", "{}", NULL},
+        {"torn", NULL, "{\"kind\":\"step\",\"step\":1,\"loss\":2}\n{\"kind\":\"step\",\"st", NULL, NULL},
+        {"no end", NULL, "{\"kind\":\"epoch\",\"epoch\":1,\"loss\":2}", NULL, NULL},
         {"gaps", NULL, "{\"kind\":\"step\",\"step\":1,\"loss\":null}\n{\"kind\":\"step\",\"step\":null,\"loss\":1}\n",
+         NULL, NULL},
+        {"strange", "{\"results\":[]}", "[]\n{\"kind\":5}\n{\"kind\":\"new\"}\n{\"kind\":\"step\"}\n", "{\"map\":3}",
          NULL},
-        {"strange", "{\"results\":[]}", "[]\n{\"kind\":5}\n{\"kind\":\"new\"}\n{\"kind\":\"step\"}\n", "{\"map\":3}"},
     };
     lgt_context *context = test_context(1);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -344,10 +345,11 @@ static void texts_that_are_no_json_are_errors_that_name_file_and_line(void **sta
         lgt_report_run run;
         const char *part;
     } cases[] = {
-        {{"r", "{", NULL, NULL}, "r: run.json:1: "},
-        {{"r", "[]", NULL, NULL}, "r: run.json:1: found something else, expected a JSON object"},
-        {{"r", "{}", NULL, "{\n\"a\": nan}"}, "r: analysis.json:2: "},
-        {{"r", NULL, "{}\n{}\n{oops}\n{}\n", NULL}, "r: metrics.jsonl:3: "},
+        {{"r", "{", NULL, NULL, NULL}, "r/run.json:1: "},
+        {{"r", "[]", NULL, NULL, NULL}, "r/run.json:1: found something else, expected a JSON object"},
+        {{"r", "{}", NULL, "{\n\"a\": nan}", NULL}, "r/analysis.json:2: "},
+        {{"r", NULL, "{}\n{}\n{oops}\n{}\n", NULL, NULL}, "r/metrics.jsonl:3: "},
+        {{"r", "{", NULL, NULL, "runs/r"}, "runs/r/run.json:1: "},
     };
     lgt_context *context = test_context(1);
     lgt_error err;
@@ -358,9 +360,9 @@ static void texts_that_are_no_json_are_errors_that_name_file_and_line(void **sta
     assert_fails(lgt_report_write(context, &cases[0].run, LGT_REPORT_MOST_RUNS + 1, "r", &err), LGT_ERR_USAGE, err,
                  "33");
     assert_fails(lgt_report_write(context, NULL, 1, "r", &err), LGT_ERR_USAGE, err, "path");
-    assert_fails(lgt_report_write(context, &(lgt_report_run){NULL, NULL, NULL, NULL}, 1, "r", &err), LGT_ERR_USAGE, err,
-                 "run 0 has no name");
-    assert_fails(lgt_report_write(context, &(lgt_report_run){"r", NULL, NULL, NULL}, 1, "/no/such/r.html", &err),
+    assert_fails(lgt_report_write(context, &(lgt_report_run){NULL, NULL, NULL, NULL, NULL}, 1, "r", &err),
+                 LGT_ERR_USAGE, err, "run 0 has no name");
+    assert_fails(lgt_report_write(context, &(lgt_report_run){"r", NULL, NULL, NULL, NULL}, 1, "/no/such/r.html", &err),
                  LGT_ERR_IO, err, "/no/such");
     assert_int_equal(test_count_files(test_folder), 0);
     lgt_context_free(context);
@@ -376,7 +378,7 @@ static void long_lists_of_an_analysis_lose_the_same_elements(void **state) {
     }
     json_t *object = json_pack("{s:{s:o,s:o}}", "explain", "theta", a, "alpha", b);
     char *json = json_dumps(object, 0);
-    const lgt_report_run run = {"r", NULL, NULL, json};
+    const lgt_report_run run = {"r", NULL, NULL, json, NULL};
     char *record = record_of(context, &run, 1);
     json_t *read = json_loads(record, 0, NULL);
     json_t *explain =
@@ -410,7 +412,8 @@ static void the_same_texts_give_the_same_bytes(void **state) {
     (void)state;
     lgt_context *one = test_context(1), *three = test_context(3);
     char *metrics = long_metrics(3000);
-    const lgt_report_run runs[] = {{"a", "{\"b\":1,\"a\":2}", metrics, "{\"z\":[1,2.5]}"}, {"b", NULL, metrics, NULL}};
+    const lgt_report_run runs[] = {{"a", "{\"b\":1,\"a\":2}", metrics, "{\"z\":[1,2.5]}", NULL},
+                                   {"b", NULL, metrics, NULL, NULL}};
     lgt_error err;
     size_t first_length = 0, second_length = 0;
     assert_ok(lgt_report_write(one, runs, 2, test_path("1.html"), &err), err);
@@ -431,7 +434,7 @@ static void the_same_texts_give_the_same_bytes(void **state) {
 static void every_refused_allocation_is_an_error_and_leaves_nothing(void **state) {
     (void)state;
     char *metrics = long_metrics(3000);
-    const lgt_report_run run = {"a\xff", "{}", metrics, "{}"};
+    const lgt_report_run run = {"a\xff", "{}", metrics, "{}", NULL};
     lgt_status status = LGT_ERR_MEMORY;
     for (int64_t fail_at = 1; status; fail_at++) {
         lgt_error err;

@@ -307,7 +307,11 @@ static const struct {
     {"scale", "s", 4},
     {"cosface", "arcface", 3},
     {"abcd", "badc", 2},
-    {"A", "a", 1},
+    {"A", "a", 0},
+    {"ARCFACE", "arcface", 0},
+    {"BAd", "abc", 2},
+    {"@", "`", 1},
+    {"[", "{", 1},
     {"lamda", "lambda", 1},
 };
 

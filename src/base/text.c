@@ -136,6 +136,11 @@ static int least(int a, int b, int c) {
     return low < c ? low : c;
 }
 
+/* Letters of either case are the same. */
+static int letter(char c) {
+    return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c;
+}
+
 int lgt_text_distance(const char *a, const char *b) {
     int before[WORD_MAX + 1], last[WORD_MAX + 1], row[WORD_MAX + 1];
     size_t n = strlen(a), m = strlen(b);
@@ -145,8 +150,9 @@ int lgt_text_distance(const char *a, const char *b) {
     for (size_t i = 1; i <= n; i++) {
         row[0] = (int)i;
         for (size_t j = 1; j <= m; j++) {
-            row[j] = least(last[j] + 1, row[j - 1] + 1, last[j - 1] + (a[i - 1] != b[j - 1]));
-            int swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+            row[j] = least(last[j] + 1, row[j - 1] + 1, last[j - 1] + (letter(a[i - 1]) != letter(b[j - 1])));
+            int swapped =
+                i > 1 && j > 1 && letter(a[i - 1]) == letter(b[j - 2]) && letter(a[i - 2]) == letter(b[j - 1]);
             if (swapped && before[j - 2] + 1 < row[j]) row[j] = before[j - 2] + 1;
         }
         memcpy(before, last, sizeof before);

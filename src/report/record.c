@@ -27,13 +27,17 @@ static lgt_status no_memory(lgt_error *err) {
 
 /* --- Texts --- */
 
+static const char *folder_of(const lgt_report_run *run) {
+    return run->folder ? run->folder : run->name;
+}
+
 /* NULL and "" give null. */
 static lgt_status parse(const builder *b, const char *file, const char *text, json_t **out) {
     json_error_t at;
     if (!text || !*text) return (*out = json_null()) ? LGT_OK : no_memory(b->err);
     *out = json_loads(text, JSON_REJECT_DUPLICATES, &at);
     if (*out && json_is_object(*out)) return LGT_OK;
-    return lgt_fail(b->err, LGT_ERR_DATA, "%s: %s:%d: %s, expected a JSON object", b->run->name, file,
+    return lgt_fail(b->err, LGT_ERR_DATA, "%s/%s:%d: %s, expected a JSON object", folder_of(b->run), file,
                     *out ? 1 : at.line, *out ? "found something else" : at.text);
 }
 
@@ -78,8 +82,8 @@ static lgt_status read_metrics(const builder *b, json_t *out) {
         if (line)
             status = read_line(b, out, line);
         else if (end)
-            status = lgt_fail(b->err, LGT_ERR_DATA, "%s: metrics.jsonl:%lld: %s, expected a JSON object", b->run->name,
-                              (long long)number, at.text);
+            status = lgt_fail(b->err, LGT_ERR_DATA, "%s/metrics.jsonl:%lld: %s, expected a JSON object",
+                              folder_of(b->run), (long long)number, at.text);
         json_decref(line);
         text += length + (end != NULL);
     }

@@ -89,6 +89,9 @@ class Completion(Case):
         self.fails(2, "completion needs a shell: logitude completion bash|zsh|fish", "completion")
         self.fails(2, "the shell is 'csh', expected one of bash, zsh, fish", "completion", "csh")
 
+    def test_a_script_is_no_json(self):
+        self.fails(2, "--json has no object here: completion prints a script", "completion", "bash", "--json")
+
 
 class Manual(Case):
     """The build leaves the pages beside the program."""

@@ -99,6 +99,9 @@ ERRORS = [
     (["train", "--tolerance", "0"], "--tolerance is '0', expected a number from 1e-30 to 1"),
     (["eval", "--protocol", "verify"],
      "--protocol is 'verify', expected one of classification, verification, retrieval, all"),
+    (["TRAIN"], "unknown verb 'TRAIN'; did you mean 'train'?"),
+    (["losses", "ARCFACE"], "unknown loss 'ARCFACE'; did you mean 'arcface'?"),
+    (["train", "--data", "x", "--loss", "ARCFACE"], 'there is no loss "ARCFACE"; the nearest is "arcface"'),
     (["losses", "arcfcae"], "unknown loss 'arcfcae'; did you mean 'arcface'?"),
 ]
 
@@ -109,7 +112,8 @@ class Help(Case):
         verbs = re.search(r"Verbs\n(.*?)\n\n", text, re.S).group(1)
         self.assertEqual([line.split()[0] for line in verbs.splitlines()], list(OPTIONS))
         self.assertEqual(text, self.succeeds("-h"))
-        self.assertEqual(text, self.succeeds("help"))
+        for words in (["help"], ["help", "help"], ["help", "--help"], ["--help", "-h"]):
+            self.assertEqual(text, self.succeeds(*words))
 
     def test_every_verb_shows_all_its_options_and_examples(self):
         for verb, names in OPTIONS.items():
