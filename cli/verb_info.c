@@ -83,7 +83,7 @@ static lgt_status describe_tensors(lgt_context *context, const char *path, const
                                    json_t *report, lgt_error *err) {
     lgt_tensors tensors = {NULL, 0, NULL, 0};
     json_t *metadata = json_object(), *list = json_array();
-    lgt_status status = read(context, path, &tensors, err);
+    lgt_status status = cli_read(read(context, path, &tensors, err), err);
     cli_put_text(report, "format", format);
     for (int64_t i = 0; i < tensors.n_metadata && !status; i++)
         cli_put_text(metadata, tensors.metadata[i].key, tensors.metadata[i].value);
@@ -127,7 +127,7 @@ static lgt_status describe_file(lgt_context *context, const char *path, json_t *
     if (kind == CLI_FILE_LIBLINEAR)
         return describe_tensors(context, path, "liblinear", lgt_liblinear_read, report, err);
     lgt_array array = {.data = NULL};
-    lgt_status status = lgt_array_read(context, path, &array, err);
+    lgt_status status = cli_read(lgt_array_read(context, path, &array, err), err);
     if (status == LGT_ERR_DATA) return describe_table(context, path, report, err);
     cli_put_text(report, "format", "array");
     if (!status) status = describe_array(context, &array, report, err);
