@@ -421,11 +421,17 @@ static void wrong_inputs_are_told(void **state) {
     lgt_error err;
     lgt_align_outputs out = {0};
     lgt_align_plan *plan = test_align_plan(context, "pga", 3, 6),
-                   *memory = test_align_plan(context, "pga:targets=memory", 3, 6);
+                   *memory = test_align_plan(context, "pga:targets=memory", 3, 6),
+                   *layer = test_align_plan(context, "pga:targets=layer", 3, 6);
     lgt_align_plan *resolving = test_align_plan(context, "pga:resolve=project", 3, 6);
     lgt_align_inputs in = inputs(&b, NULL);
     assert_fails(lgt_align_run(memory, &in, &out, &err), LGT_ERR_USAGE, err, "needs a bank");
     assert_fails(lgt_align_run(resolving, &in, &out, &err), LGT_ERR_USAGE, err, "need the head's gradient");
+    in.below.cols = 2;
+    assert_fails(lgt_align_run(layer, &in, &out, &err), LGT_ERR_USAGE, err,
+                 "below is (6, 2) with ld 3, expected (6, 3)");
+    in.below = (lgt_view){0};
+    assert_fails(lgt_align_run(layer, &in, &out, &err), LGT_ERR_USAGE, err, "needs the layer below, found none");
     lgt_align_bank *bank = test_align_bank(context, 2, 4);
     in.bank = bank;
     assert_fails(lgt_align_run(plan, &in, &out, &err), LGT_ERR_USAGE, err, "the bank has dim 2, expected 3");
@@ -441,7 +447,7 @@ static void wrong_inputs_are_told(void **state) {
     b.x[7] = NAN;
     assert_fails(lgt_align_run(plan, &in, &out, &err), LGT_ERR_DATA, err, "x: row 2, column 1 is not finite");
     lgt_align_bank_free(bank);
-    lgt_align_plan_free(resolving), lgt_align_plan_free(memory), lgt_align_plan_free(plan);
+    lgt_align_plan_free(resolving), lgt_align_plan_free(layer), lgt_align_plan_free(memory), lgt_align_plan_free(plan);
 }
 
 int main(void) {

@@ -126,7 +126,8 @@ LGT_API lgt_status lgt_schedule_review_run(const lgt_loss *loss, int64_t n_steps
 /* Proposes two schedules. Lambda: geometric (the same factor every step) and power (exponent 1, 4 to a target below 1:
  * the margin's share grows more evenly), from 100 (m^2 - 1), where no force differs from the plain head's by 1 %, to
  * the target at half of the steps. Warm-up: linear and exponential, from 1/8 to 1/4 of the steps. *count is 0 where
- * there is no margin, else 2. Errors: those of lgt_schedule_review_run, and USAGE (fewer than 8 steps). */
+ * lambda would mix in a multiple m <= 1, else 2. Errors: those of lgt_schedule_review_run, and USAGE (fewer than 8
+ * steps). */
 LGT_API lgt_status lgt_schedule_propose(const lgt_loss *loss, int64_t n_steps, double target, lgt_loss out[2],
                                         int *count, lgt_error *err);
 

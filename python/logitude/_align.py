@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Optional, Sequence, Union
 import numpy as np
 
 from . import _arrays as arrays
-from ._context import Context, Handle, create, in_context
+from ._context import Context, Handle, OfThisProcess, create, in_context
 from ._errors import UsageError
 from ._head import Options, Wanted, loss_and_gradients
 from ._library import LIB, TYPES, check
@@ -88,10 +88,11 @@ def _term(spec: str, kinds: Sequence[str]) -> Any:
     return terms.terms[0]
 
 
-class AlignBank:
+class AlignBank(OfThisProcess):
     """What direction alignment remembers of samples, by id: directions, reliabilities, labels; at most `capacity`.
 
     A bank lives in the process that made it: after fork() the child's is an error, not an empty one."""
+    instead = 'take what it holds by export(), and give it to another one by replace()'
 
     def __init__(self, dim: int, capacity: int, context: Optional[Context] = None):
         self.context, self.dim, self.capacity = in_context(context), dim, capacity
@@ -178,7 +179,8 @@ def align(x: Any, labels: Any, term: str = 'pga', *, head: Any = None, dx: Wante
 
 def conflict(x: Any, w: Any, labels: Any, *, loss: Union[str, Loss] = 'softmax', b: Any = None, term: str = 'pga',
              context: Optional[Context] = None, **options: Unpack[Options]) -> Alignment:
-    """How often the pull of an alignment opposes a head's: the head's gradient by the features, then align with it."""
+    """How often the pull of an alignment opposes a head's: the head's gradient by the features, then align with it, to which
+    ignore_label is a label like any other."""
     head = loss_and_gradients(x, w, labels, loss=loss, b=b, dw=False, db=False, context=context, **options)
     return align(x, labels, term, head=head.dx, context=context)
 

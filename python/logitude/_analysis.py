@@ -137,7 +137,8 @@ def review_schedule(loss: Union[str, Loss], n_steps: int, dim: int, target: floa
 
 
 def propose_schedules(loss: Union[str, Loss], n_steps: int, target: float = 0.0) -> list[Loss]:
-    """The loss with two schedules that fit n_steps; empty where there is no margin."""
+    """The loss with two lambdas, or else two warm-ups of its margin, that fit n_steps; empty where its lambda would mix a
+    multiple m <= 1. A loss that has neither (softmax, normalized) is a UsageError."""
     out, count = (TYPES['lgt_loss'] * 2)(), ctypes.c_int()
     check(LIB.lgt_schedule_propose, ctypes.byref(as_loss(loss)._c), n_steps, target, out, ctypes.byref(count))
     return [Loss._of(out[i]) for i in range(count.value)]

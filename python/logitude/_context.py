@@ -7,7 +7,7 @@ import threading
 import weakref
 from typing import Any, Callable, Optional
 
-from ._library import LIB, VALUES, check, initialised
+from ._library import LIB, VALUES, check, initialised, put
 from ._errors import UsageError
 
 ISAS = {'generic': VALUES['LGT_ISA_GENERIC'], 'avx2': VALUES['LGT_ISA_AVX2'], 'avx512': VALUES['LGT_ISA_AVX512'],
@@ -60,23 +60,38 @@ def create(function: Any, *arguments: Any) -> int:
     return out.value or 0
 
 
-class Context:
+class OfThisProcess:
+    """What stands for memory of the library, of this process alone: no pickle and no deep copy can have it. `instead`: how
+    another one is come by."""
+    instead = ''
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError(f'{type(self).__name__} holds memory of the library, which cannot be pickled or copied; '
+                        f'{self.instead}')
+
+
+class Context(OfThisProcess):
     """Threads and kernels of the library. Results never depend on either.
 
     threads: 1 to 1024; 0: as many as the process may run on. max_isa: the highest instruction set to use, 'generic',
-    'avx2', 'avx512', 'amx' or 'best'. Calls on one context from several Python threads wait for one another; calls on
-    different contexts run side by side. After fork() the child's contexts start anew.
+    'avx2', 'avx512', 'avx512bf16', 'amx' or 'best'. Calls on one context from several Python threads wait for one another;
+    calls on different contexts run side by side. After fork() the child's contexts start anew.
 
     >>> with Context(threads=2, max_isa='generic') as context:
     ...     context.threads, context.isa
     (2, 'generic')
     """
+    instead = 'make another one by Context(threads, max_isa)'
 
     def __init__(self, threads: int = 0, max_isa: str = 'best'):
         if max_isa not in ISAS:
             raise UsageError(f'max_isa is "{max_isa}", expected one of {", ".join(ISAS)}')
         self._options = initialised('lgt_context_options')
-        self._options.threads, self._options.max_isa = threads, ISAS[max_isa]
+        self._options.max_isa = ISAS[max_isa]
+        put(self._options, 'threads', threads)
         options = self._options
         self._handle = Handle(lambda: create(LIB.lgt_context_create, ctypes.byref(options)), LIB.lgt_context_free)
         self._closed = False

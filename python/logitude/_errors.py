@@ -1,7 +1,8 @@
 """Exceptions: one for each status of the library, each also the exception of Python's own that fits it best."""
 from __future__ import annotations
 
-from typing import NoReturn
+from difflib import get_close_matches
+from typing import Iterable, NoReturn
 
 
 class Error(Exception):
@@ -60,6 +61,14 @@ class CommError(Error, ConnectionError):
 
 KINDS = {kind.status: kind for kind in (InternalError, UsageError, DataError, NonFiniteError, FileError, MemoryLimitError,
                                         CheckError, UnsupportedError, InterruptedByCaller, CommError)}
+
+
+def unknown(name: str, known: Iterable[str]) -> UsageError:
+    """The error for an argument by a name that there is not."""
+    known = list(known)
+    near = get_close_matches(name, known, 1)
+    return UsageError(f'unknown argument "{name}", {f"""the nearest is "{near[0]}"; """ if near else ""}expected one of '
+                      f'{", ".join(known)}')
 
 
 def raise_error(status: int, message: str) -> NoReturn:

@@ -11,7 +11,7 @@ from . import _arrays as arrays
 from ._context import Context
 from ._errors import UsageError
 from ._head import HeadInputs, Options, head_for, split_options
-from ._library import LIB, TYPES, initialised
+from ._library import LIB, TYPES, initialised, put
 from ._loss import Loss
 
 if TYPE_CHECKING:
@@ -73,15 +73,15 @@ def explain(x: Any, w: Any, labels: Any = None, *, loss: Union[str, Loss] = 'sof
     True
     """
     plan, more = split_options(options)
-    unknown = set(plan) - {'label_smoothing', 'z_loss', 'ignore_label'}
-    if unknown:
-        raise UsageError(f'explain has no "{unknown.pop()}", expected label_smoothing, z_loss or ignore_label')
+    foreign = set(plan) - {'label_smoothing', 'z_loss', 'ignore_label'}
+    if foreign:
+        raise UsageError(f'explain has no "{foreign.pop()}", expected label_smoothing, z_loss or ignore_label')
     _, head = head_for(loss, x, w, context)
     given = HeadInputs(head, x, w, labels, b, **more)
     c, out = initialised('lgt_explain_options'), TYPES['lgt_explanation']()
     c.dtype, c.n_pushers, n = arrays.FLOATS[given.x.dtype], n_pushers, given.rows
     for key, value in plan.items():
-        setattr(c, key, value)
+        put(c, key, value)
     if rows is not None:
         n = len(np.asarray(rows))
         chosen = arrays.vector(rows, 'rows', n, arrays.INT64)

@@ -9,7 +9,7 @@ from typing import Any, Mapping, Optional, Union
 import numpy as np
 
 from . import _arrays as arrays
-from ._context import Context, Handle, create, in_context
+from ._context import Context, Handle, OfThisProcess, create, in_context
 from ._errors import UsageError
 from ._head import Head, Predictions
 from ._library import LIB, TYPES, VALUES, initialised
@@ -114,8 +114,9 @@ def load_dataset(spec: str, split: str = 'train', *, label_column: Optional[str]
         LIB.lgt_dataset_free(at.address, out)
 
 
-class Model:
+class Model(OfThisProcess):
     """A trained model, read from its safetensors file: normalisation, encoder, head and label names."""
+    instead = 'write it by save(path), and read it by load_model(path)'
 
     def __init__(self, path: Path, context: Optional[Context] = None):
         self.context, name = in_context(context), os.fsencode(os.path.abspath(path))

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Optional, TypedDict, Union
 import numpy as np
 
 from . import _arrays as arrays
-from ._context import Context, Handle, create, in_context
-from ._errors import UsageError
-from ._library import LIB, TYPES, VALUES, initialised
+from ._context import Context, Handle, OfThisProcess, create, in_context
+from ._errors import UsageError, unknown
+from ._library import LIB, TYPES, VALUES, initialised, put
 from ._loss import Loss, as_loss
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class HeadInputs:
         lengths = {'rows': self.rows, 'classes': head.n_classes, 'listed': self.listed}
         for name, value in vectors.items():
             if name not in self.VECTORS:
-                raise UsageError(f'unknown argument "{name}", expected one of {", ".join(Options.__annotations__)}')
+                raise unknown(name, Options.__annotations__)
             if value is not None:
                 setattr(self.c, name, self._vector(value, name, lengths[self.VECTORS[name]], arrays.FLOAT64))
         self.c.step, self.c.frozen = step, frozen
@@ -153,15 +153,17 @@ def _plan_options(dtype: np.dtype, options: dict[str, Any]) -> Any:
     c = initialised('lgt_plan_options')
     c.dtype = arrays.FLOATS[dtype]
     for key, value in options.items():
+        if key not in PlanOptions.__annotations__:
+            raise unknown(key, PlanOptions.__annotations__)
         if key in WORDS:
             if value not in WORDS[key]:
                 raise UsageError(f'{key} is {value!r}, expected one of {", ".join(WORDS[key])}')
             value = WORDS[key][value]
-        setattr(c, key, value)
+        put(c, key, value)
     return c
 
 
-class Head:
+class Head(OfThisProcess):
     """A loss over n_classes classes of dim-dimensional features; immutable.
 
     loss: a specification or a Loss. w has n_classes rows, times loss.centres.
@@ -173,6 +175,7 @@ class Head:
     >>> plan.run(w[:2], w, [0, 1]).n_correct
     2
     """
+    instead = 'make it again by Head(loss, dim, n_classes)'
 
     def __init__(self, loss: Union[str, Loss], dim: int, n_classes: int, context: Optional[Context] = None):
         self.loss, self.dim, self.n_classes = as_loss(loss), int(dim), int(n_classes)
@@ -216,14 +219,19 @@ class Head:
         return found
 
 
-class Plan:
+class Plan(OfThisProcess):
     """Memory for runs of a head on at most max_rows rows; made by Head.plan. Use it where the same sizes come again."""
+    instead = 'make it again by Head(loss, dim, n_classes).plan(max_rows, ...)'
 
-    def __init__(self, head: Head, max_rows: int, dtype: Any = np.float32, **options: Any):
+    def __init__(self, head: Head, max_rows: int, dtype: Any = np.float32, *, loss_only: bool = False,
+                 second_order: bool = False, sinks: bool = False, max_classes: int = 0, **options: Unpack[PlanOptions]):
         self.head, self.max_rows, self.dtype = head, max_rows, np.dtype(dtype)
         if self.dtype not in arrays.FLOATS:
             raise UsageError(f'dtype is {self.dtype}, expected float32 or float64')
-        c, above = _plan_options(self.dtype, {'max_rows': max_rows, **options}), head._handle
+        c, above = _plan_options(self.dtype, options), head._handle  # type: ignore[arg-type]
+        for name, value in (('max_rows', max_rows), ('loss_only', loss_only), ('second_order', second_order),
+                            ('sinks', sinks), ('max_classes', max_classes)):
+            put(c, name, value)
         self._handle = Handle(lambda: create(LIB.lgt_plan_create, above.address, ctypes.byref(c)), LIB.lgt_plan_free,
                               above)
         with head.context._lock:

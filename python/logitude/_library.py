@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ._declare import TYPES, VALUES, c_type, functions
-from ._errors import raise_error
+from ._errors import UsageError, raise_error
 from ._version import __version__
 
-__all__ = ['LIB', 'TYPES', 'VALUES', 'check', 'initialised']
+__all__ = ['LIB', 'TYPES', 'VALUES', 'check', 'initialised', 'put']
 NAME = 'liblogitude.so'
 
 def places() -> list[Path]:
@@ -76,6 +76,14 @@ def initialised(name: str, lib: Any = None) -> Any:
     options = TYPES[name].from_buffer(room)
     getattr(lib or LIB, name + '_init')(ctypes.byref(options))
     return options
+
+
+def put(options: Any, name: str, value: Any) -> None:
+    """Writes a field of a struct; ctypes' own complaint does not name it."""
+    try:
+        setattr(options, name, value)
+    except TypeError as error:
+        raise UsageError(f'{name} is {value!r}: {error}') from None
 
 
 def check(function: Any, *arguments: Any) -> None:

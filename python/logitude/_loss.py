@@ -168,5 +168,23 @@ class Loss:
         return Loss, (self.spec,)
 
 
+def set_keys(spec: str, settings: dict[str, Any]) -> str:
+    """The specification with further keys behind it; a Python keyword has an underscore behind it."""
+    more = ','.join(f'{key.rstrip("_")}={value}' for key, value in settings.items())
+    return spec + (',' if ':' in spec else ':') + more if more else spec
+
+
+def loss_with(loss: Union[str, Loss], settings: dict[str, Any], like: Optional[str] = None) -> Loss:
+    """A loss with further keys: those of text add to what it says, those of a Loss, which has all of them, replace."""
+    if not isinstance(loss, Loss):
+        return Loss(set_keys(loss, settings) if isinstance(loss, str) else loss, like)
+    if like is not None:
+        raise UsageError(f'like is {like!r}, but a Loss has all its settings: give the specification as text, '
+                         f'or Loss({loss.name!r}, like={like!r})')
+    settings = {key.rstrip('_'): value for key, value in settings.items()}
+    written = dict(part.split('=', 1) for part in loss.spec.partition(':')[2].split(',') if part)
+    return Loss(set_keys(loss.name, {**written, **settings})) if settings else loss
+
+
 def as_loss(loss: Union[str, Loss]) -> Loss:
     return loss if isinstance(loss, Loss) else Loss(loss)

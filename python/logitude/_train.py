@@ -9,11 +9,11 @@ import numpy as np
 
 from . import _arrays as arrays
 from ._align import Conflict, Terms, _conflict
-from ._context import Context, Handle, create, in_context
-from ._errors import DataError, UsageError
+from ._context import Context, Handle, OfThisProcess, create, in_context
+from ._errors import DataError, UsageError, unknown
 from ._files import Model
 from ._head import PRECISIONS
-from ._library import LIB, TYPES, VALUES, check, initialised
+from ._library import LIB, TYPES, VALUES, check, initialised, put
 from ._loss import Loss, as_loss
 
 OPTIMIZERS = {'sgd': VALUES['LGT_OPTIMIZER_SGD'], 'adamw': VALUES['LGT_OPTIMIZER_ADAMW'],
@@ -25,7 +25,7 @@ WORDS = {'optimizer': OPTIMIZERS, 'precision': PRECISIONS,
                          'feature': VALUES['LGT_STANDARDIZE_FEATURE']}}
 COptions, CStep, CSolve = TYPES['lgt_train_options'], TYPES['lgt_train_record'], TYPES['lgt_solve_record']
 KEYS = [name for name, _ in COptions._fields_
-        if name not in ('struct_size', 'loss', 'n_milestones', 'sample_weights', 'start_w', 'start_b', 'reduce')]
+        if name not in ('struct_size', 'loss', 'n_milestones', 'sample_weights', 'start_w', 'start_b', 'comm', 'reduce')]
 Watch = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(CSolve))
 
 
@@ -88,13 +88,15 @@ def _options(loss: Loss, options: dict[str, Any]) -> Any:
     c.loss = loss._c
     for key, value in options.items():
         if key not in KEYS:
-            raise UsageError(f'unknown argument "{key}", expected one of {", ".join(KEYS)}')
+            raise unknown(key, ('label_names', 'sample_weights', 'start', *KEYS))
         if key in WORDS:
             if value not in WORDS[key]:
                 raise UsageError(f'{key} is {value!r}, expected one of {", ".join(WORDS[key])}')
             setattr(c, key, WORDS[key][value])
         elif key == 'align':
             terms = Terms()
+            if not isinstance(value, str):
+                raise UsageError(f'align is {value!r}, expected text such as "pga:k=3"')
             check(LIB.lgt_align_parse, value.encode(), ctypes.byref(terms))
             c.align = terms
         elif key == 'milestones':
@@ -102,18 +104,18 @@ def _options(loss: Loss, options: dict[str, Any]) -> Any:
                 raise UsageError(f'{len(value)} milestones, expected at most {VALUES["LGT_MAX_MILESTONES"]}')
             c.milestones[:len(value)], c.n_milestones = list(value), len(value)
         else:
-            setattr(c, key, value.encode() if isinstance(value, str) else value)
+            put(c, key, value.encode() if isinstance(value, str) else value)
     return c
 
 
 class _Data:
     """A lgt_dataset over the caller's arrays; holds them."""
 
-    def __init__(self, x: Any, labels: Any, label_names: Optional[Sequence[str]]):
+    def __init__(self, x: Any, labels: Any, label_names: Optional[Sequence[Any]]):
         self.x = np.ascontiguousarray(arrays.matrix(x, 'x', (None, None), np.dtype(np.float32)))
         self.labels = arrays.vector(labels, 'labels', len(self.x), arrays.INT64).copy()
         most = int(self.labels.max(initial=-1))
-        self.names = [str(j) for j in range(most + 1)] if label_names is None else list(label_names)
+        self.names = [str(j) for j in range(most + 1)] if label_names is None else [str(name) for name in label_names]
         if self.labels.min(initial=0) < 0 or most >= len(self.names):
             raise DataError(f'labels reach from {self.labels.min()} to {most}, expected 0 to {len(self.names) - 1}')
         finite = np.isfinite(self.x).all(axis=1)
@@ -137,16 +139,16 @@ class _Borrowed:
         return LIB.lgt_trainer_model(self.trainer.address)
 
 
-class Trainer:
+class Trainer(OfThisProcess):
     """A training of an encoder and a head on x (N, in_dim) float32 and labels (N) in [0, C).
 
-    encoder: 'none', 'linear' or 'mlp:WIDTH[,WIDTH...]'; label_names: of the C classes, by default '0', '1', ... options: those of
-    lgt_train_options by their names: dim, epochs, batch, optimizer ('sgd', 'adamw', 'lbfgs', 'newton-cg'), lr, momentum,
-    beta1, beta2, eps, weight_decay, l2, schedule ('constant', 'cosine', 'step'), warmup, step_factor, milestones,
-    standardize ('none', 'global', 'feature'), bias, seed, label_smoothing, z_loss, align, precision, sample_rate,
-    sample_correction, tolerance, max_iterations. sample_weights (N) >= 0 are scaled to the mean 1, and every mean of losses is
-    weighted by them. start: (w, b or None), float32, where the head begins in place of a draw. x must stay as it is until
-    the trainer is gone.
+    encoder: 'none', 'linear' or 'mlp:WIDTH[,WIDTH...]'; label_names: of the C classes, written by str(), by default '0',
+    '1', ... options: those of lgt_train_options by their names: dim, epochs, batch, optimizer ('sgd', 'adamw', 'lbfgs',
+    'newton-cg'), lr, momentum, beta1, beta2, eps, weight_decay, l2, schedule ('constant', 'cosine', 'step'), warmup,
+    step_factor, milestones, standardize ('none', 'global', 'feature'), bias, seed, label_smoothing, z_loss, align, precision,
+    sample_rate, sample_correction, tolerance, max_iterations. sample_weights (N) >= 0 are scaled to the mean 1, and every
+    mean of losses is weighted by them. start: (w, b or None), float32, where the head begins in place of a draw. x must
+    stay as it is until the trainer is gone.
 
     >>> import numpy as np
     >>> x = np.array([[0, 1], [1, 0], [0, 2], [2, 0]], np.float32)
@@ -158,9 +160,10 @@ class Trainer:
     >>> trainer.model.predict(x).classes[:, 0].tolist()
     [0, 1, 0, 1]
     """
+    instead = 'write its model by trainer.model.save(path)'
 
     def __init__(self, x: Any, labels: Any, *, loss: Union[str, Loss] = 'softmax', encoder: str = 'mlp:512,512',
-                 label_names: Optional[Sequence[str]] = None, sample_weights: Any = None,
+                 label_names: Optional[Sequence[Any]] = None, sample_weights: Any = None,
                  start: Optional[tuple[Any, Any]] = None, context: Optional[Context] = None, **options: Any):
         self.context, data = in_context(context), _Data(x, labels, label_names)
         c, at = _options(as_loss(loss), {'encoder': encoder, **options}), self.context._handle

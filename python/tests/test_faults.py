@@ -1,4 +1,5 @@
 """What is refused and how it is said; memory, threads, locks and forks; a library that is missing or another."""
+import copy
 import gc
 import multiprocessing
 import os
@@ -99,6 +100,34 @@ class WhatIsRefused(unittest.TestCase):
         self.refused(NotImplementedError, 'smoothing', x, w, y, classes=np.arange(7), label_smoothing=0.1)
         self.refused(ValueError, 'max_isa is "sse"', call=logitude.Context, max_isa='sse')
         self.refused(ValueError, '1024', call=logitude.Context, threads=2000)
+
+    def test_options_that_there_are_not_are_refused_and_the_nearest_is_named(self):
+        x, w, y = self.x, self.w, self.y
+        head = logitude.Head('softmax', 5, 7)
+        nearest = 'unknown argument "label_smoothng", the nearest is "label_smoothing"; expected one of engine, reduction'
+        self.refused(ValueError, nearest, 20, 'f8', call=head.plan, label_smoothng=0.5)
+        self.refused(ValueError, nearest, head, 20, call=logitude.Plan, label_smoothng=0.5)
+        self.refused(ValueError, 'unknown argument "step"', 20, call=head.plan, step=3)
+        self.refused(ValueError, '"sample_weight", the nearest is "sample_weights"', x, w, y, sample_weight=np.ones(9))
+        for call in (logitude.hvp, logitude.spectrum, logitude.derivatives, logitude.explain, logitude.conflict):
+            self.refused(ValueError, nearest, x, w, y, call=call, label_smoothng=0.5)
+        self.refused(ValueError, "label_smoothing is 'a': must be real number", 20, call=head.plan, label_smoothing='a')
+        self.refused(ValueError, "threads is 'a'", call=logitude.Context, threads='a')
+
+    def test_targets_of_a_layer_that_is_missing(self):
+        self.refused(ValueError, 'targets=layer needs the layer below, found none', self.x, self.y, 'pga:targets=layer',
+                     call=logitude.align)
+
+    def test_what_holds_memory_of_the_library_is_not_pickled_and_says_what_to_do(self):
+        head, x = logitude.Head('softmax', 5, 7), self.x.astype('f')
+        trainer = logitude.Trainer(x, self.y % 3, encoder='none')
+        for held, remedy in ((head, r'make it again by Head\('), (head.plan(9), r'Head\(.*\)\.plan\('),
+                             (head.context, r'by Context\('), (logitude.AlignBank(3, 4), r'by export\(\)'),
+                             (trainer, r'by trainer.model.save\(path\)'), (trainer.model, r'save\(path\), .* load_model\(path\)')):
+            self.assertIs(copy.copy(held), held)
+            for call in (pickle.dumps, copy.deepcopy):
+                with self.assertRaisesRegex(TypeError, f'{type(held).__name__} holds memory .* cannot be pickled .*{remedy}'):
+                    call(held)
 
     def test_a_closed_context_says_so(self):
         with logitude.Context(threads=1) as context:

@@ -90,6 +90,11 @@ class Train(unittest.TestCase):
             with self.assertRaisesRegex(error, words):
                 logitude.Trainer(x, y, encoder='none', **more)
 
+    def test_names_of_labels_are_written_by_str(self):
+        x, y = data(9)
+        trained = logitude.train(x, y, encoder='none', epochs=1, label_names=[3, 5, np.int64(7), 'nine'])
+        self.assertEqual(trained.label_names, ['3', '5', '7', 'nine'])
+
     def test_alignment_and_every_option_are_taken(self):
         x, y = data(5)
         records = []
@@ -104,6 +109,10 @@ class Train(unittest.TestCase):
         bad[7, 1] = np.inf
         for error, words, call in (
                 (ValueError, 'unknown argument "learning_rate"', lambda: logitude.Trainer(x, y, learning_rate=1)),
+                (ValueError, 'unknown argument "ephocs", the nearest is "epochs"', lambda: logitude.Trainer(x, y, ephocs=1)),
+                (ValueError, 'unknown argument "comm"', lambda: logitude.Trainer(x, y, comm=1)),
+                (ValueError, 'epochs is 2.5: ', lambda: logitude.Trainer(x, y, epochs=2.5)),
+                (ValueError, 'align is 3, expected text', lambda: logitude.Trainer(x, y, align=3)),
                 (ValueError, "optimizer is 'adam', expected one of sgd", lambda: logitude.Trainer(x, y, optimizer='adam')),
                 (ValueError, 'labels reach from 0 to 3, expected 0 to 1', lambda: logitude.Trainer(x, y, label_names='ab')),
                 (ValueError, 'labels reach from -1', lambda: logitude.Trainer(x, y - 1)),

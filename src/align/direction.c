@@ -107,6 +107,8 @@ static lgt_status check_inputs(const lgt_align_plan *p, const lgt_align_inputs *
     lgt_status status = lgt_align_check("x", in->x, in->x.rows, p->dim, in->x.dtype, err);
     if (!status && !in->labels && in->x.rows > 0) status = lgt_fail(err, LGT_ERR_USAGE, "labels are not given");
     if (!status) status = check_bank(p, in, err);
+    if (!status && p->targets == LGT_TARGETS_LAYER && !in->below.data && in->x.rows > 0)
+        status = lgt_fail(err, LGT_ERR_USAGE, "targets=layer needs the layer below, found none");
     if (!status && p->targets == LGT_TARGETS_LAYER)
         status = lgt_align_check("below", in->below, in->x.rows, p->dim, in->x.dtype, err);
     if (!status && in->head.data) status = lgt_align_check("head", in->head, in->x.rows, p->dim, in->x.dtype, err);
