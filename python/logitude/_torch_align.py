@@ -1,15 +1,16 @@
 """Modules of alignment: features pulled towards reliable neighbours of their own class, beside a head or alone."""
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Optional, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from ._align import AlignBank, Alignment, align, align_layers
 from ._errors import UsageError
-from ._torch_function import as_array, computed, refuse
+from ._torch_function import as_array, computed, last, refuse, refuse_head
 
 if TYPE_CHECKING:
     from .torch import HeadLoss
@@ -21,12 +22,24 @@ class GivenGradient(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, value: float, gradients: Sequence[Any], *tensors: Tensor) -> Tensor:  # type: ignore[override]
         ctx.gradients = gradients
+        ctx.save_for_backward(*tensors)
         return tensors[0].new_tensor(value)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, g: Tensor) -> Any:  # type: ignore[override]
-        return (None, None, *(None if part is None else part * g for part in ctx.gradients))
+        with torch.no_grad():
+            parts = [None if part is None else part * g for part in ctx.gradients]
+        return (None, None, *last(ctx, 'second derivatives of an alignment', parts, g))
+
+
+def among_all(found: Alignment, used: np.ndarray) -> Alignment:
+    """What was found of the used rows, at their places among all; nothing pulls the others."""
+    dx = np.zeros((len(used), found.dx.shape[1]), found.dx.dtype)  # type: ignore[union-attr]
+    rows = np.zeros(len(used), found.rows.dtype)  # type: ignore[union-attr]
+    for angle in ('inner', 'cosine', 'largest', 'smallest'):
+        rows[angle] = np.nan
+    dx[used], rows[used] = found.dx, found.rows
+    return replace(found, dx=dx, rows=rows)
 
 
 class AlignLoss(nn.Module):
@@ -91,9 +104,11 @@ class AlignLoss(nn.Module):
 
 class AlignedLoss(AlignLoss):
     """A head's loss plus direction alignment, in one pass of either: the pull knows the head's gradient, so that conflicts
-    are told (`last.conflict`) and, where the term says resolve=project or scale, resolved. No second derivatives."""
+    are told (`last.conflict`) and, where the term says resolve=project or scale, resolved. Rows whose label the head ignores
+    pull nobody, are not pulled and do not enter the bank. No second derivatives."""
 
     def __init__(self, head: 'HeadLoss', term: str = 'pga', *, capacity: int = 0):
+        refuse_head(head, 'AlignedLoss')
         super().__init__(term, embedding_size=head.embedding_size, capacity=capacity)
         if head.reduction == 'none':
             raise UsageError('the head has reduction "none", expected "mean" or "sum"')
@@ -109,7 +124,12 @@ class AlignedLoss(AlignLoss):
         call = head._call(embeddings, x, labels, inputs)
         dx, dw, db = call.run(x, w, b, (True, w.requires_grad, b is not None and b.requires_grad))
         head._move(call)
-        self._align(x, labels, ids, head=as_array(dx))
+        used = call.given['labels'] != head.plans.options['ignore_label']
+        if used.all():
+            self._align(x, labels, ids, head=as_array(dx))
+        else:
+            self._align(x[used], labels[used], None if ids is None else ids[used], head=as_array(dx[used]))
+            self.last = among_all(self.last, used.numpy())
         return GivenGradient.apply(call.out.loss + self.last.loss, [dx + self._pull(), dw, db], x, w, b)  # type: ignore
 
 

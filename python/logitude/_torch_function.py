@@ -8,16 +8,15 @@ from typing import Any, Optional, Sequence
 
 import numpy as np
 import torch
-from torch.autograd.function import once_differentiable
 
 from ._context import Context, in_context
-from ._errors import UsageError
+from ._errors import UnsupportedError, UsageError, unknown
 from ._head import Head, Plan
 from ._library import LIB, TYPES, VALUES
 from ._loss import Loss
 
 Tensor = torch.Tensor
-Parts = tuple[Optional[Tensor], Optional[Tensor], Optional[Tensor]]  # by x, w and b
+Parts = Sequence[Optional[Tensor]]  # by x, w and b
 NUMPY = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}
 INPUTS = {'labels': 'rows', 'sample_weights': 'rows', 'soft_targets': 'rows', 'qualities': 'rows', 'class_weights': 'classes',
           'class_margins': 'classes', 'class_scales': 'classes', 'state': 'state'}
@@ -85,6 +84,12 @@ def fill(target: Any, tensor: Optional[Tensor], kept: list[Tensor]) -> None:
     target.__init__(address(tensor), rows, columns, tensor.stride(0) if rows > 1 else columns, CODES[tensor.dtype])
 
 
+def refuse_head(head: Any, taker: str) -> None:
+    """Says what is no module of a loss, which alone has plans."""
+    if not isinstance(getattr(head, 'plans', None), Plans):
+        raise UsageError(f'the head of {taker} is {type(head).__name__}, expected a HeadLoss (ArcFaceLoss, ...)')
+
+
 class Plans:
     """The plans of a module, made when they are first needed; of each kind the one for the most rows is kept."""
 
@@ -143,7 +148,7 @@ class Call:
             self.given['labels'] = sized(labels, 'labels', x.shape[0])
         for name, value in inputs.items():
             if name not in INPUTS:
-                raise UsageError(f'unknown argument "{name}", expected one of {", ".join(INPUTS)}')
+                raise unknown(name, INPUTS)
             if value is not None:
                 self._give(name, value, x)
 
@@ -231,6 +236,27 @@ def inner(parts: Parts, along: Parts) -> Any:
     return sum((part * v).sum() for part, v in zip(parts, along) if part is not None and v is not None)
 
 
+class LastDerivatives(torch.autograd.Function):
+    """Hands derivatives through, joined to what they depend on: who asks for theirs gets an error and not silence."""
+
+    @staticmethod
+    def forward(ctx: Any, what: str, n: int, *tensors: Optional[Tensor]) -> Any:  # type: ignore[override]
+        ctx.what = what
+        return tensors[:n]
+
+    @staticmethod
+    def backward(ctx: Any, *g: Any) -> Any:  # type: ignore[override]
+        raise UnsupportedError(f'{ctx.what} are asked for, which are not computed; detach what need not be differentiated again')
+
+
+def last(ctx: Any, what: str, derivatives: Parts, *given: Optional[Tensor]) -> Parts:
+    """What a backward returns: derivatives, which depend on what it was given and has saved. Where PyTorch records it
+    (create_graph) they are the last that there are; `what`: those that would come next."""
+    if not torch.is_grad_enabled():
+        return derivatives
+    return LastDerivatives.apply(what, len(derivatives), *derivatives, *given, *ctx.saved_tensors)
+
+
 class LossFunction(torch.autograd.Function):
     """J, or with reduction 'none' all a_i L_i. The gradients are made with J and kept for backward; of single rows they
     are made in backward, because dw is a sum over rows."""
@@ -270,12 +296,18 @@ class GradientFunction(torch.autograd.Function):
         return parts if factor == 1 else tuple(part if part is None else part.mul_(factor) for part in parts)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *along: Any) -> Any:  # type: ignore[override]
-        (g, x, w, b), call = ctx.saved_tensors, ctx.call
-        wanted, by_g, upstream = ctx.needs_input_grad[4:], None, g.double() if call.by_row else None
         if all(v is None for v in along):
             return (None,) * 7
+        with torch.no_grad():
+            parts = GradientFunction.derivatives(ctx, along)
+        return (None, None, None, *last(ctx, 'third derivatives of a head', parts, *along))
+
+    @staticmethod
+    def derivatives(ctx: Any, along: Any) -> Parts:
+        """By g, x, w and b."""
+        (g, x, w, b), call = ctx.saved_tensors, ctx.call
+        wanted, by_g, upstream = ctx.needs_input_grad[4:], None, g.double() if call.by_row else None
         parts: Any = (None, None, None)
         if any(wanted):
             parts = call.product(x, w, b, along, wanted, upstream)
@@ -284,4 +316,4 @@ class GradientFunction(torch.autograd.Function):
         if ctx.needs_input_grad[3]:
             by_g = (call.along_rows(x, w, b, along) if call.by_row else
                     inner(call.run(x, w, b, [v is not None for v in along]), along)).to(g.dtype)
-        return (None, None, None, by_g, *parts)
+        return by_g, *parts

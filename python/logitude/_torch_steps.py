@@ -2,18 +2,18 @@
 from __future__ import annotations
 
 import ctypes
+from math import inf
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from . import _arrays as arrays
 from ._context import in_context
 from ._errors import UsageError
 from ._library import LIB, TYPES, VALUES, check
-from ._torch_function import Call, COutputs, address, fill
+from ._torch_function import Call, COutputs, address, fill, last, refuse_head
 
 if TYPE_CHECKING:
     from .torch import HeadLoss
@@ -27,15 +27,15 @@ class StepFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, stepped: 'SteppedHead', call: Call, x: Tensor) -> Tensor:  # type: ignore[override]
         ctx.dx = stepped._run(call, x, ctx.needs_input_grad[2] and call.recorded)
+        ctx.save_for_backward(x)
         return x.new_tensor(call.out.loss)  # type: ignore[attr-defined]
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, g: Tensor) -> Any:  # type: ignore[override]
         if g.item() != 1:
             raise UsageError(f'the loss counts {g.item()} times in what is differentiated, but W has stepped with 1; '
                              'call backward on the loss, or on a sum it is in')
-        return None, None, ctx.dx
+        return None, None, *last(ctx, 'second derivatives of a head that steps its W', [ctx.dx], g)
 
 
 class SteppedHead(nn.Module):
@@ -49,7 +49,8 @@ class SteppedHead(nn.Module):
     (decoupled decay), as PyTorch has them. lr may be set at any time. The moments are buffers, in state_dict.
 
     sample_rate < 1: a step has the classes of its labels and that share of the others, drawn anew from (seed, step);
-    log(1/share) is added to the drawn logits (correction), which takes nearly all of the bias. The other rows of W rest.
+    log(1/share) is added to the drawn logits (correction), which takes nearly all of the bias. The other rows of W rest;
+    labels that the head ignores bring no class.
     In eval mode the loss of all classes, and no step.
 
     >>> import torch, logitude.torch as heads
@@ -64,6 +65,7 @@ class SteppedHead(nn.Module):
                  betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.0,
                  sample_rate: float = 1.0, correction: bool = True, seed: int = 0):
         super().__init__()
+        refuse_head(head, 'SteppedHead')
         if optimizer not in OPTIMIZERS:
             raise UsageError(f'optimizer is {optimizer!r}, expected one of {", ".join(OPTIMIZERS)}')
         if head.bias is not None or head.reduction == 'none' or head.weight.dtype != torch.float32:
@@ -71,6 +73,7 @@ class SteppedHead(nn.Module):
         self.head, self.optimizer, self.lr = head, optimizer, lr
         self.momentum, self.betas, self.eps, self.weight_decay = momentum, betas, eps, weight_decay
         self.sample_rate, self.correction, self.seed = sample_rate, correction, seed
+        self._refuse_values()
         head.weight.requires_grad_(False)
         self.register_buffer('number', torch.zeros((), dtype=torch.int64))
         self.register_buffer('first', torch.zeros_like(head.weight))
@@ -78,6 +81,18 @@ class SteppedHead(nn.Module):
 
     def extra_repr(self) -> str:
         return f'{self.optimizer}, lr={self.lr}, sample_rate={self.sample_rate}'
+
+    def _refuse_values(self) -> None:
+        """Says which of the numbers, that may be set at any time, no step can be made with."""
+        lr, momentum, (beta1, beta2), eps, decay, rate = (self.lr, self.momentum, self.betas, self.eps, self.weight_decay,
+                                                          self.sample_rate)
+        for name, value, fits, expected in (
+                ('lr', lr, 0 <= lr < inf, '>= 0'), ('momentum', momentum, 0 <= momentum < 1, '>= 0 and < 1'),
+                ('betas', self.betas, 0 <= beta1 < 1 and 0 <= beta2 < 1, '>= 0 and < 1, both'),
+                ('eps', eps, 0 < eps < inf, '> 0'), ('weight_decay', decay, 0 <= decay < inf, '>= 0'),
+                ('sample_rate', rate, 0 < rate <= 1, '> 0 and <= 1')):
+            if not fits:
+                raise UsageError(f'{name} is {value}, expected {expected}')
 
     def forward(self, embeddings: Tensor, labels: Tensor, **inputs: Any) -> Tensor:
         """The loss, as the head's own forward, and a step of W in training mode."""
@@ -87,6 +102,10 @@ class SteppedHead(nn.Module):
         x = head._features(embeddings)
         if x.dtype != torch.float32:
             raise UsageError(f'embeddings are {embeddings.dtype}, expected float32 or less: W steps in float32')
+        if head.weight.dtype != torch.float32:
+            raise UsageError(f'W is {head.weight.dtype}, expected torch.float32, in which it steps; give the embeddings alone '
+                             'another type')
+        self._refuse_values()
         call = head._call(embeddings, x, labels, inputs)
         loss = StepFunction.apply(self, call, x)
         head._move(call)
@@ -102,7 +121,11 @@ class SteppedHead(nn.Module):
         kept: list[Any] = []
         given, c, most = call.inputs(x, self.head.weight, None, None, kept), COutputs(), 0
         if self.sample_rate < 1:
-            classes, offsets = sample_classes(call.given['labels'].numpy(), self.head.num_classes, self.sample_rate, self.seed,
+            if 'labels' not in call.given:
+                raise UsageError('sample_rate is below 1, which needs labels, but none are given')
+            labels = call.given['labels']
+            used = labels[labels != self.head.plans.options['ignore_label']].clamp(0, self.head.num_classes - 1)  # the run tells
+            classes, offsets = sample_classes(used.numpy(), self.head.num_classes, self.sample_rate, self.seed,
                                               int(self.number), self.head.plans.context)
             given.classes, given.n_listed = arrays.address(classes), len(classes)
             given.offsets = arrays.address(offsets) if self.correction else None

@@ -20,7 +20,9 @@ bfloat16 or float16 on the CPU; whatever lies contiguous in float32 or float64 i
 """
 from __future__ import annotations
 
-from typing import Any, Optional, Union
+import functools
+import inspect
+from typing import Any, Callable, Optional, Union
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +32,7 @@ from ._context import Context
 from ._errors import UsageError
 from ._head import Predictions, predict
 from ._library import LIB, VALUES
-from ._loss import Loss
+from ._loss import Loss, loss_with
 from ._torch_align import AlignedLoss, AlignLoss, LayersAlignLoss
 from ._torch_function import Call, LossFunction, Plans, as_array, computed, refuse
 from ._torch_steps import SteppedHead
@@ -40,10 +42,20 @@ __all__ = ['HeadLoss', 'SoftmaxLoss', 'NormalizedSoftmaxLoss', 'CosFaceLoss', 'A
            'SubCenterArcFaceLoss', 'AlignLoss', 'AlignedLoss', 'LayersAlignLoss', 'SteppedHead']
 
 
-def _spec(loss: str, settings: dict[str, Any]) -> str:
-    if not settings:
-        return loss
-    return loss + (',' if ':' in loss else ':') + ','.join(f'{key.rstrip("_")}={value}' for key, value in settings.items())
+def _by_key(**names: str) -> Callable[[Any], Any]:
+    """Lets a loss's constructor take keys of the loss in place of its arguments: s='scale' says which."""
+    def taking(init: Any) -> Any:
+        signature = inspect.signature(init)
+
+        @functools.wraps(init)
+        def checked(self: Any, *arguments: Any, **options: Any) -> None:
+            given = signature.bind(self, *arguments, **options).arguments
+            for key, name in names.items():
+                if key in options and name in given:
+                    raise UsageError(f'{name} and {key} are both given, but {key} is the key that {name} stands for')
+            init(self, *arguments, **options)
+        return checked
+    return taking
 
 
 class HeadLoss(nn.Module):
@@ -51,12 +63,12 @@ class HeadLoss(nn.Module):
 
         J = sum_i a_i L_i / sum_i a_i,   L_i = log sum_j exp(z_ij) - z_iy  (+ smoothing, z-loss, the loss's penalty)
 
-    loss: a specification ('arcface:m=0.4', docs/losses.md); angles are radians, or degrees with the suffix deg. settings:
-    further keys of it, a Python keyword with an underscore behind it (lambda_='0'). like: another system's settings in
-    place of the defaults. reduction: 'mean' (weighted), 'sum' or 'none'. ignore_index: rows with this label count for
-    nothing. class_weights (C) >= 0. label_smoothing in [0, 1), z_loss >= 0. precision of products: 'full', 'bf16x3' or
-    'bf16'; None: 'bf16' for bfloat16 embeddings, else 'full'. bias: (C), softmax only. factor: multiplies the embeddings
-    first. workspace: most bytes a plan may hold; 0: 64 MiB.
+    loss: a specification ('arcface:m=0.4', docs/losses.md); angles are radians, or degrees with the suffix deg; or a Loss.
+    settings: further keys of it, a Python keyword with an underscore behind it (lambda_='0'); they replace those of a Loss.
+    like: another system's settings in place of the defaults of a specification. reduction: 'mean' (weighted), 'sum' or
+    'none'. ignore_index: rows with this label count for nothing. class_weights (C) >= 0. label_smoothing in [0, 1), z_loss
+    >= 0. precision of products: 'full', 'bf16x3' or 'bf16'; None: 'bf16' for bfloat16 embeddings, else 'full'. bias: (C),
+    softmax only. factor: multiplies the embeddings first. workspace: most bytes a plan may hold; 0: 64 MiB.
 
     state_dict has `weight`, `bias`, and of losses that carry something from step to step `state` (the moving averages of
     AdaFace and CurricularFace) and `step` (schedules). Both move in training mode alone. A state_dict of
@@ -73,8 +85,7 @@ class HeadLoss(nn.Module):
                  precision: Optional[str] = None, bias: bool = False, factor: float = 1.0, workspace: int = 0,
                  context: Optional[Context] = None, **settings: Any):
         super().__init__()
-        self.loss = loss if isinstance(loss, Loss) and not settings else Loss(_spec(getattr(loss, 'spec', loss), settings),
-                                                                              like)
+        self.loss = loss_with(loss, settings, like)
         if bias and not self.loss.has_bias:
             raise UsageError(f'{self.loss.name} has no bias; softmax has')
         self.num_classes, self.embedding_size = int(num_classes), int(embedding_size)
@@ -82,7 +93,7 @@ class HeadLoss(nn.Module):
         self.plans = Plans(self.loss, self.embedding_size, self.num_classes, context, {
             'reduction': reduction, 'ignore_label': ignore_index, 'label_smoothing': label_smoothing, 'z_loss': z_loss,
             'workspace': workspace})
-        self.plans.get('loss', 1, torch.float32)  # errors belong here
+        self.plans.get('loss', 1, torch.float32, precision or 'full')  # errors belong here
         self.plans.kept.clear()
         self.weight = nn.Parameter(torch.empty(self.num_classes * self.loss.centres, self.embedding_size))
         self.bias = nn.Parameter(torch.empty(self.num_classes)) if bias else None
@@ -185,46 +196,53 @@ class SoftmaxLoss(HeadLoss):
 class NormalizedSoftmaxLoss(HeadLoss):
     """z_y = cos(theta) / temperature."""
 
+    @_by_key(s='temperature')
     def __init__(self, num_classes: int, embedding_size: int, temperature: float = 0.05, **options: Any):
-        super().__init__(num_classes, embedding_size, 'normalized', like='pml', s=1 / temperature, **options)
+        super().__init__(num_classes, embedding_size, 'normalized', like='pml', **{'s': 1 / temperature, **options})
 
 
 class CosFaceLoss(HeadLoss):
     """z_y = scale (cos(theta) - margin)."""
 
+    @_by_key(m='margin', s='scale')
     def __init__(self, num_classes: int, embedding_size: int, margin: float = 0.35, scale: float = 64, **options: Any):
-        super().__init__(num_classes, embedding_size, 'cosface', like='pml', m=margin, s=scale, **options)
+        super().__init__(num_classes, embedding_size, 'cosface', like='pml', **{'m': margin, 's': scale, **options})
 
 
 class ArcFaceLoss(HeadLoss):
     """z_y = scale cos(theta + margin), margin in degrees; past 180 the cosine less m sin m, as pytorch-metric-learning has
-    it. tail='continuous' has no jump there."""
+    it. tail='continuous' has no jump there. m, the loss's own key, is in radians, or has the suffix deg."""
 
+    @_by_key(m='margin', s='scale')
     def __init__(self, num_classes: int, embedding_size: int, margin: float = 28.6, scale: float = 64, **options: Any):
-        super().__init__(num_classes, embedding_size, 'arcface', like='pml', m=f'{margin}deg', s=scale, **options)
+        super().__init__(num_classes, embedding_size, 'arcface', like='pml', **{'m': f'{margin}deg', 's': scale, **options})
 
 
 class SubCenterArcFaceLoss(HeadLoss):
-    """ArcFace to the nearest of sub_centers centres of a class; margin in degrees. weight (C sub_centers, D)."""
+    """ArcFace to the nearest of sub_centers centres of a class; margin in degrees, the key m in radians. weight
+    (C sub_centers, D)."""
 
+    @_by_key(m='margin', s='scale', k='sub_centers')
     def __init__(self, num_classes: int, embedding_size: int, margin: float = 28.6, scale: float = 64, sub_centers: int = 3,
                  **options: Any):
-        super().__init__(num_classes, embedding_size, 'subcenter', like='pml', m=f'{margin}deg', s=scale, k=sub_centers,
-                         **options)
+        super().__init__(num_classes, embedding_size, 'subcenter', like='pml',
+                         **{'m': f'{margin}deg', 's': scale, 'k': sub_centers, **options})
 
 
 class LargeMarginSoftmaxLoss(HeadLoss):
     """z_y = scale |w||x| Psi_m(theta), m = margin: 1, 2, 3, ... `lambda` (a schedule) mixes the plain logit in."""
 
+    @_by_key(m='margin', factor='scale')
     def __init__(self, num_classes: int, embedding_size: int, margin: int = 4, scale: float = 1, **options: Any):
-        super().__init__(num_classes, embedding_size, 'lsoftmax', like='pml', m=margin, factor=scale, **options)
+        super().__init__(num_classes, embedding_size, 'lsoftmax', like='pml', **{'m': margin, 'factor': scale, **options})
 
 
 class SphereFaceLoss(HeadLoss):
     """z_y = scale |x| Psi_m(theta), m = margin: 1, 2, 3, ... `lambda` (a schedule) mixes the plain logit in."""
 
+    @_by_key(m='margin', factor='scale')
     def __init__(self, num_classes: int, embedding_size: int, margin: int = 4, scale: float = 1, **options: Any):
-        super().__init__(num_classes, embedding_size, 'sphereface', like='pml', m=margin, factor=scale, **options)
+        super().__init__(num_classes, embedding_size, 'sphereface', like='pml', **{'m': margin, 'factor': scale, **options})
 
 
 class CombinedMarginLoss(HeadLoss):

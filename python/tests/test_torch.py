@@ -1,5 +1,6 @@
 """logitude.torch: every loss against its formula in plain PyTorch, derivatives against differences, what modules promise."""
 import copy
+import inspect
 import io
 import math
 import multiprocessing
@@ -272,6 +273,42 @@ class Semantics(unittest.TestCase):
         gradient, = torch.autograd.grad(head(x, Y), x, create_graph=True)
         with self.assertRaisesRegex(logitude.UnsupportedError, 'it has no Hessian'):
             gradient.sum().backward()
+
+
+    def test_third_derivatives_are_an_error_wherever_they_are_asked_for(self):
+        for reduction in ('mean', 'none'):
+            head, x = problem(LOSSES['arcface'], reduction=reduction)
+            for first, second, third in ((x, x, x), (x, x, head.weight), (head.weight, x, x)):
+                along, = torch.autograd.grad(head(x, Y).sum(), first, create_graph=True)
+                plain, = torch.autograd.grad(along.square().sum(), second, retain_graph=True)
+                curved, = torch.autograd.grad(along.square().sum() + x.pow(4).sum() * (second is x), second, create_graph=True)
+                torch.testing.assert_close(curved.detach(), plain + 4 * x.detach() ** 3 if second is x else plain)
+                with self.assertRaisesRegex(logitude.UnsupportedError, 'third derivatives of a head'):
+                    torch.autograd.grad(curved.sum(), third)
+
+    def test_a_loss_takes_further_keys_and_arguments_by_the_names_of_their_keys(self):
+        arcface = logitude.Loss('arcface:m=0.3')
+        for head, spec in ((heads.HeadLoss(C, D, arcface, s=12), 'arcface:m=0.3,s=12'),
+                           (heads.HeadLoss(C, D, logitude.Loss('lsoftmax'), lambda_='0'), 'lsoftmax:lambda=0'),
+                           (heads.ArcFaceLoss(C, D, s=30), 'arcface:s=30,m=28.6deg,tail=cosface'),
+                           (heads.ArcFaceLoss(C, D, m=0.5), 'arcface:m=0.5,tail=cosface'),
+                           (heads.ArcFaceLoss(C, D, m='20deg', scale=2), 'arcface:s=2,m=20deg,tail=cosface'),
+                           (heads.SubCenterArcFaceLoss(C, D, k=2), 'subcenter:k=2,m=28.6deg,tail=cosface'),
+                           (heads.CosFaceLoss(C, D, m=0.1, s=3), 'cosface:m=0.1,s=3'),
+                           (heads.NormalizedSoftmaxLoss(C, D, s=2), 'normalized:s=2'),
+                           (heads.SphereFaceLoss(C, D, m=2), 'sphereface:m=2,lambda=0'),
+                           (heads.LargeMarginSoftmaxLoss(C, D, m=2), 'lsoftmax:m=2,lambda=0')):
+            self.assertEqual(head.loss, logitude.Loss(spec))
+        self.assertEqual(str(inspect.signature(heads.CosFaceLoss).parameters['margin']), "margin: 'float' = 0.35")
+        for words, make in (("like is 'insightface', but a Loss has all", lambda: heads.HeadLoss(C, D, arcface, like='insightface')),
+                            ('has no parameter "z"', lambda: heads.HeadLoss(C, D, arcface, z=1)),
+                            ('m is given twice', lambda: heads.HeadLoss(C, D, 'arcface:m=0.3', m=0.2)),
+                            ('margin and m are both given', lambda: heads.ArcFaceLoss(C, D, 28.6, m=0.5)),
+                            ('scale and s are both given', lambda: heads.SubCenterArcFaceLoss(C, D, scale=64, s=30)),
+                            ('for degrees write', lambda: heads.ArcFaceLoss(C, D, m=28.6)),
+                            ("precision is 'fp8', expected one of full", lambda: heads.ArcFaceLoss(C, D, precision='fp8'))):
+            with self.assertRaisesRegex(logitude.UsageError, words):
+                make()
 
 
 class State(unittest.TestCase):

@@ -83,6 +83,39 @@ class Steps(unittest.TestCase):
                     whole(x, y)
                 self.assertTrue(torch.equal(second.head.weight, whole.head.weight))
 
+    def test_ignored_rows_bring_no_class_and_no_gradient(self):
+        (x, y), ignored = batches(1)[0], torch.arange(N) % 3 == 0
+        for optimizer in ('sgd', 'adamw'):
+            whole, part = stepped(optimizer, sample_rate=0.25), stepped(optimizer, sample_rate=0.25)
+            mine = x.clone().requires_grad_()
+            loss = whole(mine, torch.where(ignored, -100, y))
+            loss.backward()
+            self.assertAlmostEqual(loss.item(), part(x[~ignored], y[~ignored]).item(), delta=1e-5)
+            torch.testing.assert_close(whole.head.weight, part.head.weight, rtol=1e-5, atol=1e-6)
+            self.assertEqual(mine.grad[ignored].abs().max().item(), 0)
+            self.assertGreater(mine.grad[~ignored].norm(dim=1).min().item(), 0)
+        self.assertEqual(whole(x, torch.full_like(y, -100)).item(), 0)
+        before = whole.head.weight.clone()
+        with self.assertRaisesRegex(logitude.DataError, 'labels: row 3 is 77, expected 0 to 39'):
+            whole(x, torch.where(ignored, -100, y).index_fill(0, torch.tensor([3]), 77))
+        self.assertTrue(torch.equal(whole.head.weight, before))
+
+    def test_numbers_outside_their_range_are_refused(self):
+        head = heads.ArcFaceLoss(C, D)
+        for words, options in (('lr is -1, expected >= 0', {'lr': -1}), ('lr is nan', {'lr': float('nan')}),
+                               ('momentum is 1.5, expected >= 0 and < 1', {'momentum': 1.5}),
+                               ('betas is', {'betas': (0.9, 1)}), ('eps is 0, expected > 0', {'eps': 0}),
+                               ('weight_decay is -1', {'weight_decay': -1}),
+                               ('sample_rate is 2, expected > 0 and <= 1', {'sample_rate': 2}),
+                               ('sample_rate is 0', {'sample_rate': 0})):
+            with self.assertRaisesRegex(logitude.UsageError, words):
+                heads.SteppedHead(head, **{'lr': 0.1, **options})
+        self.assertTrue(head.weight.requires_grad)
+        ours, (x, y) = stepped('sgd'), batches(1)[0]
+        ours.lr = -0.1
+        with self.assertRaisesRegex(logitude.UsageError, 'lr is -0.1'):
+            ours(x, y)
+
     def test_what_it_cannot_do_is_refused(self):
         ours, (x, y) = stepped('sgd'), batches(1)[0]
         with self.assertRaisesRegex(logitude.UsageError, 'the loss counts 2.0 times'):
@@ -93,6 +126,14 @@ class Steps(unittest.TestCase):
                                 (heads.CosFaceLoss(C, D).double(), 'sgd'), (heads.CosFaceLoss(C, D), 'lbfgs')):
             with self.assertRaises(logitude.UsageError):
                 heads.SteppedHead(head, optimizer, lr=0.1)
+        with self.assertRaisesRegex(logitude.UsageError, 'W is torch.bfloat16, expected torch.float32'):
+            stepped('sgd').bfloat16()(x.bfloat16(), y)
+        for taker in (heads.SteppedHead, heads.AlignedLoss):
+            with self.assertRaisesRegex(logitude.UsageError, f'the head of {taker.__name__} is SteppedHead, expected a HeadLoss'):
+                taker(ours, **({'lr': 0.1} if taker is heads.SteppedHead else {}))
+        with self.assertRaisesRegex(logitude.UsageError, 'needs labels'):
+            sampled = heads.SteppedHead(heads.NormalizedSoftmaxLoss(C, D), lr=0.1, sample_rate=0.5)
+            sampled(x, None, soft_targets=torch.full((N, C), 1 / C))
         before = ours.head.weight.clone()
         with self.assertRaises(logitude.DataError):
             ours(x * float('nan'), y)
@@ -139,6 +180,51 @@ class Alignment(unittest.TestCase):
             np.testing.assert_allclose(head.weight.grad.numpy(), told.dw, rtol=1e-9, atol=1e-12)
             self.assertEqual(module.last.conflict.n_compared, pull.conflict.n_compared)
             self.assertGreater(module.last.conflict.n_conflicts, 0)
+
+    def test_rows_that_the_head_ignores_are_as_if_they_were_not_there(self):
+        x, y = clusters()
+        ids, used = torch.arange(20), torch.arange(20) % 3 > 0
+        for term in ('pga:k=3,weight=5,resolve=project', 'pga:k=3,targets=memory,neighbours=memory'):
+            found = []
+            for rows, labels in ((torch.arange(20), torch.where(used, y, -100)), (torch.arange(20)[used], y[used])):
+                torch.manual_seed(1)
+                module = heads.AlignedLoss(heads.ArcFaceLoss(4, D, scale=8).double(), term, capacity=100)
+                mine = x.detach()[rows].requires_grad_()
+                for _ in range(2):  # the second has a bank
+                    loss = module(mine, labels, ids[rows])
+                loss.backward()
+                found.append((module, loss.item(), mine.grad))
+            (whole, loss, gradient), (part, wanted, expected) = found
+            self.assertAlmostEqual(loss, wanted, delta=1e-12)
+            torch.testing.assert_close(gradient[used], expected, rtol=1e-12, atol=1e-14)
+            self.assertEqual(gradient[~used].abs().max().item(), 0)
+            self.assertEqual((len(whole.bank), whole.last.conflict.n_rows), (len(part.bank), int(used.sum())))
+            self.assertEqual((len(whole.last.rows), len(whole.last.dx)), (20, 20))
+            self.assertTrue(np.isnan(whole.last.rows['cosine'][~used.numpy()]).all())
+            for name in part.last.rows.dtype.names:
+                np.testing.assert_allclose(whole.last.rows[name][used.numpy()], part.last.rows[name], rtol=1e-9, atol=1e-12)
+        self.assertEqual(whole(x, torch.full_like(y, -100), ids).item(), 0)
+
+    def test_second_derivatives_are_an_error_wherever_they_are_asked_for(self):
+        x, y = clusters(dtype=torch.float32)
+        deep = torch.randn(20, D, requires_grad=True)
+        kinds = {'an alignment': (lambda: heads.AlignLoss('pga:k=1')(x, y),
+                                  lambda: heads.AlignedLoss(heads.ArcFaceLoss(4, D, scale=8), 'pga:k=1')(x, y),
+                                  lambda: heads.LayersAlignLoss('k')([x, deep], y)),
+                 'a head that steps its W': (lambda: heads.SteppedHead(heads.ArcFaceLoss(4, D), lr=0.1)(x, y),)}
+        for kind, losses in kinds.items():
+            for make in losses:
+                loss = make()
+                plain, = torch.autograd.grad(loss, x, retain_graph=True)
+                slope, = torch.autograd.grad(loss, x, create_graph=True)
+                self.assertTrue(torch.equal(slope, plain))
+                self.assertTrue(slope.requires_grad and not plain.requires_grad)
+                with self.assertRaisesRegex(logitude.UnsupportedError, f'second derivatives of {kind}'):
+                    (loss + 10 * slope.square().sum()).backward()
+        module = heads.AlignedLoss(heads.ArcFaceLoss(4, D, scale=8), 'pga:k=1')
+        slope, = torch.autograd.grad(module(x, y), module.head.weight, create_graph=True)
+        with self.assertRaises(logitude.UnsupportedError):
+            slope.sum().backward()
 
     def test_a_bank_is_saved_and_moves_in_training_alone(self):
         x, y = clusters(dtype=torch.float32)
