@@ -27,7 +27,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from ._analysis import review_scale
 from ._errors import DataError, UsageError
 from ._head import Head
-from ._loss import Loss
+from ._library import VALUES
+from ._loss import Loss, loss_with
 from ._train import Trainer
 
 __all__ = ['MarginClassifier', 'SoftmaxRegression']
@@ -61,7 +62,7 @@ class _HeadClassifier(ClassifierMixin, BaseEstimator):
     def _rows(self, X: Any, y: Any, sample_weight: Any, classes: Any = None,
               reset: bool = True) -> tuple[Array, Array, Array, Array]:
         """(x, class indices, weights, classes)."""
-        X, y = self._check(X, y, reset=reset)
+        X, y = self._check(X, y, reset=reset and not self._goes_on())
         check_classification_targets(y)
         weights = validation._check_sample_weight(sample_weight, X, dtype=np.float64)
         if not (weights >= 0).all():
@@ -74,14 +75,22 @@ class _HeadClassifier(ClassifierMixin, BaseEstimator):
             raise DataError(f'y has {found[~np.isin(found, classes)][0]!r}, which is none of the {len(classes)} classes')
         x, index, weights = _in_order(X, np.searchsorted(classes, y), weights)
         if self.class_weight is not None:
+            absent = np.setdiff1d(np.arange(len(classes)), index)
+            if isinstance(self.class_weight, str) and len(absent):
+                raise UsageError(f'class_weight is {self.class_weight!r}, but class {classes[absent[0]]} has no row to be '
+                                 'weighed by; give the weights of the classes as a dict')
             weights = weights * compute_class_weight(self.class_weight, classes=classes, y=classes[index])[index]
             kept = weights > 0
             x, index, weights = x[kept], index[kept], weights[kept]
         return x, index, weights, classes
 
+    def _goes_on(self) -> bool:
+        """Whether a fit goes on from the last one."""
+        return bool(self.warm_start) and hasattr(self, 'coef_')
+
     def _start(self, classes: Array) -> bool:
-        """Whether this fit goes on from the last one."""
-        if not (self.warm_start and hasattr(self, 'coef_')):
+        """The same, once the classes are known."""
+        if not self._goes_on():
             return False
         if not np.array_equal(self.classes_, classes):
             raise UsageError(f'warm_start: the classes are {classes}, those of the last fit {self.classes_}')
@@ -158,7 +167,8 @@ class SoftmaxRegression(_HeadClassifier):
                           bias=bool(self.fit_intercept), l2=l2 * (1 + binary), tolerance=self.tol if l2 == 0 else MOST_EXACT,
                           max_iterations=self.max_iter)
         self.n_iter_ = 0
-        found = self._solve(trainer) if l2 == 0 else self._prove(trainer, l2 * (1 + binary))
+        without = classes[np.setdiff1d(np.arange(len(classes)), index)]
+        found = self._solve(trainer) if l2 == 0 else self._prove(trainer, l2 * (1 + binary), without)
         model = trainer.model
         w, b = model.weights.astype(float), np.zeros(len(classes)) if model.bias is None else model.bias.astype(float)
         if binary:  # the penalty of two rows w and -w is twice that of their difference 2 w over 4: hence twice the l2
@@ -167,8 +177,9 @@ class SoftmaxRegression(_HeadClassifier):
         self.objective_, self.certified_gap_ = found.model_objective, found.certified_gap
         return self
 
-    def _prove(self, trainer: Trainer, l2: float) -> Any:
-        """The gap is about |g|^2 / (2 l2). Gradients on the way may be float32: where the proof falls short, it goes on."""
+    def _prove(self, trainer: Trainer, l2: float, without: Array) -> Any:
+        """The gap is about |g|^2 / (2 l2). Gradients on the way may be float32: where the proof falls short, it goes on.
+        `without`: classes without rows, whose intercepts have no optimum."""
         if not self.tol > 0:
             raise UsageError(f'tol is {self.tol}, expected a number > 0')
         for share in (0.5, 0.05, 0.0):
@@ -176,11 +187,14 @@ class SoftmaxRegression(_HeadClassifier):
             self.n_iter_ += found.iterations
             if found.certified_gap <= self.tol * found.model_objective:
                 return found
-            if self.n_iter_ >= self.max_iter:
+            if self.n_iter_ >= self.max_iter or np.isnan(found.certified_gap):
                 break
-        warnings.warn(f'{self.solver} did not converge in {self.n_iter_} iterations: the objective {found.model_objective:.6g} is '
-                      f'proven within {found.certified_gap:.2g} of its minimum, expected {self.tol} of it; raise max_iter or tol',
-                      ConvergenceWarning, stacklevel=3)
+        told = (f'the objective {found.model_objective:.6g} is proven within {found.certified_gap:.2g} of its minimum, expected '
+                f'{self.tol} of it; raise max_iter or tol')
+        if self.fit_intercept and len(without):
+            told = (f'class {without[0]} has no row with a weight, so that its intercept falls without end and there is no '
+                    'minimum to be near to; leave its rows out, or give it a weight above 0')
+        warnings.warn(f'{self.solver} did not converge in {self.n_iter_} iterations: {told}', ConvergenceWarning, stacklevel=3)
         return found
 
     def decision_function(self, X: Any) -> Array:
@@ -193,8 +207,8 @@ class SoftmaxRegression(_HeadClassifier):
 class MarginClassifier(_HeadClassifier):
     """A head with a loss of the library on fixed features: classes are told by their logits without the margin.
 
-    loss: `NAME[:key=value,...]` (docs/losses.md); s and m set those keys. A scale that is given nowhere follows from the
-    number of classes (logitude.review_scale), since probabilities are exp(s cos) up to a factor.
+    loss: `NAME[:key=value,...]` (docs/losses.md), or a Loss; s and m set those keys. A scale that is given nowhere follows
+    from the number of classes (logitude.review_scale), since probabilities are exp(s cos) up to a factor.
     solver: 'lbfgs' or 'newton-cg' take all rows at once, up to max_iter iterations or a gradient of tol; 'adamw' and 'sgd'
     take epochs of batches at learning_rate (schedule 'cosine' or 'constant'), shuffled by random_state, with momentum (sgd)
     and weight_decay. l2 adds l2/2 |W|^2; label_smoothing as in logitude.Options.
@@ -249,7 +263,8 @@ class MarginClassifier(_HeadClassifier):
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> 'MarginClassifier':
         """One epoch of 'sgd' (if that is the solver) or 'adamw' over these rows from where the last call or fit ended, at the
-        constant learning_rate. The first call needs all classes; its rows standardise those of all calls."""
+        constant learning_rate. The first call needs all classes; its rows standardise those of all calls. Schedules of the loss
+        (lambda, warmup) begin at step 0 in every call, with a warning from the second on: give a loss without."""
         first = not hasattr(self, 'coef_')
         if first and classes is None:
             raise UsageError('classes is None, expected all of them in the first call of partial_fit')
@@ -258,6 +273,9 @@ class MarginClassifier(_HeadClassifier):
         x, index, weights, classes = self._rows(X, y, sample_weight, classes if first else self.classes_, first)
         if first:
             self._standardise(x)
+        elif Loss(self.loss_)._c.schedule.kind != VALUES['LGT_SCHEDULE_CONSTANT']:
+            warnings.warn(f'the schedule of {self.loss_} begins at step 0 in every call of partial_fit: a margin that comes late '
+                          'may never come; give a loss without lambda or warmup', stacklevel=2)
         solver = 'sgd' if self.solver == 'sgd' else 'adamw'
         return self._train(x, index, weights, classes, not first, optimizer=solver, epochs=1, schedule='constant')
 
@@ -280,14 +298,12 @@ class MarginClassifier(_HeadClassifier):
         return out
 
     def _make_loss(self, n_classes: int) -> Loss:
-        spec = self.loss.spec if isinstance(self.loss, Loss) else str(self.loss)
-        more = [f'{key}={value}' for key, value in (('s', self.s), ('m', self.m)) if value is not None]
-        name, _, keys = spec.partition(':')
-        written = [part for part in keys.split(',') if part] + more
-        loss = Loss(':'.join([name, ','.join(written)] if written else [name]))
-        if 's' in loss.parameters and not any(part.startswith('s=') for part in written):
-            written.append(f's={review_scale(loss, n_classes).suggested:.6g}')
-        return Loss(':'.join([name, ','.join(written)] if written else [name]))
+        settings = {key: value for key, value in (('s', self.s), ('m', self.m)) if value is not None}
+        loss = loss_with(self.loss if isinstance(self.loss, Loss) else str(self.loss), settings)
+        given = isinstance(self.loss, Loss) or any(key.startswith('s=') for key in str(self.loss).partition(':')[2].split(','))
+        if 's' not in loss.parameters or given or 's' in settings:
+            return loss
+        return loss_with(loss, {'s': f'{review_scale(loss, n_classes).suggested:.6g}'})
 
     def _options(self) -> dict[str, Any]:
         if self.solver in SOLVED:

@@ -130,6 +130,18 @@ class Softmax(unittest.TestCase):
             with self.assertRaisesRegex(ValueError, 'warm_start: the classes are'):
                 model.fit(x, y + 1)
 
+    def test_a_class_without_weight_has_no_minimum_and_is_named(self):
+        x, y = data(12)
+        weights = {0: 1, 1: 0, 2: 1, 3: 1}
+        with self.assertWarnsRegex(ConvergenceWarning, 'class 1 has no row with a weight, .* there is no minimum') as caught:
+            model = SoftmaxRegression(class_weight=weights).fit(x, y)
+        self.assertNotIn('nan', str(caught.warning))
+        self.assertTrue(np.isnan(model.certified_gap_))
+        self.assertLess(model.predict_proba(x)[:, 1].max(), 1e-2)
+        with warnings.catch_warnings():  # weights alone are held by l2
+            warnings.simplefilter('error')
+            SoftmaxRegression(class_weight=weights, fit_intercept=False).fit(x, y)
+
     def test_what_is_wrong_is_said(self):
         x, y = data(6)
         one = np.zeros(len(y))
@@ -139,7 +151,11 @@ class Softmax(unittest.TestCase):
                             ('C is 0', lambda: SoftmaxRegression(C=0).fit(x, y)),
                             ('row 3 has -1', lambda: SoftmaxRegression().fit(x, y, -(np.arange(len(y)) == 3).astype(float))),
                             ('max_iterations is -1', lambda: SoftmaxRegression(max_iter=-1).fit(x, y)),
-                            ('features', lambda: SoftmaxRegression().fit(x, y).predict(x[:, 1:]))):
+                            ('features', lambda: SoftmaxRegression().fit(x, y).predict(x[:, 1:])),
+                            ('X has 5 features, but SoftmaxRegression is expecting 6',
+                             lambda: SoftmaxRegression(warm_start=True).fit(x, y).fit(x[:, 1:], y)),
+                            ('X has 5 features, but MarginClassifier is expecting 6',
+                             lambda: MarginClassifier(warm_start=True).fit(x, y).fit(x[:, 1:], y))):
             with self.assertRaisesRegex(ValueError, words):
                 call()
         for l2 in (1e-3, 0):
@@ -196,7 +212,7 @@ class Margin(unittest.TestCase):
     def test_the_scale_follows_from_the_classes_unless_it_is_given(self):
         x, y = data(10)
         for options, s in (({}, logitude.review_scale('arcface', 4).suggested), ({'s': 9}, 9), ({'loss': 'arcface:s=7'}, 7),
-                           ({'loss': logitude.Loss('arcface')}, 64)):
+                           ({'loss': logitude.Loss('arcface')}, 64), ({'loss': logitude.Loss('arcface'), 's': 9}, 9)):
             model = MarginClassifier(**options, max_iter=2)
             with warnings.catch_warnings():
                 warnings.simplefilter('ignore')
@@ -219,6 +235,8 @@ class Margin(unittest.TestCase):
             same = pickle.loads(pickle.dumps(again))
             np.testing.assert_array_equal(same.decision_function(x), again.decision_function(x))
         for words, call in (('classes is None', lambda: MarginClassifier().partial_fit(x, y)),
+                            ('class 2 has no row to be weighed by; .* as a dict',
+                             lambda: MarginClassifier(class_weight='balanced').partial_fit(x[y < 2], y[y < 2], range(4))),
                             ('none of the 3 classes', lambda: MarginClassifier().partial_fit(x, y, classes=[0, 1, 2])),
                             ('those of the first call', lambda: again.partial_fit(x, y, classes=[0, 1])),
                             ('standardize is', lambda: MarginClassifier(standardize='yes').fit(x, y)),
@@ -226,6 +244,16 @@ class Margin(unittest.TestCase):
                             ('lr is -1', lambda: MarginClassifier(solver='sgd', learning_rate=-1).fit(x, y))):
             with self.assertRaisesRegex(ValueError, words):
                 call()
+
+    def test_a_schedule_that_begins_anew_is_told(self):
+        x, y = data(13)
+        for loss, scheduled in (('cosface:m=0.5,s=10,warmup=linear/0/10', True), ('sphereface', True), ('cosface', False)):
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter('always')
+                model = MarginClassifier(loss).partial_fit(x, y, classes=range(4))
+                self.assertEqual(told, [])
+                model.partial_fit(x, y)
+            self.assertEqual(['begins at step 0 in every call' in str(t.message) for t in told], [True] * scheduled)
 
     def test_it_serves_in_pipelines_and_searches(self):
         x, y = load_iris(return_X_y=True)
