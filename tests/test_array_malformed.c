@@ -1,6 +1,4 @@
 /* Damaged .npy, IDX and gzip files are refused with the right status and a message that tells what is wrong. */
-#define _XOPEN_SOURCE 700 /* mkfifo */
-#include <sys/stat.h>
 #include <zlib.h>
 
 #include "logitude/io.h"
@@ -308,20 +306,17 @@ static void what_is_no_regular_file_is_refused_at_once(void **state) {
     lgt_error err;
     lgt_array array;
     lgt_context *context = test_context(1);
-    const char *pipe = test_path("pipe"), *loop = test_path("loop");
-    assert_int_equal(mkfifo(pipe, 0600), 0);
+    const char *loop = test_path("loop");
     assert_int_equal(symlink("loop", loop), 0);
     const struct {
         const char *path, *part;
     } cases[] = {{"/nonexistent", "/nonexistent: cannot open: No such file"},
                  {"", ": cannot open"},
-                 {"/dev/zero", "is a device or pipe, expected a regular file"},
-                 {pipe, "is a device or pipe"},
+                 {"/dev/zero", "is a device, expected a regular file or a pipe"},
                  {loop, "cannot open: Too many levels"},
                  {test_folder, "is a folder"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_fails(lgt_array_read(context, cases[i].path, &array, &err), LGT_ERR_IO, err, cases[i].part);
-    unlink(pipe);
     unlink(loop);
     lgt_context_free(context);
 }

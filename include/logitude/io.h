@@ -3,9 +3,11 @@
  * Readers are strict: whatever a format allows only by accident is refused. Every message starts with the path, and
  * with the line where there is one: "FILE:LINE: what was found, what was expected". Rows and columns of arrays are
  * counted from 0, as NumPy does; lines and columns of text from 1, as editors do. Formats are told by content, not by
- * suffix; gzip is unpacked wherever it is met; only regular files are read. Errors of readers: IO (the system refused),
- * DATA (the content), MEMORY (a limit or an allocation), UNSUPPORTED (a valid file of a kind this build does not read).
- * After an error nothing is held: an `out` record is empty. docs/formats.md has every rule and limit. */
+ * suffix; gzip is unpacked wherever it is met. Pipes and sockets are read to their end before anything is made of them;
+ * the path "/dev/stdin" is standard input itself, "/dev/stdout" standard output. Errors of readers: IO (the system
+ * refused; a device or a folder), DATA (the content), MEMORY (a limit or an allocation), UNSUPPORTED (a valid file of a
+ * kind this build does not read). After an error nothing is held: an `out` record is empty. docs/formats.md has every
+ * rule and limit. */
 #ifndef LOGITUDE_IO_H
 #define LOGITUDE_IO_H
 
@@ -117,6 +119,17 @@ LGT_API lgt_status lgt_liblinear_read(lgt_context *context, const char *path, lg
 LGT_API lgt_status lgt_liblinear_write(lgt_context *context, const char *path, const char *solver_type,
                                        const lgt_array *weight, const lgt_array *bias, const lgt_array *labels,
                                        lgt_error *err);
+
+/* Which of these formats a file has. */
+typedef enum lgt_tensors_format {
+    LGT_TENSORS_ARRAY = 0, /* .npy or IDX */
+    LGT_TENSORS_SAFETENSORS = 1,
+    LGT_TENSORS_NPZ = 2,
+    LGT_TENSORS_LIBLINEAR = 3
+} lgt_tensors_format;
+/* Reads a file of any of them, told by its first bytes; one array becomes a tensor with the name "". */
+LGT_API lgt_status lgt_tensors_read_any(lgt_context *context, const char *path, lgt_tensors *out,
+                                        lgt_tensors_format *format, lgt_error *err);
 
 /* --- Datasets --- */
 

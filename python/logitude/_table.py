@@ -125,6 +125,7 @@ lgt_precision: LGT_PRECISION_FULL = 0, LGT_PRECISION_BF16X3 = 1, LGT_PRECISION_B
 lgt_reduce: LGT_REDUCE_EXACT = 0, LGT_REDUCE_FAST = 1
 enum: LGT_SCHEDULE_DEAD = 1, LGT_SCHEDULE_FAST = 2, LGT_SCHEDULE_LATE = 4, LGT_SCHEDULE_WEAK = 8
 enum: LGT_BY_FEATURES = 1, LGT_BY_WEIGHTS = 2
+lgt_tensors_format: LGT_TENSORS_ARRAY = 0, LGT_TENSORS_SAFETENSORS = 1, LGT_TENSORS_NPZ = 2, LGT_TENSORS_LIBLINEAR = 3
 lgt_split: LGT_SPLIT_TRAIN = 0, LGT_SPLIT_TEST = 1
 lgt_align_kind: LGT_ALIGN_PGA = 0, LGT_ALIGN_K = 1, LGT_ALIGN_Z = 2
 lgt_optimizer: LGT_OPTIMIZER_SGD = 0, LGT_OPTIMIZER_ADAMW = 1, LGT_OPTIMIZER_LBFGS = 2, LGT_OPTIMIZER_NEWTON_CG = 3
@@ -250,6 +251,8 @@ lgt_status lgt_npz_write(lgt_context *context, const char *path, const lgt_tenso
 lgt_status lgt_liblinear_read(lgt_context *context, const char *path, lgt_tensors *out, lgt_error *err)
 lgt_status lgt_liblinear_write(lgt_context *context, const char *path, const char *solver_type, const lgt_array
     *weight, const lgt_array *bias, const lgt_array *labels, lgt_error *err)
+lgt_status lgt_tensors_read_any(lgt_context *context, const char *path, lgt_tensors *out, lgt_tensors_format *format,
+    lgt_error *err)
 void lgt_tensors_free(lgt_context *context, lgt_tensors *tensors)
 void lgt_dataset_options_init(lgt_dataset_options *options)
 lgt_status lgt_dataset_load(lgt_context *context, const lgt_dataset_options *options, lgt_dataset **out, lgt_error

@@ -38,9 +38,10 @@ lgt_status lgt_idx_read(lgt_context *context, lgt_input *input, lgt_array *out, 
 enum { LGT_NPY_HEAD = 512 };
 size_t lgt_npy_head(lgt_dtype dtype, int n_dims, const int64_t *shape, char head[LGT_NPY_HEAD]);
 
-/* lgt_array_read, lgt_npz_read and lgt_tensors_read of a file that is already open. */
+/* lgt_array_read, lgt_tensors_read, lgt_npz_read and lgt_liblinear_read of a file that is already open. */
 lgt_status lgt_array_from_input(lgt_context *context, lgt_input *input, lgt_array *out, lgt_error *err);
-lgt_status lgt_npz_from_input(lgt_context *context, lgt_input *input, lgt_tensors *out, lgt_error *err);
 lgt_status lgt_tensors_from_input(lgt_context *context, lgt_input *input, lgt_tensors *out, lgt_error *err);
+lgt_status lgt_npz_from_input(lgt_context *context, lgt_input *input, lgt_tensors *out, lgt_error *err);
+lgt_status lgt_liblinear_from_input(lgt_context *context, lgt_input *input, lgt_tensors *out, lgt_error *err);
 
 #endif

@@ -3,16 +3,15 @@
 
 #include <string.h>
 
-#include "data/bytes.h"
-#include "data/tensor_types.h"
 
 static int begins(const unsigned char *head, size_t length, const char *magic, size_t n) {
     return length >= n && memcmp(head, magic, n) == 0;
 }
 
-/* The length of a header that is read, and its first byte. Of an IDX file the same bytes are a larger number. */
+/* A length of 8 bytes, low ones first, and JSON. A header has less than 2^40 bytes; text has no NUL, and IDX the low
+ * bytes of its first axis there. */
 static int is_safetensors(const unsigned char *head, size_t length) {
-    return length > 8 && head[8] == '{' && lgt_bytes_little(head, 8) <= LGT_TENSORS_HEADER_LIMIT;
+    return length > 8 && head[8] == '{' && !head[5] && !head[6] && !head[7];
 }
 
 typedef struct text {
@@ -55,5 +54,6 @@ lgt_format lgt_format_of(const unsigned char *head, size_t length) {
     if (begins(head, length, "PK\3\4", 4) || begins(head, length, "PK\5\6", 4)) return LGT_FORMAT_ZIP;
     if (is_safetensors(head, length)) return LGT_FORMAT_SAFETENSORS;
     if (begins(head, length, "\0\0", 2)) return LGT_FORMAT_IDX;
+    if (begins(head, length, "solver_type", 11)) return LGT_FORMAT_LIBLINEAR;
     return is_libsvm(head, length) ? LGT_FORMAT_LIBSVM : LGT_FORMAT_OTHER;
 }

@@ -9,6 +9,7 @@ typedef enum lgt_format {
     LGT_FORMAT_IDX,
     LGT_FORMAT_ZIP,
     LGT_FORMAT_SAFETENSORS,
+    LGT_FORMAT_LIBLINEAR,
     LGT_FORMAT_LIBSVM,
     LGT_FORMAT_OTHER
 } lgt_format;

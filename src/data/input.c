@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,14 +12,16 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/sizes.h"
+#include "data/growth.h"
 #include "data/output.h"
 
 enum { BUFFER_SIZE = 1 << 16, HEAD_SIZE = 256, DEFLATE_RATIO = 1032, GZIP_WINDOW = 15 + 16, LARGEST_READ = 1 << 30 };
+enum { WRITER_WAIT = 5 }; /* seconds */
 
 struct lgt_input {
     lgt_context *context;
     const char *path;
-    int fd;
+    int fd; /* -1: the buffer holds all there is */
     int64_t file_size, capacity, given;
     int packed, unpacking, at_end; /* the stream exists | is within a member | is exhausted */
     const char *file;              /* within a member of a ZIP archive: the path of the whole; else NULL */
@@ -47,12 +50,23 @@ int64_t lgt_input_left(const lgt_input *input) {
     return lgt_max64(input->capacity - input->given, 0);
 }
 
+/* Waits, for ever with a negative number of milliseconds, until there is something to read or the writer has left.
+ * Returns 0 when the time was up. */
+static int await(const lgt_input *input, int milliseconds) {
+    struct pollfd ready = {.fd = input->fd, .events = POLLIN};
+    return poll(&ready, 1, milliseconds);
+}
+
 static lgt_status read_descriptor(lgt_input *input, void *out, size_t length, size_t *got, lgt_error *err) {
     *got = 0;
-    while (*got < length) {
+    while (*got < length && input->fd >= 0) {
         size_t wanted = length - *got;
         ssize_t done = read(input->fd, (char *)out + *got, wanted < LARGEST_READ ? wanted : LARGEST_READ);
         if (done < 0 && errno == EINTR) continue;
+        if (done < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            await(input, -1);
+            continue;
+        }
         if (done < 0) return lgt_fail_system(err, input->path, "read");
         if (done == 0) break;
         *got += (size_t)done;
@@ -105,14 +119,16 @@ static int next_member(lgt_input *input) {
 
 /* Unpacks some of out[0..room), which may be nothing where a member ends. */
 static lgt_status unpack(lgt_input *input, unsigned char *out, size_t room, size_t *got, lgt_error *err) {
+    size_t held = input->end - input->begin;
     if (room > LARGEST_READ) room = LARGEST_READ;
+    if (held > LARGEST_READ) held = LARGEST_READ;
     input->stream.next_in = input->buffer + input->begin;
-    input->stream.avail_in = (uInt)(input->end - input->begin);
+    input->stream.avail_in = (uInt)held;
     input->stream.next_out = out;
     input->stream.avail_out = (uInt)room;
     int code = inflate(&input->stream, Z_NO_FLUSH);
-    input->taken += (int64_t)(input->end - input->begin - input->stream.avail_in);
-    input->begin = input->end - input->stream.avail_in;
+    input->taken += (int64_t)(held - input->stream.avail_in);
+    input->begin += held - input->stream.avail_in;
     *got = room - input->stream.avail_out;
     if (code == Z_STREAM_END) input->unpacking = 0;
     if (code == Z_OK || code == Z_STREAM_END) return LGT_OK;
@@ -142,22 +158,62 @@ static lgt_status read_content(lgt_input *input, void *out, size_t length, size_
     return input->packed ? read_packed(input, out, length, got, err) : read_plain(input, out, length, got, err);
 }
 
-static lgt_status open_file(lgt_input *input, lgt_error *err) {
-    struct stat info;
-    /* Without O_NONBLOCK a named pipe would wait here for a writer. */
-    input->fd = open(input->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (input->fd < 0) return lgt_fail_system(err, input->path, "open");
-    if (fstat(input->fd, &info)) return lgt_fail_system(err, input->path, "examine");
-    if (!S_ISREG(info.st_mode))
-        return lgt_fail(err, LGT_ERR_IO, "%s: is a %s, expected a regular file", input->path,
-                        S_ISDIR(info.st_mode) ? "folder" : "device or pipe");
-    input->file_size = (int64_t)info.st_size;
+/* Opening /dev/stdin by its name would lose the place in a file, and fail for sockets and for another user's pipe.
+ * Without O_NONBLOCK a named pipe would wait in open(2) for a writer, without an end. */
+static int open_descriptor(const char *path) {
+    if (strcmp(path, "/dev/stdin") == 0) return fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
+    return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+}
+
+/* Appends what comes to the buffer, to the end. */
+static lgt_status read_rest(lgt_input *input, size_t *room, lgt_error *err) {
+    size_t wanted = 0, got = 0;
+    while (got == wanted) {
+        lgt_status status = lgt_grow(input->context, &input->buffer, input->end, room, input->end + BUFFER_SIZE, err);
+        if (status) return lgt_fail_within(err, status, "%s: ", input->path);
+        wanted = *room - input->end;
+        status = read_descriptor(input, input->buffer + input->end, wanted, &got, err);
+        if (status) return status;
+        input->end += got;
+    }
     return LGT_OK;
 }
 
+/* All that comes through a pipe or socket. A named pipe that nobody has opened for writing yet reads as one that is
+ * closed: its writer may be about to start and is waited for, but not for ever, since it may not come at all. */
+static lgt_status collect(lgt_input *input, lgt_error *err) {
+    size_t room = 0;
+    int in_time = 1;
+    lgt_status status = read_rest(input, &room, err);
+    if (!status && input->end == 0) {
+        in_time = await(input, 1000 * WRITER_WAIT) != 0;
+        status = read_rest(input, &room, err);
+    }
+    if (!status && input->end == 0 && !in_time)
+        status = lgt_fail(err, LGT_ERR_IO, "%s: is a pipe that nobody wrote into within %d seconds", input->path,
+                          WRITER_WAIT);
+    input->file_size = (int64_t)input->end;
+    close(input->fd);
+    input->fd = -1;
+    return status;
+}
+
+static lgt_status open_file(lgt_input *input, lgt_error *err) {
+    struct stat info;
+    input->fd = open_descriptor(input->path);
+    if (input->fd < 0) return lgt_fail_system(err, input->path, "open");
+    if (fstat(input->fd, &info)) return lgt_fail_system(err, input->path, "examine");
+    if (S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode)) return collect(input, err);
+    if (!S_ISREG(info.st_mode))
+        return lgt_fail(err, LGT_ERR_IO, "%s: is a %s, expected a regular file or a pipe", input->path,
+                        S_ISDIR(info.st_mode) ? "folder" : "device");
+    /* Of standard input the shell, or who ran before, may have read a part. */
+    input->file_size = lgt_max64((int64_t)info.st_size - (int64_t)lseek(input->fd, 0, SEEK_CUR), 0);
+    lgt_status status = lgt_alloc(input->context, BUFFER_SIZE, 1, &input->buffer, err);
+    return status ? status : refill(input, err);
+}
+
 static lgt_status detect_packing(lgt_input *input, lgt_error *err) {
-    lgt_status status = refill(input, err);
-    if (status) return status;
     input->packed = input->end >= 2 && input->buffer[0] == 0x1f && input->buffer[1] == 0x8b;
     input->capacity = input->file_size;
     if (!input->packed) return LGT_OK;
@@ -187,7 +243,6 @@ lgt_status lgt_input_open(lgt_context *context, const char *path, lgt_input **ou
     input->path = path;
     input->fd = -1;
     status = open_file(input, err);
-    if (!status) status = lgt_alloc(context, BUFFER_SIZE, 1, &input->buffer, err);
     if (!status) status = detect_packing(input, err);
     if (!status) status = read_head(input, err);
     if (status) {

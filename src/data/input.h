@@ -10,7 +10,9 @@
 
 typedef struct lgt_input lgt_input;
 
-/* Opens a regular file. `path` is borrowed. Errors: IO, DATA (its gzip layer), MEMORY. */
+/* Opens a regular file, or a pipe or socket, whose bytes are then collected in memory until its writer closes it. The
+ * path "/dev/stdin" means the process's standard input itself. `path` is borrowed. Errors: IO, DATA (its gzip layer),
+ * MEMORY. */
 lgt_status lgt_input_open(lgt_context *context, const char *path, lgt_input **out, lgt_error *err);
 void lgt_input_close(lgt_input *input);
 
@@ -21,7 +23,7 @@ lgt_format lgt_input_format(const lgt_input *input);
  * shrink data by more than 1032 : 1. Nothing is ever allocated beyond this number on the word of a header. */
 int64_t lgt_input_left(const lgt_input *input);
 int lgt_input_is_packed(const lgt_input *input);
-/* Bytes given so far, and the size of the file on disk. */
+/* Bytes given so far, and the size of the file as it lies on disk or came through the pipe. */
 int64_t lgt_input_given(const lgt_input *input);
 int64_t lgt_input_file_size(const lgt_input *input);
 

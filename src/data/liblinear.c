@@ -150,12 +150,10 @@ static lgt_status give(reading *r, lgt_tensors *out, lgt_error *err) {
     return status;
 }
 
-lgt_status lgt_liblinear_read(lgt_context *context, const char *path, lgt_tensors *out, lgt_error *err) {
+lgt_status lgt_liblinear_from_input(lgt_context *context, lgt_input *input, lgt_tensors *out, lgt_error *err) {
     reading r = {.context = context, .bias = NAN};
-    lgt_input *input = NULL;
     *out = (lgt_tensors){.tensors = NULL};
-    lgt_status status = lgt_input_open(context, path, &input, err);
-    if (!status) status = lgt_words_read(context, input, &r.words, err);
+    lgt_status status = lgt_words_read(context, input, &r.words, err);
     if (!status) status = read_keys(&r, err);
     if (!status) status = read_weights(&r, err);
     if (!status) status = give(&r, out, err);
@@ -164,8 +162,16 @@ lgt_status lgt_liblinear_read(lgt_context *context, const char *path, lgt_tensor
     lgt_release(context, r.labels);
     lgt_release(context, r.solver);
     lgt_words_free(context, &r.words);
-    lgt_input_close(input);
     if (status) lgt_tensors_free(context, out);
+    return status;
+}
+
+lgt_status lgt_liblinear_read(lgt_context *context, const char *path, lgt_tensors *out, lgt_error *err) {
+    lgt_input *input = NULL;
+    *out = (lgt_tensors){.tensors = NULL};
+    lgt_status status = lgt_input_open(context, path, &input, err);
+    if (!status) status = lgt_liblinear_from_input(context, input, out, err);
+    lgt_input_close(input);
     return status ? status : lgt_succeed(err);
 }
 

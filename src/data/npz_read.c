@@ -207,11 +207,10 @@ static lgt_status read_parts(reading *r, lgt_error *err) {
 
 lgt_status lgt_npz_from_input(lgt_context *context, lgt_input *input, lgt_tensors *out, lgt_error *err) {
     reading r = {.context = context, .path = lgt_input_path(input), .input = input, .out = out};
-    lgt_status status = LGT_OK;
     *out = (lgt_tensors){.tensors = NULL};
     if (lgt_input_format(input) != LGT_FORMAT_ZIP)
         return lgt_fail(err, LGT_ERR_DATA, "%s: its first bytes are not those of a ZIP archive (.npz)", r.path);
-    status = lgt_alloc(context, UINT16_MAX + 1, 1, &r.name, err);
+    lgt_status status = lgt_alloc(context, UINT16_MAX + 1, 1, &r.name, err);
     if (!status) status = lgt_alloc(context, UINT16_MAX + 1, 1, &r.extra, err);
     if (!status) status = read_parts(&r, err);
     lgt_release(context, r.extra);

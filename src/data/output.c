@@ -80,8 +80,14 @@ static lgt_status open_temporary(lgt_output *output, lgt_error *err) {
     return LGT_OK;
 }
 
+/* Standard output, which may be a file that others write into as well: opened by its name it would be replaced. */
+static int is_standard_output(const char *path) {
+    return strcmp(path, "/dev/stdout") == 0;
+}
+
 static lgt_status open_in_place(lgt_output *output, lgt_error *err) {
-    output->fd = open(output->target, O_WRONLY | O_CLOEXEC);
+    output->fd = is_standard_output(output->path) ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0)
+                                                  : open(output->target, O_WRONLY | O_CLOEXEC);
     return output->fd < 0 ? lgt_fail_system(err, output->path, "open") : LGT_OK;
 }
 
@@ -91,7 +97,9 @@ lgt_status lgt_output_open(lgt_context *context, const char *path, lgt_output *o
     lgt_status status = resolve(out, err);
     if (status) return status;
     int exists = stat(out->target, &old) == 0;
-    if (exists && S_ISDIR(old.st_mode)) {
+    if (is_standard_output(path)) {
+        status = open_in_place(out, err);
+    } else if (exists && S_ISDIR(old.st_mode)) {
         errno = EISDIR;
         status = lgt_fail_system(err, path, "write");
     } else if (exists && !S_ISREG(old.st_mode)) {

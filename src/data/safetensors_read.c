@@ -35,6 +35,10 @@ static lgt_status read_header(reading *r, lgt_error *err) {
     unsigned char prefix[8];
     char *text = NULL;
     json_error_t why;
+    lgt_format format = lgt_input_format(r->input);
+    if (format == LGT_FORMAT_NPY || format == LGT_FORMAT_ZIP)
+        return lgt_fail(err, LGT_ERR_DATA, "%s: is %s, expected safetensors", r->path,
+                        format == LGT_FORMAT_NPY ? ".npy" : "a ZIP archive (.npz)");
     lgt_status status = lgt_input_exactly(r->input, prefix, sizeof prefix, "the header's length", err);
     if (status) return status;
     uint64_t length = lgt_bytes_little(prefix, 8);

@@ -151,10 +151,6 @@ class Info(Case):
         self.write("lie", (1 << 40).to_bytes(8, "little") + b"{" + b" " * 20)
         self.fails(3, ["lie: "], "info", "lie")
 
-    def test_a_named_pipe_is_refused_without_waiting_for_a_writer(self):
-        os.mkfifo(self.path("pipe"))
-        self.fails(5, ["pipe: is a device or pipe"], "info", "pipe")
-
     def test_a_path_that_is_no_utf8(self):
         name = b"caf\xe9.npy"
         with open(self.folder.encode() + b"/" + name, "wb") as file:
