@@ -8,6 +8,7 @@
 #include "nearest.h"
 #include "options.h"
 #include "output.h"
+#include "streams.h"
 
 static int is_blank(char c) {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
@@ -19,6 +20,11 @@ static char *trim(char *text) {
     while (length > 0 && is_blank(text[length - 1])) length--;
     text[length] = '\0';
     return text;
+}
+
+/* A byte order mark of UTF-8, which some editors put first. */
+static char *skip_mark(char *line) {
+    return strncmp(line, "\xef\xbb\xbf", 3) == 0 ? line + 3 : line;
 }
 
 static void cut_comment(char *line) {
@@ -49,7 +55,7 @@ lgt_status cli_config_read(cli_args *args, const char *path, lgt_error *err) {
     char *line = NULL, where[400];
     size_t size = 0;
     ssize_t length = 0;
-    FILE *file = fopen(path, "r");
+    FILE *file = cli_file_open(path);
     if (!file) return cli_fail(err, LGT_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
     errno = 0;
     for (int64_t number = 1; !status && (length = getline(&line, &size, file)) >= 0; number++) {
@@ -57,10 +63,10 @@ lgt_status cli_config_read(cli_args *args, const char *path, lgt_error *err) {
         if (strlen(line) != (size_t)length)
             status = cli_fail(err, LGT_ERR_USAGE, "%sfound a zero byte, expected text", where);
         else
-            status = read_line(args, where, line, err);
+            status = read_line(args, where, number == 1 ? skip_mark(line) : line, err);
     }
     if (!status && ferror(file)) status = cli_fail(err, LGT_ERR_IO, "%s: cannot read: %s", path, strerror(errno));
     free(line);
-    fclose(file);
+    cli_file_close(file);
     return status;
 }

@@ -7,7 +7,7 @@
 
 /* Entries of option tables. */
 #define CLI_OPTION_FILE(text, letters, place, mark, about)                                                             \
-    { .name = text, .kind = CLI_PATH, .metavar = letters, .marks = mark, .group = place, .help = about }
+    { .name = text, .kind = CLI_INPUT, .metavar = letters, .marks = mark, .group = place, .help = about }
 #define CLI_OPTION_WEIGHTS(place, mark)                                                                                \
     CLI_OPTION_FILE("weights", "W", place, mark, "weights (C, D), one class a row; with k sub-centres (C k, D)")
 #define CLI_OPTION_BIAS(place) CLI_OPTION_FILE("bias", "B", place, 0, "bias (C), where the loss has one")

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "file_kind.h"
 #include "output.h"
 
 static const char rank_mark[] = "{rank}";
@@ -32,7 +31,7 @@ void cli_source_close(cli_source_file *source) {
     for (int i = 0; i < source->n_owned; i++) free(source->owned[i]);
     json_decref(source->names);
     if (source->context) lgt_tensors_free(source->context, &source->tensors);
-    if (source->context) lgt_array_free(source->context, &source->single);
+    if (source->context) lgt_tensors_free(source->context, &source->single);
     *source = (cli_source_file){.context = NULL};
 }
 
@@ -93,32 +92,33 @@ static lgt_status read_shards(cli_source_file *s, int dtype, lgt_error *err) {
     return status;
 }
 
-static lgt_status read_tensors(cli_source_file *s, int dtype, lgt_error *err) {
-    lgt_status status = LGT_OK;
-    switch (cli_file_kind_of(s->path)) {
-    case CLI_FILE_SAFETENSORS:
-        status = cli_read(lgt_tensors_read(s->context, s->path, &s->tensors, err), err);
-        s->format = !status && lgt_tensors_metadata(&s->tensors, "encoder") ? "model" : "safetensors";
-        break;
-    case CLI_FILE_ZIP:
-        status = cli_read(lgt_npz_read(s->context, s->path, &s->tensors, err), err);
-        s->format = !status && lgt_tensors_find(&s->tensors, "coef_") ? "sklearn" : "npz";
-        break;
-    case CLI_FILE_LIBLINEAR:
-        status = cli_read(lgt_liblinear_read(s->context, s->path, &s->tensors, err), err);
-        s->format = "liblinear";
-        break;
-    case CLI_FILE_OTHER:
-        status = cli_read(lgt_array_read(s->context, s->path, &s->single, err), err);
-        if (!status) status = convert(s->context, s->path, dtype, &s->single, err);
-        s->format = "npy";
-        s->weight = s->single;
-        s->weight_name = "weight";
-        break;
+/* What a file says it is beyond its format. */
+static const char *name_format(const cli_source_file *s, lgt_tensors_format format) {
+    switch (format) {
+    case LGT_TENSORS_SAFETENSORS:
+        return lgt_tensors_metadata(&s->tensors, "encoder") ? "model" : "safetensors";
+    case LGT_TENSORS_NPZ:
+        return lgt_tensors_find(&s->tensors, "coef_") ? "sklearn" : "npz";
+    case LGT_TENSORS_LIBLINEAR:
+        return "liblinear";
+    default:
+        return "npy";
     }
+}
+
+static lgt_status read_tensors(cli_source_file *s, int dtype, lgt_error *err) {
+    lgt_tensors_format format = LGT_TENSORS_ARRAY;
+    lgt_status status = cli_read(lgt_tensors_read_any(s->context, s->path, &s->tensors, &format, err), err);
     for (int64_t i = 0; i < s->tensors.n_tensors && !status; i++)
         status = convert(s->context, s->path, dtype, &s->tensors.tensors[i].array, err);
-    return status;
+    if (status) return status;
+    s->format = name_format(s, format);
+    if (format != LGT_TENSORS_ARRAY) return LGT_OK;
+    s->single = s->tensors;
+    s->tensors = (lgt_tensors){.tensors = NULL};
+    s->weight = s->single.tensors->array;
+    s->weight_name = "weight";
+    return LGT_OK;
 }
 
 lgt_status cli_source_read(lgt_context *context, const char *path, int dtype, cli_source_file *out, lgt_error *err) {

@@ -14,7 +14,7 @@ typedef struct cli_source_file {
     const char *path, *format; /* "model", "safetensors", "npz", "npy", "sklearn", "insightface", "liblinear" */
     int64_t n_files;
     lgt_tensors tensors; /* all there is in a file of several */
-    lgt_array single;    /* what a .npy file has; of shards nothing */
+    lgt_tensors single;  /* what a .npy file has; of shards nothing */
     /* The head, after cli_head_find: arrays that borrow from the tensors, or from `owned`. */
     const char *weight_name;
     lgt_array weight, bias; /* (C, D), or (1, D) of two classes; (rows), data NULL: none */

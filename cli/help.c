@@ -75,16 +75,20 @@ void cli_help_verb(const cli_verb *verb) {
         group = option->group;
         print_option(option);
     }
+    printf("\n%s\n", cli_help_streams);
     if (verb->notes) printf("\n%s\n", verb->notes);
     printf("\nExamples\n%s\n", verb->examples);
 }
+
+const char cli_help_streams[] = "In place of a file to read, - is standard input, once a command; within D too.";
 
 const cli_help_section cli_help_sections[] = {
     {"Losses (--loss NAME[:key=value,...], see 'logitude losses')",
      "  arcface:s=64,m=0.5    margins are radians, or degrees as in m=28.6deg\n"},
     {"Data", "  fashion-mnist         Debian's dataset-fashion-mnist, or the folder $LOGITUDE_DATA\n"
              "  FOLDER                MNIST-named IDX files, or features.npy and labels.npy\n"
-             "  FEATURES[,LABELS]     .npy, .npz, IDX, CSV, LIBSVM or safetensors, told by content; gzip is unpacked\n"},
+             "  FEATURES[,LABELS]     .npy, .npz, IDX, CSV, LIBSVM or safetensors, told by content; gzip is unpacked\n"
+             "  -                     standard input, in place of any one file to read; of a file called - say ./-\n"},
     {"Environment", "  LOGITUDE_DATA         folder of Fashion-MNIST\n"
                     "  LOGITUDE_NUM_THREADS  threads, where --threads is not given\n"},
     {"Exit codes", "  0 done   1 internal error   2 usage   3 bad input data   4 not finite or diverged\n"

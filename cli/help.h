@@ -10,6 +10,9 @@ typedef struct cli_help_section {
 } cli_help_section;
 extern const cli_help_section cli_help_sections[];
 
+/* A line of every verb's help, on - in place of a file. */
+extern const char cli_help_streams[];
+
 /* The option's help, then for example " [default: 128 rows; 1 to 1000000]". */
 void cli_option_describe(const cli_option *option, char *out, size_t size);
 

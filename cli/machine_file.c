@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "streams.h"
+
 const char *const cli_arithmetic_words[] = {"f32", "f64", "bf16x3", "bf16", NULL};
 const char *const cli_descent_words[] = {"none", "sgd", "adamw", NULL};
 
@@ -62,12 +64,12 @@ static lgt_status take_machine(const char *path, const json_t *object, lgt_machi
 
 lgt_status cli_machine_read(const char *path, lgt_machine *machine, lgt_error *err) {
     json_error_t why;
-    FILE *file = fopen(path, "rb");
+    FILE *file = cli_file_open(path);
     if (!file) return cli_fail(err, LGT_ERR_IO, "%.300s: cannot open: %s", path, strerror(errno));
     json_t *object = json_loadf(file, JSON_REJECT_DUPLICATES, &why);
     int failed = ferror(file);
     lgt_status status = LGT_OK;
-    fclose(file);
+    cli_file_close(file);
     if (failed)
         status = cli_fail(err, LGT_ERR_IO, "%.300s: cannot read", path);
     else if (!object)

@@ -81,10 +81,9 @@ static void put_verb(FILE *page, const cli_verb *verb) {
         group = option->group;
         put_option(page, option);
     }
-    if (verb->notes) {
-        put_title(page, "Notes");
-        put_lines(page, verb->notes);
-    }
+    put_title(page, "Notes");
+    put_lines(page, cli_help_streams);
+    if (verb->notes) put_lines(page, verb->notes);
     put_title(page, "Examples");
     put_lines(page, verb->examples);
     fputs(".SH SEE ALSO\n.BR logitude (1)\n", page);

@@ -9,6 +9,7 @@
 
 #include "nearest.h"
 #include "output.h"
+#include "streams.h"
 
 static const char *const isa_words[] = {"generic", "avx2", "avx512", "avx512bf16", "amx", "best", NULL};
 
@@ -28,7 +29,7 @@ static const cli_option common[] = {
      .group = "Common options",
      .help = "highest instruction set to use"},
     {.name = "config",
-     .kind = CLI_PATH,
+     .kind = CLI_INPUT,
      .metavar = "FILE",
      .group = "Common options",
      .help = "read options from FILE, lines of `name = value`; the command line wins"},
@@ -115,7 +116,10 @@ lgt_status cli_value_read(const cli_option *option, const char *name, const char
         out->integer = strcmp(text, "true") == 0;
         return LGT_OK;
     case CLI_TEXT:
-    case CLI_PATH:
+    case CLI_INPUT:
+    case CLI_OUTPUT:
+    case CLI_FOLDER:
+    case CLI_DATA:
         return *text ? LGT_OK : cli_fail(err, LGT_ERR_USAGE, "%s is empty, expected %s", name, option->metavar);
     case CLI_INTEGER:
     case CLI_REAL:
@@ -243,7 +247,7 @@ lgt_status cli_args_parse(const cli_verb *verb, int argc, char **argv, cli_args 
     lgt_status status = read_command(args, argc, argv, err);
     if (status || args->help) return status;
     const char *config = cli_text(args, "config");
-    if (config) status = cli_config_read(args, config, err);
+    if (config) status = cli_config_read(args, cli_input_name(config), err);
     for (int i = 0; cli_option_at(verb, i) && !status; i++) {
         const cli_option *option = cli_option_at(verb, i);
         if (option->default_text)
@@ -253,7 +257,7 @@ lgt_status cli_args_parse(const cli_verb *verb, int argc, char **argv, cli_args 
             status = cli_fail(err, LGT_ERR_USAGE, "%s needs --%s %s; see 'logitude %s --help'", verb->name,
                               option->name, option->metavar, verb->name);
     }
-    return status;
+    return status ? status : cli_streams_resolve(args, err);
 }
 
 void cli_args_free(cli_args *args) {

@@ -7,7 +7,19 @@
 
 #include "logitude/status.h"
 
-typedef enum cli_kind { CLI_FLAG, CLI_TEXT, CLI_PATH, CLI_INTEGER, CLI_REAL, CLI_CHOICE } cli_kind;
+/* INPUT, OUTPUT: a file to read, where - is standard input, or to write, where it is standard output; FOLDER: one or
+ * several files are made or read there; DATA: a dataset, whose files may be -. */
+typedef enum cli_kind {
+    CLI_FLAG,
+    CLI_TEXT,
+    CLI_INPUT,
+    CLI_OUTPUT,
+    CLI_FOLDER,
+    CLI_DATA,
+    CLI_INTEGER,
+    CLI_REAL,
+    CLI_CHOICE
+} cli_kind;
 
 /* marks: must be given; greatest itself is excluded; repeated options are joined by '+' */
 enum { CLI_REQUIRED = 1, CLI_BELOW = 2, CLI_JOINED = 4 };
@@ -35,10 +47,11 @@ typedef struct cli_verb {
     const char *examples; /* lines */
     const cli_option *options;
     int n_options;
-    int max_words;            /* words that are not options: at most CLI_MAX_WORDS */
-    const char *const *words; /* what they can be, ended by NULL; NULL: anything, files as a rule */
-    int takes_losses;         /* they begin with a loss's name */
-    int is_shared;            /* all ranks of mpirun run it; else the first alone */
+    int max_words;                    /* words that are not options: at most CLI_MAX_WORDS */
+    const char *const *words;         /* what they can be, ended by NULL; NULL: anything, files as a rule */
+    cli_kind first_word, other_words; /* of files: INPUT, OUTPUT or FOLDER */
+    int takes_losses;                 /* they begin with a loss's name */
+    int is_shared;                    /* all ranks of mpirun run it; else the first alone */
     lgt_status (*run)(const cli_args *args, lgt_error *err);
 } cli_verb;
 

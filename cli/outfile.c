@@ -9,6 +9,7 @@
 
 #include "output.h"
 #include "ranks.h"
+#include "streams.h"
 
 static int ends_in(const char *text, const char *suffix) {
     size_t n_text = strlen(text), n_suffix = strlen(suffix);
@@ -76,14 +77,18 @@ lgt_status cli_folder_check(const char *path, lgt_error *err) {
     return status;
 }
 
+lgt_status cli_output_check(const cli_args *args, const char *name, const char *path, lgt_error *err) {
+    if (!path) return LGT_OK;
+    if (!cli_is_stdout(path)) return cli_file_check(path, err);
+    if (!cli_flag(args, "json")) return LGT_OK;
+    return cli_fail(err, LGT_ERR_USAGE, "%s - and --json both want standard output, expected one of them", name);
+}
+
 lgt_status cli_out_open(const cli_args *args, cli_format *format, lgt_error *err) {
     const char *path = cli_text(args, "out");
     *format = CLI_OUT_STDOUT;
-    if (strcmp(path, "-") == 0) {
-        if (cli_flag(args, "json") && cli_source_of(args, "out") != CLI_DEFAULT)
-            return cli_fail(err, LGT_ERR_USAGE, "--out - and --json both want standard output, expected one of them");
-        return LGT_OK;
-    }
+    if (cli_is_stdout(path))
+        return cli_source_of(args, "out") == CLI_DEFAULT ? LGT_OK : cli_output_check(args, "--out", path, err);
     if (!ends_in(path, ".npy") && !ends_in(path, ".csv"))
         return cli_fail(err, LGT_ERR_USAGE, "--out is '%s', expected a name that ends in .npy or .csv, or -", path);
     *format = ends_in(path, ".npy") ? CLI_OUT_NPY : CLI_OUT_CSV;

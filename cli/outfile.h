@@ -13,6 +13,9 @@ typedef enum cli_format { CLI_OUT_STDOUT, CLI_OUT_CSV, CLI_OUT_NPY } cli_format;
  * no table on standard output: an explicit `-` is refused. */
 lgt_status cli_out_open(const cli_args *args, cli_format *format, lgt_error *err);
 
+/* Whether an output that is given (NULL: none) can be made: a file, or - that --json leaves free. `name`: "--out". */
+lgt_status cli_output_check(const cli_args *args, const char *name, const char *path, lgt_error *err);
+
 typedef void (*cli_csv_writer)(FILE *out, const void *table);
 
 /* Writes CSV where --out says: standard output, or a file that appears whole or not at all. */

@@ -1,6 +1,7 @@
 /* Prints reports, notes and errors. */
 #include "output.h"
 #include "ranks.h"
+#include "streams.h"
 
 #include <errno.h>
 #include <math.h>
@@ -59,9 +60,22 @@ lgt_status cli_read(lgt_status status, lgt_error *err) {
     return err->status = LGT_ERR_DATA;
 }
 
+/* Copies text, with words in place of a file's name that stands by itself. */
+static void replace_name(char *out, size_t size, const char *text, const char *name, const char *words) {
+    size_t used = 0, length = strlen(name);
+    for (const char *at = text; *at && used + 1 < size;) {
+        int here = (at == text || strchr(" ,'", at[-1])) && strncmp(at, name, length) == 0;
+        if (here) used += (size_t)snprintf(out + used, size - used, "%s", words);
+        if (!here) out[used++] = *at;
+        at += here ? length : 1;
+    }
+    out[used < size ? used : size - 1] = '\0';
+}
+
 void cli_say(const char *text) {
-    char line[1024];
-    snprintf(line, sizeof line, "%s", text);
+    char line[1024], named[1024];
+    replace_name(named, sizeof named, text, CLI_STDIN, "standard input");
+    replace_name(line, sizeof line, named, CLI_STDOUT, "standard output");
     for (char *c = line; *c; c++)
         if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
     fprintf(stderr, "logitude: %s\n", line);

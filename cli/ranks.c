@@ -53,6 +53,10 @@ int cli_is_first(void) {
     return cli_own_rank() == 0;
 }
 
+int cli_is_alone(void) {
+    return !launcher_here();
+}
+
 int cli_local_ranks(void) {
     const launcher *l = launcher_here();
     return l && number(l->local, 1) > 0 ? number(l->local, 1) : 1;

@@ -9,6 +9,9 @@
 int cli_own_rank(void);
 int cli_is_first(void);
 
+/* Whether mpirun started no other process. */
+int cli_is_alone(void);
+
 /* Ranks on this machine, 1 where this process is alone. */
 int cli_local_ranks(void);
 

@@ -8,13 +8,13 @@
 /* Entries of option tables. */
 #define CLI_OPTION_MODEL                                                                                               \
     {                                                                                                                  \
-        .name = "model", .kind = CLI_PATH, .metavar = "FILE", .marks = CLI_REQUIRED, .group = "Input",                 \
+        .name = "model", .kind = CLI_INPUT, .metavar = "FILE", .marks = CLI_REQUIRED, .group = "Input",                \
         .help = "model.safetensors that train wrote"                                                                   \
     }
 #define CLI_OPTION_DATA(text)                                                                                          \
     {                                                                                                                  \
-        .name = "data", .kind = CLI_TEXT, .metavar = "D", .marks = CLI_REQUIRED, .group = "Input",                     \
-        .help = text ": fashion-mnist, a folder, or FEATURES[,LABELS]"                              \
+        .name = "data", .kind = CLI_DATA, .metavar = "D", .marks = CLI_REQUIRED, .group = "Input",                     \
+        .help = text ": fashion-mnist, a folder, or FEATURES[,LABELS]"                                                 \
     }
 #define CLI_OPTION_LABEL_COLUMN(text)                                                                                  \
     {                                                                                                                  \

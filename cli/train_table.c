@@ -16,7 +16,7 @@ static const char *const standardizes[] = {"none", "global", "feature", NULL};
 const cli_option cli_train_options[] = {
     CLI_OPTION_DATA("labelled data to train on"),
     {.name = "test-data",
-     .kind = CLI_TEXT,
+     .kind = CLI_DATA,
      .metavar = "D",
      .group = "Input",
      .help = "labelled data to test on after every epoch (default: the test images, for --data fashion-mnist)"},
@@ -165,7 +165,7 @@ const cli_option cli_train_options[] = {
      .group = "Training",
      .help = "what initial weights and the order of rows are drawn from"},
     {.name = "out",
-     .kind = CLI_PATH,
+     .kind = CLI_FOLDER,
      .metavar = "DIR",
      .group = "Output",
      .help = "folder for the results (default: runs/LOSS-SEED, for example runs/arcface-0)"},

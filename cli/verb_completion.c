@@ -30,12 +30,9 @@ static void add_verbs(char *out) {
     for (int i = 0; cli_verbs[i]; i++) add_word(out, cli_verbs[i]->name);
 }
 
-static int is_data(const cli_option *option) {
-    return option->kind == CLI_TEXT && strcmp(option->metavar, "D") == 0;
-}
-
 static int option_takes_files(const cli_option *option) {
-    return option->kind == CLI_PATH || is_data(option);
+    return option->kind == CLI_INPUT || option->kind == CLI_OUTPUT || option->kind == CLI_FOLDER ||
+           option->kind == CLI_DATA;
 }
 
 static int verb_takes_files(const cli_verb *verb) {
@@ -47,7 +44,7 @@ static const char *words_of_option(const cli_option *option, char *out) {
     out[0] = '\0';
     if (option->kind == CLI_CHOICE) add_words(out, option->words);
     if (strcmp(option->name, "loss") == 0) add_losses(out);
-    if (is_data(option)) add_word(out, "fashion-mnist");
+    if (option->kind == CLI_DATA) add_word(out, "fashion-mnist");
     return out;
 }
 

@@ -11,6 +11,7 @@
 #include "output.h"
 #include "run_folder.h"
 #include "session.h"
+#include "streams.h"
 #include "verbs.h"
 
 static const char *const dtypes[] = {"f64", "f32", NULL};
@@ -34,12 +35,12 @@ static const cli_option options[] = {
      .group = "Arrays",
      .help = "the type of the head's work; a model's is f32"},
     {.name = "model",
-     .kind = CLI_PATH,
+     .kind = CLI_INPUT,
      .metavar = "FILE",
      .group = "Model",
      .help = "model.safetensors that train wrote, in place of arrays"},
     {.name = "data",
-     .kind = CLI_TEXT,
+     .kind = CLI_DATA,
      .metavar = "D",
      .group = "Model",
      .help = "labelled data of the model's classes: fashion-mnist, a folder, or FEATURES[,LABELS]"},
@@ -54,7 +55,11 @@ static const cli_option options[] = {
      .kind = CLI_FLAG,
      .group = "Alignment",
      .help = "list the terms that --align of train and conflict takes, with their parameters"},
-    {.name = "out", .kind = CLI_PATH, .metavar = "FILE", .group = "Output", .help = "write a line for every row, CSV"},
+    {.name = "out",
+     .kind = CLI_OUTPUT,
+     .metavar = "FILE",
+     .group = "Output",
+     .help = "write a line for every row, CSV; - prints them in place of the summary"},
 };
 
 typedef struct problem {
@@ -269,14 +274,16 @@ static void free_problem(problem *p) {
 static lgt_status run(const cli_args *args, lgt_error *err) {
     problem p = {.args = args};
     const char *path = cli_text(args, "out");
+    int to_stdout = cli_is_stdout(path);
     if (cli_flag(args, "terms")) return list_terms(args);
     lgt_status status = check_options(args, err);
     if (!status) status = read_terms(&p, err);
-    if (!status && path) status = cli_file_check(path, err);
+    if (!status) status = cli_output_check(args, "--out", path, err);
     if (!status) status = cli_text(args, "model") ? read_model(&p, err) : read_arrays(&p, err);
     if (!status) status = compare(&p, err);
-    if (!status && path) status = cli_out_csv(p.context, args, CLI_OUT_CSV, write_rows, &p, err);
-    if (!status) print_report(&p, path);
+    if (!status && path)
+        status = cli_out_csv(p.context, args, to_stdout ? CLI_OUT_STDOUT : CLI_OUT_CSV, write_rows, &p, err);
+    if (!status && !to_stdout) print_report(&p, path);
     free_problem(&p);
     return status;
 }

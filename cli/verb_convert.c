@@ -9,6 +9,7 @@
 #include "outfile.h"
 #include "output.h"
 #include "session.h"
+#include "streams.h"
 #include "verbs.h"
 
 enum { TO_SAFETENSORS, TO_NPZ, TO_NPY, TO_SKLEARN, TO_TORCH, TO_INSIGHTFACE, TO_LIBLINEAR, TO_MODEL, TO_ONNX };
@@ -92,6 +93,9 @@ static lgt_status choose_format(conversion *c, lgt_error *err) {
         c->to = TO_INSIGHTFACE;
     for (size_t i = 0; i < sizeof known / sizeof *known && c->to < 0; i++)
         if (ends_in(c->out, known[i].suffix)) c->to = known[i].to;
+    if (c->to == TO_INSIGHTFACE && cli_is_stdout(c->out))
+        return cli_fail(err, LGT_ERR_USAGE,
+                        "OUT is -, but insightface is one file a rank, and standard output takes one");
     if (c->to < 0) return cli_fail(err, LGT_ERR_USAGE, "%s: the suffix tells no format, expected --to FORMAT", c->out);
     if (cli_has_rank(c->out) != (c->to == TO_INSIGHTFACE))
         return cli_fail(err, LGT_ERR_USAGE, "%s: %s", c->out,
@@ -313,10 +317,16 @@ static lgt_status check_model(conversion *c, lgt_loss *loss, lgt_error *err) {
     return LGT_OK;
 }
 
-static lgt_status write_onnx(conversion *c, lgt_error *err) {
+static lgt_status write_onnx(conversion *c, const char *in, lgt_error *err) {
     lgt_model *model = NULL;
-    lgt_status status = cli_read(lgt_model_load(c->context, c->source.path, &model, err), err);
+    lgt_status status = cli_read(lgt_model_load(c->context, in, &model, err), err);
+    c->source.path = in;
+    c->source.format = "model";
     wrote(c, c->out);
+    if (status == LGT_ERR_DATA) {
+        lgt_error inner = *err;
+        return cli_fail(err, status, "%.400s; expected a model: make one by --to model --loss SPEC", inner.message);
+    }
     if (!status) status = lgt_model_export_onnx(model, c->out, err);
     lgt_model_free(model);
     return status;
@@ -381,12 +391,9 @@ static lgt_status convert(conversion *c, lgt_error *err) {
     const char *in = c->args->words[0];
     int dtype = c->to == TO_MODEL ? LGT_F32 : dtype_of(c);
     lgt_status status = cli_context_open(c->args, &c->context, err);
+    if (!status && c->to == TO_ONNX) return write_onnx(c, in, err);
     if (!status) status = cli_source_read(c->context, in, dtype, &c->source, err);
     if (status) return status;
-    if (c->to == TO_ONNX && strcmp(c->source.format, "model") != 0)
-        return cli_fail(err, LGT_ERR_DATA, "%s: is %s, expected a model: make one by --to model --loss SPEC", in,
-                        c->source.format);
-    if (c->to == TO_ONNX) return write_onnx(c, err);
     return c->to == TO_SAFETENSORS || c->to == TO_NPZ ? write_all(c, err) : write_head(c, err);
 }
 
@@ -396,11 +403,14 @@ static lgt_status run(const cli_args *args, lgt_error *err) {
     if (args->n_words != 2)
         status = cli_fail(err, LGT_ERR_USAGE, "%d files are given, expected IN and OUT", args->n_words);
     c.out = status ? NULL : args->words[1];
+    int to_stdout = cli_is_stdout(c.out);
     if (!status) status = choose_format(&c, err);
     if (!status) status = check_options(&c, err);
-    if (!status) status = cli_file_check(c.out, err);
+    if (!status) status = cli_output_check(args, "OUT", c.out, err);
+    if (to_stdout) c.out = cli_output_name(c.out);
     if (!status) status = convert(&c, err);
-    if (!status) print_report(&c);
+    if (to_stdout) status = cli_stdout_status(status);
+    if (!status && !to_stdout) print_report(&c);
     cli_source_close(&c.source);
     lgt_context_free(c.context);
     json_decref(c.files);
@@ -417,11 +427,14 @@ const cli_verb cli_verb_convert = {
              "scikit-learn's coef_ and intercept_), .npy, IDX, or a model of liblinear; with {rank} in its name\n"
              "the shards 0, 1, ... of insightface. safetensors and npz take all tensors of IN as they are, onnx a\n"
              "whole model, the others the head: a matrix (C, D) and a bias. Bits stay as they are where the type\n"
-             "does.",
+             "does. - is standard input as IN, and as OUT, with --to, standard output.",
     .examples = "  logitude convert run/model.safetensors model.npz\n"
                 "  logitude convert sklearn.npz fc.safetensors --to torch --prefix fc.\n"
                 "  logitude convert 'softmax_fc_{rank}.npy' head.safetensors --to model --loss arcface\n"
-                "  logitude convert run/model.safetensors model.onnx",
+                "  logitude convert run/model.safetensors model.onnx\n"
+                "  ssh host cat model.safetensors | logitude convert - - --to npz > model.npz",
     .max_words = 2,
+    .first_word = CLI_INPUT,
+    .other_words = CLI_OUTPUT,
     .run = run,
 };

@@ -14,7 +14,7 @@ static const cli_option options[] = {
     CLI_OPTION_DATA("data to embed"),
     CLI_OPTION_LABEL_COLUMN("no column"),
     {.name = "out",
-     .kind = CLI_PATH,
+     .kind = CLI_OUTPUT,
      .metavar = "FILE",
      .default_text = "-",
      .group = "Output",

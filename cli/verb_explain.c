@@ -14,12 +14,12 @@
 
 static const cli_option options[] = {
     {.name = "model",
-     .kind = CLI_PATH,
+     .kind = CLI_INPUT,
      .metavar = "FILE",
      .group = "Input",
      .help = "model.safetensors that train wrote"},
     {.name = "data",
-     .kind = CLI_TEXT,
+     .kind = CLI_DATA,
      .metavar = "D",
      .group = "Input",
      .help = "labelled data to explain: fashion-mnist, a folder, or FEATURES,LABELS"},
@@ -75,7 +75,7 @@ static const cli_option options[] = {
      .group = "Output",
      .help = "classes to name that push hardest"},
     {.name = "out",
-     .kind = CLI_PATH,
+     .kind = CLI_FOLDER,
      .metavar = "DIR",
      .group = "Output",
      .help = "folder for the forces and all numbers as arrays (default: they are only printed)"},

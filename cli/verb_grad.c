@@ -78,7 +78,7 @@ static const cli_option options[] = {
      .help = "memory of the engine cpu: what its work leaves free keeps logits, which are else computed twice; no bit "
              "depends on it (default: 64 MiB)"},
     {.name = "out",
-     .kind = CLI_PATH,
+     .kind = CLI_FOLDER,
      .metavar = "DIR",
      .group = "Output",
      .help = "folder for the results (default: only the figures are printed)"},

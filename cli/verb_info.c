@@ -1,12 +1,13 @@
 /* logitude info: the build and the machine, or the contents of a file. */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
-#include "file_kind.h"
 #include "logitude/logitude.h"
 #include "output.h"
 #include "processor.h"
 #include "session.h"
+#include "streams.h"
 #include "verbs.h"
 
 /* --- The build --- */
@@ -77,30 +78,25 @@ static lgt_status describe_array(lgt_context *context, lgt_array *array, json_t 
     return status;
 }
 
-typedef lgt_status (*tensor_reader)(lgt_context *context, const char *path, lgt_tensors *out, lgt_error *err);
-
-static lgt_status describe_tensors(lgt_context *context, const char *path, const char *format, tensor_reader read,
-                                   json_t *report, lgt_error *err) {
-    lgt_tensors tensors = {NULL, 0, NULL, 0};
+static lgt_status describe_tensors(lgt_context *context, const lgt_tensors *tensors, json_t *report, lgt_error *err) {
     json_t *metadata = json_object(), *list = json_array();
-    lgt_status status = cli_read(read(context, path, &tensors, err), err);
-    cli_put_text(report, "format", format);
-    for (int64_t i = 0; i < tensors.n_metadata && !status; i++)
-        cli_put_text(metadata, tensors.metadata[i].key, tensors.metadata[i].value);
-    for (int64_t i = 0; i < tensors.n_tensors && !status; i++) {
+    lgt_status status = LGT_OK;
+    for (int64_t i = 0; i < tensors->n_metadata; i++)
+        cli_put_text(metadata, tensors->metadata[i].key, tensors->metadata[i].value);
+    for (int64_t i = 0; i < tensors->n_tensors && !status; i++) {
         json_t *object = json_object();
-        cli_put_text(object, "name", tensors.tensors[i].name);
-        status = describe_array(context, &tensors.tensors[i].array, object, err);
+        cli_put_text(object, "name", tensors->tensors[i].name);
+        status = describe_array(context, &tensors->tensors[i].array, object, err);
         cli_append(list, object);
     }
     cli_put(report, "metadata", metadata);
     cli_put(report, "tensors", list);
-    lgt_tensors_free(context, &tensors);
     return status;
 }
 
 /* A table as train and eval take it; the label column is the last one. */
-static lgt_status describe_table(lgt_context *context, const char *path, json_t *report, lgt_error *err) {
+static lgt_status describe_table(lgt_context *context, const char *path, const char *format, json_t *report,
+                                 lgt_error *err) {
     lgt_dataset *data = NULL;
     lgt_dataset_options options;
     lgt_dataset_options_init(&options);
@@ -108,10 +104,10 @@ static lgt_status describe_table(lgt_context *context, const char *path, json_t 
     lgt_status status = lgt_dataset_load(context, &options, &data, err);
     if (status) return status;
     lgt_array features = {.dtype = LGT_F32, .count = data->n_rows * data->dim, .data = data->x};
-    cli_put_text(report, "format", "csv");
+    cli_put_text(report, "format", format);
     cli_put_integer(report, "rows", data->n_rows);
     cli_put_integer(report, "columns", data->dim + 1);
-    cli_put_integer(report, "label_column", data->dim + 1);
+    if (strcmp(format, "csv") == 0) cli_put_integer(report, "label_column", data->dim + 1);
     cli_put_integer(report, "classes", data->n_labels);
     describe_elements(&features, report);
     lgt_dataset_free(context, data);
@@ -119,19 +115,21 @@ static lgt_status describe_table(lgt_context *context, const char *path, json_t 
 }
 
 static lgt_status describe_file(lgt_context *context, const char *path, json_t *report, lgt_error *err) {
+    static const char *const names[] = {"array", "safetensors", "npz", "liblinear", "libsvm", "csv"};
+    lgt_tensors tensors;
+    lgt_tensors_format format = LGT_TENSORS_ARRAY;
+    lgt_status status = cli_read(lgt_tensors_read_any(context, path, &tensors, &format, err), err);
+    int is_table = format == LGT_TENSORS_LIBSVM || format == LGT_TENSORS_CSV;
     cli_put_text(report, "file", path);
-    cli_file_kind kind = cli_file_kind_of(path);
-    if (kind == CLI_FILE_SAFETENSORS)
-        return describe_tensors(context, path, "safetensors", lgt_tensors_read, report, err);
-    if (kind == CLI_FILE_ZIP) return describe_tensors(context, path, "npz", lgt_npz_read, report, err);
-    if (kind == CLI_FILE_LIBLINEAR)
-        return describe_tensors(context, path, "liblinear", lgt_liblinear_read, report, err);
-    lgt_array array = {.data = NULL};
-    lgt_status status = cli_read(lgt_array_read(context, path, &array, err), err);
-    if (status == LGT_ERR_DATA) return describe_table(context, path, report, err);
-    cli_put_text(report, "format", "array");
-    if (!status) status = describe_array(context, &array, report, err);
-    lgt_array_free(context, &array);
+    /* What came through a pipe is gone. */
+    if (is_table && strcmp(path, CLI_STDIN) != 0) return describe_table(context, path, names[format], report, err);
+    if (status) return status;
+    cli_put_text(report, "format", names[format]);
+    if (format == LGT_TENSORS_ARRAY)
+        status = describe_array(context, &tensors.tensors->array, report, err);
+    else
+        status = describe_tensors(context, &tensors, report, err);
+    lgt_tensors_free(context, &tensors);
     return status;
 }
 
@@ -208,11 +206,14 @@ const cli_verb cli_verb_info = {
     .name = "info",
     .summary = "tells about the build and the machine, or about a file of arrays, a table or a model",
     .usage = "[FILE] [options]",
-    .notes = "FILE is .npy, .npz, IDX, .safetensors, a model of liblinear or CSV, told by content. Of a CSV the last\n"
-             "column is told as that of the labels, as train takes it without --label-column.",
+    .notes =
+        "FILE is .npy, .npz, IDX, .safetensors, a model of liblinear, CSV or LIBSVM, told by content; - is standard\n"
+        "input, but for tables. Of a CSV the last column is told as that of the labels, as train takes it without\n"
+        "--label-column.",
     .examples = "  logitude info\n"
                 "  logitude info features.npy\n"
                 "  logitude info runs/arcface-0/model.safetensors --json",
     .max_words = 1,
+    .first_word = CLI_INPUT,
     .run = run,
 };

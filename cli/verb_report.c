@@ -9,14 +9,16 @@
 #include "output.h"
 #include "run_files.h"
 #include "session.h"
+#include "streams.h"
 #include "verbs.h"
 
 static const cli_option options[] = {
     {.name = "out",
-     .kind = CLI_PATH,
+     .kind = CLI_OUTPUT,
      .metavar = "FILE",
      .group = "Output",
-     .help = "file to write (default: report.html in the folder of the run; of several runs, in the current folder)"},
+     .help = "file to write, or - for the page on standard output (default: report.html in the folder of the run; of "
+             "several runs, in the current folder)"},
 };
 
 /* Runs of one name are told apart by their whole paths. */
@@ -56,10 +58,12 @@ static lgt_status run(const cli_args *args, lgt_error *err) {
                  : args->n_words == 1 ? cli_path_join(args->words[0], "report.html")
                                       : cli_copy("report.html");
     lgt_status status = read_runs(args, runs, err);
-    if (!status) status = cli_file_check(path, err);
+    int to_stdout = cli_is_stdout(path);
+    if (!status) status = cli_output_check(args, "--out", path, err);
     if (!status) status = cli_context_open(args, &context, err);
-    if (!status) status = lgt_report_write(context, runs, args->n_words, path, err);
-    if (!status) print(args, runs, path);
+    if (!status) status = lgt_report_write(context, runs, args->n_words, cli_output_name(path), err);
+    if (to_stdout) status = cli_stdout_status(status);
+    if (!status && !to_stdout) print(args, runs, path);
     for (int i = 0; i < args->n_words; i++) cli_run_files_free(&runs[i]);
     lgt_context_free(context);
     free(path);
@@ -77,5 +81,7 @@ const cli_verb cli_verb_report = {
     .examples = "  logitude report runs/arcface-0\n"
                 "  logitude report runs/softmax-0 runs/arcface-0 --out comparison.html",
     .max_words = LGT_REPORT_MOST_RUNS,
+    .first_word = CLI_FOLDER,
+    .other_words = CLI_FOLDER,
     .run = run,
 };

@@ -125,9 +125,12 @@ typedef enum lgt_tensors_format {
     LGT_TENSORS_ARRAY = 0, /* .npy or IDX */
     LGT_TENSORS_SAFETENSORS = 1,
     LGT_TENSORS_NPZ = 2,
-    LGT_TENSORS_LIBLINEAR = 3
+    LGT_TENSORS_LIBLINEAR = 3,
+    LGT_TENSORS_LIBSVM = 4, /* this and the next are tables, which lgt_dataset_load reads */
+    LGT_TENSORS_CSV = 5     /* or anything else */
 } lgt_tensors_format;
-/* Reads a file of any of them, told by its first bytes; one array becomes a tensor with the name "". */
+/* Reads a file of any of them, told by its first bytes; one array becomes a tensor with the name "". A table is an
+ * error (DATA), and *format tells which. */
 LGT_API lgt_status lgt_tensors_read_any(lgt_context *context, const char *path, lgt_tensors *out,
                                         lgt_tensors_format *format, lgt_error *err);
 

@@ -24,9 +24,14 @@ static lgt_status read_any(lgt_context *context, lgt_input *input, lgt_tensors *
     case LGT_FORMAT_LIBLINEAR:
         *format = LGT_TENSORS_LIBLINEAR;
         return lgt_liblinear_from_input(context, input, out, err);
-    default:
+    case LGT_FORMAT_NPY:
+    case LGT_FORMAT_IDX:
         *format = LGT_TENSORS_ARRAY;
         return read_array(context, input, out, err);
+    default:
+        *format = lgt_input_format(input) == LGT_FORMAT_LIBSVM ? LGT_TENSORS_LIBSVM : LGT_TENSORS_CSV;
+        return lgt_fail(err, LGT_ERR_DATA, "%s: its first bytes are neither those of .npy nor of IDX",
+                        lgt_input_path(input));
     }
 }
 

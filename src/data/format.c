@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-
 static int begins(const unsigned char *head, size_t length, const char *magic, size_t n) {
     return length >= n && memcmp(head, magic, n) == 0;
 }

@@ -201,7 +201,7 @@ class Convert(Case):
             self.fails(2, parts, "convert", *args)
         self.write_npy("w.npy", [[1, 2]], "f4")
         self.fails(2, "w.npy: has no names of tensors for --weight and --bias", "convert", "w.npy", "o.npy", "--weight", "a")
-        self.fails(3, ["h.safetensors: is safetensors, expected a model"], "convert", "h.safetensors", "o.onnx")
+        self.fails(3, ['h.safetensors: no metadata "format"', "expected a model"], "convert", "h.safetensors", "o.onnx")
         self.fails(5, ["gone: "], "convert", "gone", "o.npy")
         self.fails(5, ["no/o.npy: cannot write there"], "convert", "w.npy", "no/o.npy")
         self.assertEqual(self.names(), ["h.safetensors", "w.npy"])
