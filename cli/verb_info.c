@@ -106,8 +106,9 @@ static lgt_status describe_table(lgt_context *context, const char *path, const c
     lgt_array features = {.dtype = LGT_F32, .count = data->n_rows * data->dim, .data = data->x};
     cli_put_text(report, "format", format);
     cli_put_integer(report, "rows", data->n_rows);
-    cli_put_integer(report, "columns", data->dim + 1);
-    if (strcmp(format, "csv") == 0) cli_put_integer(report, "label_column", data->dim + 1);
+    int in_column = strcmp(format, "csv") == 0;
+    cli_put_integer(report, "columns", data->dim + in_column);
+    if (in_column) cli_put_integer(report, "label_column", data->dim + 1);
     cli_put_integer(report, "classes", data->n_labels);
     describe_elements(&features, report);
     lgt_dataset_free(context, data);
@@ -158,9 +159,10 @@ static void print_array(const json_t *object) {
 }
 
 static void print_table(const json_t *object) {
-    printf("csv, %lld rows, %lld columns, the last with labels of %lld classes",
+    printf("%s, %lld rows, %lld columns, %s %lld classes", json_string_value(json_object_get(object, "format")),
            (long long)json_integer_value(json_object_get(object, "rows")),
            (long long)json_integer_value(json_object_get(object, "columns")),
+           json_object_get(object, "label_column") ? "the last with labels of" : "labels of",
            (long long)json_integer_value(json_object_get(object, "classes")));
     print_elements(object);
 }

@@ -40,9 +40,9 @@ class Formats(Case):
         with open(self.path(name), "wb") as file:
             file.write(struct.pack("<Q", len(header)) + header.encode() + x + y)
 
-    def train(self, data, *more):
+    def train(self, data, *more, **options):
         self.report("train", "--data", data, "--loss", "softmax", "--encoder", "none", "--epochs", 3, "--no-report",
-                    "--out", "run", *more)
+                    "--out", "run", *more, **options)
         with open(self.path(MODEL), "rb") as file:
             return file.read()
 
@@ -72,6 +72,18 @@ class Formats(Case):
         self.assertEqual(measured[0]["nll"], measured[1]["nll"])
         self.train("narrow.svm")
         self.fails(3, ["xy.svm: 5 features a row, expected 4"], "eval", "--model", MODEL, "--data", "xy.svm")
+
+    def test_info_and_standard_input_take_them_too(self):
+        self.write_sparse("xy.svm")
+        self.write_safetensors("xy.safetensors")
+        table = self.report("info", "xy.svm")
+        self.assertEqual([table[k] for k in ("format", "rows", "columns", "classes")], ["libsvm", 120, 5, 4])
+        self.assertNotIn("label_column", table)
+        self.assertIn("libsvm, 120 rows, 5 columns, labels of 4 classes", self.succeeds("info", "xy.svm"))
+        for name in ("xy.svm", "xy.safetensors"):
+            whole = self.train(name)
+            with open(self.path(name), "rb") as file:
+                self.assertEqual(self.train("-", stdin=file), whole, name)
 
     def test_what_is_not_read_is_bad_data(self):
         for dtype, values in (("c8", b"\0" * 960), ("U3", b"\0" * 1440)):

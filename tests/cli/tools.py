@@ -102,8 +102,9 @@ class Case(unittest.TestCase):
 
     def run_program(self, *args, env=None, **options):
         options.setdefault("stdout", subprocess.PIPE)
+        options.setdefault("stdin", subprocess.DEVNULL)
         return subprocess.run([PROGRAM, *map(str, args)], cwd=self.folder, env=self.environment(**(env or {})),
-                              stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=120, text=True, **options)
+                              stderr=subprocess.PIPE, timeout=120, text=True, **options)
 
     def succeeds(self, *args, **options):
         done = self.run_program(*args, **options)
