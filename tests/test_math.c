@@ -8,6 +8,7 @@
 #include "base/philox.h"
 #include "math/chebyshev.h"
 #include "math/lse.h"
+#include "math/magnitude.h"
 #include "math/sphere.h"
 
 static const double eps = DBL_EPSILON;
@@ -388,6 +389,32 @@ static void a_zero_vector_has_no_direction(void **state) {
     assert_true(lgt_dot(v, v, 0) == 0);
 }
 
+/* ---- magnitudes ---- */
+
+/* One number at any place of a vector of others is found, or not, as its comparison says. */
+static void numbers_are_below_a_limit_as_their_comparison_says(void **state) {
+    enum { N = 37 };
+    static const float limits[] = {1, 0x1p63f, INFINITY, FLT_MIN},
+                       numbers[] = {0,       -0.0f,      1,       -1,     0x1p63f,  -0x1p63f,  0x1.fffffep62f,
+                                    FLT_MAX, -FLT_MAX,   FLT_MIN, 1e-45f, INFINITY, -INFINITY, NAN,
+                                    -NAN,    0.99999994f};
+    (void)state;
+    for (size_t l = 0; l < sizeof limits / sizeof *limits; l++)
+        for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+            for (int at = 0; at < N; at++) {
+                float narrow[N] = {0};
+                double wide[N] = {0};
+                narrow[at] = numbers[i], wide[at] = (double)numbers[i];
+                int below = fabsf(numbers[i]) < limits[l];
+                assert_int_equal(lgt_all_below_f32(narrow, N, limits[l]), below);
+                assert_int_equal(lgt_all_below_f64(wide, N, (double)limits[l]), below);
+                assert_true(lgt_all_below_f32(narrow, at, limits[l]) && lgt_all_below_f64(wide, at, (double)limits[l]));
+            }
+    const double most[] = {DBL_MAX, -DBL_MAX};
+    assert_true(lgt_all_below_f64(most, 2, (double)INFINITY));
+    assert_false(lgt_all_below_f64(most, 2, DBL_MAX));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lse_agrees_with_long_double_however_it_is_split),
@@ -404,6 +431,7 @@ int main(void) {
         cmocka_unit_test(directions_are_found_at_every_length),
         cmocka_unit_test(powers_of_two_change_no_bit_of_a_direction),
         cmocka_unit_test(a_zero_vector_has_no_direction),
+        cmocka_unit_test(numbers_are_below_a_limit_as_their_comparison_says),
     };
     return cmocka_run_group_tests_name("math", tests, NULL, NULL);
 }

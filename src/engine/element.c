@@ -2,9 +2,9 @@
 #include "engine/element.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "base/compiler.h"
+#include "math/magnitude.h"
 
 double lgt_element(lgt_view view, int64_t i, int64_t j) {
     int64_t at = i * view.ld + j;
@@ -37,32 +37,12 @@ void lgt_row_store(lgt_mut mut, int64_t i, const double *values, int accumulate)
     }
 }
 
-/* On the bits, as integers, which loops of any width can take: those of NaN and infinity come last. */
-LGT_WIDENED static int all_finite_f32(const float *row, int64_t n) {
-    int outside = 0;
-    for (int64_t k = 0; k < n; k++) {
-        int32_t bits;
-        memcpy(&bits, &row[k], sizeof bits);
-        outside |= (bits & INT32_MAX) >= 0x7F800000;
-    }
-    return !outside;
-}
-
-LGT_WIDENED static int all_finite_f64(const double *row, int64_t n) {
-    int outside = 0;
-    for (int64_t k = 0; k < n; k++) {
-        int64_t bits;
-        memcpy(&bits, &row[k], sizeof bits);
-        outside |= (bits & INT64_MAX) >= 0x7FF0000000000000;
-    }
-    return !outside;
-}
-
 int64_t lgt_row_overflow(lgt_mut mut, int64_t i) {
     const double *wide = (const double *)mut.data + i * mut.ld;
     const float *row = (const float *)mut.data + i * mut.ld;
     int64_t k = 0;
-    if (mut.dtype == LGT_F64 ? all_finite_f64(wide, mut.cols) : all_finite_f32(row, mut.cols)) return -1;
+    if (mut.dtype == LGT_F64 ? lgt_all_below_f64(wide, mut.cols, INFINITY) : lgt_all_below_f32(row, mut.cols, INFINITY))
+        return -1;
     while (mut.dtype == LGT_F64 ? isfinite(wide[k]) : isfinite(row[k])) k++;
     return k;
 }

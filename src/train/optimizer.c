@@ -4,11 +4,10 @@
 
 #include <math.h>
 #include <stdatomic.h>
-#include <string.h>
 
-#include "base/compiler.h"
 #include "base/parallel.h"
 #include "base/sizes.h"
+#include "math/magnitude.h"
 
 enum { RANGE = 8192 };
 
@@ -47,20 +46,8 @@ lgt_squares lgt_update_some(lgt_update_kernel kernel, const lgt_update *update, 
     return (lgt_squares){squares[0], squares[1]};
 }
 
-/* On the bits, as integers: without their signs floats are ordered like them, and NaN and infinity come last. */
-LGT_WIDENED static int all_in_range(const float *values, int64_t count) {
-    static const int32_t limit = 0x5F000000; /* 2^63 */
-    int outside = 0;
-    for (int64_t i = 0; i < count; i++) {
-        int32_t bits;
-        memcpy(&bits, &values[i], sizeof bits);
-        outside |= (bits & INT32_MAX) >= limit;
-    }
-    return !outside;
-}
-
 int lgt_some_in_range(const float *values, int64_t count) {
-    return all_in_range(values, count);
+    return lgt_all_below_f32(values, count, (float)LGT_GRADIENT_MOST);
 }
 
 typedef struct range_call {
