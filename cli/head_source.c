@@ -112,6 +112,8 @@ static lgt_status read_tensors(cli_source_file *s, int dtype, lgt_error *err) {
     for (int64_t i = 0; i < s->tensors.n_tensors && !status; i++)
         status = convert(s->context, s->path, dtype, &s->tensors.tensors[i].array, err);
     if (status) return status;
+    if (format == LGT_TENSORS_CSV || format == LGT_TENSORS_LIBSVM)
+        return cli_fail(err, LGT_ERR_DATA, "%s: is a table of data, expected a model, a head or tensors", s->path);
     s->format = name_format(s, format);
     if (format != LGT_TENSORS_ARRAY) return LGT_OK;
     s->single = s->tensors;

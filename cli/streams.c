@@ -1,13 +1,18 @@
 /* Reads `-` as standard input and standard output. */
 #include "streams.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "output.h"
 #include "ranks.h"
+
+enum { WRITER_WAIT = 5000 }; /* ms */
 
 static int is_dash(const char *text) {
     return strcmp(text, "-") == 0;
@@ -95,8 +100,23 @@ lgt_status cli_streams_resolve(cli_args *args, lgt_error *err) {
     return status ? status : resolve_words(args, &reader, err);
 }
 
+/* Whether something comes, or has come, within the time that the library gives the writer of a named pipe. */
+static int is_written(int fd) {
+    struct pollfd in = {.fd = fd, .events = POLLIN};
+    if (poll(&in, 1, WRITER_WAIT) > 0) return 1;
+    errno = ETIMEDOUT;
+    return 0;
+}
+
 FILE *cli_file_open(const char *path) {
-    return strcmp(path, CLI_STDIN) == 0 ? stdin : fopen(path, "r");
+    struct stat info;
+    if (strcmp(path, CLI_STDIN) == 0) return stdin;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* else a pipe would be waited for without an end */
+    if (fd < 0) return NULL;
+    int fine = fstat(fd, &info) == 0 && (!S_ISFIFO(info.st_mode) || is_written(fd)) && fcntl(fd, F_SETFL, 0) == 0;
+    FILE *file = fine ? fdopen(fd, "r") : NULL;
+    if (!file) close(fd);
+    return file;
 }
 
 void cli_file_close(FILE *file) {

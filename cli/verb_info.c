@@ -1,13 +1,11 @@
 /* logitude info: the build and the machine, or the contents of a file. */
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "logitude/logitude.h"
 #include "output.h"
 #include "processor.h"
 #include "session.h"
-#include "streams.h"
 #include "verbs.h"
 
 /* --- The build --- */
@@ -94,25 +92,22 @@ static lgt_status describe_tensors(lgt_context *context, const lgt_tensors *tens
     return status;
 }
 
+static int64_t count_labels(const lgt_array *labels) {
+    const int64_t *at = labels->data;
+    int64_t n = 0;
+    for (int64_t i = 0; i < labels->count; i++) n = at[i] >= n ? at[i] + 1 : n;
+    return n;
+}
+
 /* A table as train and eval take it; the label column is the last one. */
-static lgt_status describe_table(lgt_context *context, const char *path, const char *format, json_t *report,
-                                 lgt_error *err) {
-    lgt_dataset *data = NULL;
-    lgt_dataset_options options;
-    lgt_dataset_options_init(&options);
-    options.spec = path;
-    lgt_status status = lgt_dataset_load(context, &options, &data, err);
-    if (status) return status;
-    lgt_array features = {.dtype = LGT_F32, .count = data->n_rows * data->dim, .data = data->x};
-    cli_put_text(report, "format", format);
-    cli_put_integer(report, "rows", data->n_rows);
-    int in_column = strcmp(format, "csv") == 0;
-    cli_put_integer(report, "columns", data->dim + in_column);
-    if (in_column) cli_put_integer(report, "label_column", data->dim + 1);
-    cli_put_integer(report, "classes", data->n_labels);
-    describe_elements(&features, report);
-    lgt_dataset_free(context, data);
-    return LGT_OK;
+static void describe_table(const lgt_tensors *tensors, int in_column, json_t *report) {
+    const lgt_array *features = lgt_tensors_find(tensors, "features"), *labels = lgt_tensors_find(tensors, "labels");
+    int64_t dim = features->shape[1];
+    cli_put_integer(report, "rows", features->shape[0]);
+    cli_put_integer(report, "columns", dim + in_column);
+    if (in_column) cli_put_integer(report, "label_column", dim + 1);
+    cli_put_integer(report, "classes", count_labels(labels));
+    describe_elements(features, report);
 }
 
 static lgt_status describe_file(lgt_context *context, const char *path, json_t *report, lgt_error *err) {
@@ -120,14 +115,13 @@ static lgt_status describe_file(lgt_context *context, const char *path, json_t *
     lgt_tensors tensors;
     lgt_tensors_format format = LGT_TENSORS_ARRAY;
     lgt_status status = cli_read(lgt_tensors_read_any(context, path, &tensors, &format, err), err);
-    int is_table = format == LGT_TENSORS_LIBSVM || format == LGT_TENSORS_CSV;
-    cli_put_text(report, "file", path);
-    /* What came through a pipe is gone. */
-    if (is_table && strcmp(path, CLI_STDIN) != 0) return describe_table(context, path, names[format], report, err);
     if (status) return status;
+    cli_put_text(report, "file", path);
     cli_put_text(report, "format", names[format]);
     if (format == LGT_TENSORS_ARRAY)
         status = describe_array(context, &tensors.tensors->array, report, err);
+    else if (format == LGT_TENSORS_LIBSVM || format == LGT_TENSORS_CSV)
+        describe_table(&tensors, format == LGT_TENSORS_CSV, report);
     else
         status = describe_tensors(context, &tensors, report, err);
     lgt_tensors_free(context, &tensors);

@@ -240,7 +240,6 @@ static lgt_status measure_solved(training *run, lgt_error *err) {
 
 static lgt_status solve(training *run, lgt_error *err) {
     lgt_solve_record record;
-    cli_signals_watch();
     cli_progress_start(&run->progress, run->args);
     lgt_status status = lgt_trainer_solve(run->trainer, watch_solve, run, &record, err);
     cli_progress_stop(&run->progress);
@@ -306,7 +305,6 @@ static lgt_status measure_objective(training *run, lgt_error *err) {
  */
 static lgt_status train(training *run, lgt_error *err) {
     lgt_status status = LGT_OK;
-    cli_signals_watch();
     cli_progress_start(&run->progress, run->args);
     run->progress.first = run->record.step;
     if (run->record.end_of_epoch) status = end_epoch(run, err);
@@ -441,6 +439,7 @@ static lgt_status run_train(const cli_args *args, lgt_error *err) {
                     .wants_report = !cli_flag(args, "no-report")};
     run.measures = (cli_measures){NAN, NAN, NAN, {NAN, NAN, NAN, NAN}, {NAN, NAN, NAN}};
     lgt_status status = prepare(&run, err);
+    if (!status) cli_signals_watch(); /* from here on there is something to be lost */
     if (!status) status = create_folder(&run, err);
     if (!status) {
         status = run.is_solved ? solve(&run, err) : train(&run, err);

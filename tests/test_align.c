@@ -444,6 +444,16 @@ static void wrong_inputs_are_told(void **state) {
     in.x.rows = 7;
     assert_fails(lgt_align_run(plan, &in, &out, &err), LGT_ERR_USAGE, err, "x has 7 rows, expected 0 to 6");
     in = inputs(&b, NULL);
+    static const double beyond[] = {NAN, INFINITY, 1e160};
+    for (int k = 0; k < 3; k++) {
+        double head[18] = {0};
+        in.head = lgt_view_of(head, 6, 3, LGT_F64);
+        head[4] = 1e150; /* its square is a number */
+        assert_ok(lgt_align_run(plan, &in, &out, &err), err);
+        head[10] = beyond[k];
+        assert_fails(lgt_align_run(plan, &in, &out, &err), LGT_ERR_DATA, err, "head: row 3 is not finite");
+    }
+    in = inputs(&b, NULL);
     b.x[7] = NAN;
     assert_fails(lgt_align_run(plan, &in, &out, &err), LGT_ERR_DATA, err, "x: row 2, column 1 is not finite");
     lgt_align_bank_free(bank);

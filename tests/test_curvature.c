@@ -356,6 +356,10 @@ static void what_has_no_hessian_or_no_sense_is_refused(void **state) {
     b = bench_open(context, "softmax", 3, 2, 3, LGT_F64);
     assert_fails(lgt_plan_spectrum(context, b.plan, &b.in, 0, &options, &out, &err), LGT_ERR_USAGE, err, "by is 0");
     assert_fails(lgt_plan_derivatives(context, b.plan, &b.in, 4, NULL, &d, &err), LGT_ERR_USAGE, err, "by is 4");
+    double far[64] = {1e200};
+    assert_true(lgt_curvature_size(&b.in, LGT_BY_WEIGHTS) <= 64);
+    assert_fails(lgt_plan_derivatives(context, b.plan, &b.in, LGT_BY_WEIGHTS, far, &d, &err), LGT_ERR_NONFINITE, err,
+                 "shorten it");
     options.struct_size = 1;
     assert_fails(lgt_plan_spectrum(context, b.plan, &b.in, 1, &options, &out, &err), LGT_ERR_USAGE, err,
                  "struct_size 1");

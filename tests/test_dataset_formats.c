@@ -100,6 +100,8 @@ static void archives_that_leave_it_open_are_refused(void **state) {
     const char *part = "has the arrays left, right, expected one named features, x, X, data, embeddings or arr_0";
     for (int zip = 0; zip < 2; zip++) {
         assert_refused(put_archive("a", zip, "left", "right", ROWS), LGT_ERR_DATA, part);
+        assert_refused(put_archive("a", zip, NULL, "labels", ROWS), LGT_ERR_DATA,
+                       "has the arrays labels, expected one");
         assert_refused(put_archive("a", zip, NULL, NULL, 0), LGT_ERR_DATA, "has the arrays (none), expected one named");
         assert_refused(put_archive("a", zip, "x", "y", ROWS - 1), LGT_ERR_DATA, "has 3 rows of features, but 2 labels");
         const char *x = put_archive("x", zip, "x", NULL, 0);
@@ -112,6 +114,7 @@ static void a_line_of_libsvm_is_a_row(void **state) {
     static const char *const texts[] = {
         "7 1:1 2:2\n-1 1:3 2:4\n7 1:-5 2:.5\n",
         "+7 1:1 2:2\n-1 1:3 2:4 # a comment\n7.0 1:-5e0 2:0.5",
+        "\xEF\xBB\xBF+7 1:1 2:2# no blank before it\n-1 1:3 2:4#\n7.0 1:-5 2:.5",
         "# head\n\n7\t1:1  2:2 \r\n-1 1:3 2:4\r\n\n7 1:-5 2:5e-1\n# 1:2\n",
     };
     (void)state;
@@ -140,6 +143,8 @@ static void what_a_line_does_not_name_is_zero(void **state) {
 
 static void labels_of_their_own_file_take_the_place_of_those_in_the_lines(void **state) {
     (void)state;
+    const char *y = test_put_text("y.svm", "7 1:0\n-1 9:2\n7\n");
+    assert_holds(both(put_archive("x", 0, "x", NULL, 0), y), 1); /* and so may those of other lines */
     const char *lines = test_put_text("a.svm", "1 1:1 2:2\n2 1:3 2:4\n3 1:-5 2:.5\n");
     assert_holds(both(lines, test_put_text("y.csv", "7\n-1\n7\n")), 1);
 }
@@ -168,6 +173,19 @@ static void lines_that_are_none_are_told_with_their_number(void **state) {
     assert_refused(test_put_text("a.svm", "1 1:2\n1 9223372036854775807:1\n"), LGT_ERR_MEMORY, "more than 1024 times");
     assert_refused(test_put_text("a.svm", "1 1:2\n1 2000000000:1\n"), LGT_ERR_MEMORY,
                    "has 2 rows of up to 2000000000 features");
+}
+
+/* Without labels that are wanted they may be anything; a long comment hides nothing. */
+static void labels_that_nobody_wants_are_not_read(void **state) {
+    enum { LONG = 40000 };
+    static char text[LONG + 100];
+    (void)state;
+    assert_holds(test_put_text("a.svm", "1.5 1:1 2:2\ncat 1:3 2:4\n, 1:-5 2:.5\n"), 0);
+    assert_holds(put_archive("a", 1, "x", "y", ROWS - 1), 0);
+    memset(text, '-', LONG);
+    text[0] = '#', text[LONG] = '\n';
+    strcpy(text + LONG + 1, "7 1:1 2:2\n-1 1:3 2:4\n7 1:-5 2:.5\n");
+    assert_holds(test_put_text("a.svm", text), 1);
 }
 
 /* No lines of it, but tables: LIBSVM is told by an index before a colon. */
@@ -209,6 +227,7 @@ int main(void) {
         cmocka_unit_test(what_a_line_does_not_name_is_zero),
         cmocka_unit_test(labels_of_their_own_file_take_the_place_of_those_in_the_lines),
         cmocka_unit_test(lines_that_are_none_are_told_with_their_number),
+        cmocka_unit_test(labels_that_nobody_wants_are_not_read),
         cmocka_unit_test(tables_with_colons_stay_tables),
         cmocka_unit_test(loading_survives_every_refused_allocation),
     };

@@ -545,6 +545,9 @@ static void what_is_wrong_is_told(void **state) {
     assert_fails(try(context, &p, &options, &t, &err), LGT_ERR_DATA, err, "row 3 is 3");
     p.labels[3] = 0, p.x[4 * 4 + 1] = NAN;
     assert_fails(try(context, &p, &options, &t, &err), LGT_ERR_DATA, err, "x holds nan at row 4, column 1");
+    options.rows = outside, options.n_rows = 1; /* row 4 is not asked for, but the state is of all */
+    assert_fails(try(context, &p, &options, &t, &err), LGT_ERR_DATA, err, "x holds nan at row 4, column 1");
+    options = options_of(&p);
     p.x[4 * 4 + 1] = 1e300, p.w[1] = 1e300;
     assert_fails(try(context, &p, &options, &t, &err), LGT_ERR_NONFINITE, err, "row 4");
     p.w[1] = INFINITY;

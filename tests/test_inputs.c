@@ -200,6 +200,9 @@ static void soft_nan(test_head *h) {
 static void soft_all_zero(test_head *h) {
     h->soft_targets = calloc(N * C, sizeof(double));
 }
+static void label_least(test_head *h) {
+    h->labels[2] = INT64_MIN; /* what stands for "no label is ignored" is no label */
+}
 static void soft(test_head *h) {
     test_head_soften(h, 1);
 }
@@ -233,6 +236,7 @@ static void what_makes_no_sense_is_refused_naming_the_place(void **state) {
         {"softmax", soft_negative, {"soft_targets", "-0.25", "row 4"}},
         {"normalized", soft_not_one, {"soft_targets", "1.01", "row 3"}},
         {"softmax", soft_nan, {"soft_targets", "nan", "row 2"}},
+        {"softmax", label_least, {"labels", "row 2", "-9223372036854775808"}},
         {"softmax", soft_all_zero, {"soft_targets", "0", "row 0"}},
         {"arcface", soft, {"arcface", "soft", ""}},
         {"subcenter", soft, {"subcenter", "soft", ""}},

@@ -167,18 +167,21 @@ static void archives_of_others_are_read(void **state) {
 }
 
 static void writing_refuses_what_could_not_be_read(void **state) {
-    char name[] = "x", other[] = "x", odd[] = "\xff", none[] = "";
+    char name[] = "x", other[] = "x", odd[] = "\xff", none[] = "", long_one[4098];
     double value = 1;
     lgt_array scalar = {.dtype = LGT_F64, .count = 1, .data = &value}, wrong = scalar;
     lgt_context *context = test_context(1);
     lgt_error err;
     (void)state;
     wrong.count = 2;
+    memset(long_one, 'n', sizeof long_one - 1), long_one[sizeof long_one - 1] = 0;
     const struct {
         lgt_tensor tensors[2];
         const char *says;
     } bad[] = {{{{name, scalar}, {other, scalar}}, "two tensors are named x"},
                {{{name, scalar}, {odd, scalar}}, "not UTF-8"},
+               {{{name, scalar}, {none, scalar}}, "name is missing"},
+               {{{name, scalar}, {long_one, scalar}}, "too long"},
                {{{name, wrong}, {none, scalar}}, "tensor x has a wrong type, shape or count"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         lgt_tensor tensors[2] = {bad[i].tensors[0], bad[i].tensors[1]};
@@ -186,6 +189,14 @@ static void writing_refuses_what_could_not_be_read(void **state) {
         assert_fails(lgt_npz_write(context, test_path("w.npz"), &t, &err), LGT_ERR_USAGE, err, bad[i].says);
         assert_int_equal(access(test_path("w.npz"), F_OK), -1);
     }
+    long_one[4096] = 0; /* the longest name comes back */
+    lgt_tensor longest = {long_one, scalar};
+    lgt_tensors t = {.tensors = &longest, .n_tensors = 1}, back;
+    assert_ok(lgt_npz_write(context, test_path("w.npz"), &t, &err), err);
+    assert_ok(lgt_npz_read(context, test_path("w.npz"), &back, &err), err);
+    assert_string_equal(back.tensors[0].name, long_one);
+    lgt_tensors_free(context, &back);
+    unlink(test_path("w.npz"));
     lgt_context_free(context);
 }
 

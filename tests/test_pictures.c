@@ -83,6 +83,23 @@ static void angles_are_those_of_all_pairs(void **state) {
     lgt_context_free(context);
 }
 
+static void a_centre_without_direction_hides_no_other(void **state) {
+    (void)state;
+    lgt_context *context = test_context(1);
+    const float x[] = {1, 0.2f}, w[] = {0, 0, 1, 0, 0, 0, -1, 0};
+    const int64_t label = 0;
+    double target, nearest, w_norm;
+    lgt_error err;
+    const lgt_angles out = {.target = &target, .nearest = &nearest, .w_norm = &w_norm};
+    assert_ok(lgt_eval_angles(context, lgt_view_of(x, 1, 2, LGT_F32), lgt_view_of(w, 4, 2, LGT_F32), &label, 2, 2, &out,
+                              &err),
+              err);
+    assert_at_most(fabs(target - atan(0.2)), 1e-7, "angle"); /* float32 x */
+    assert_at_most(fabs(nearest - (acos(-1) - atan(0.2))), 1e-7, "angle");
+    assert_true(w_norm == 1);
+    lgt_context_free(context);
+}
+
 static void a_row_without_direction_has_no_angle(void **state) {
     (void)state;
     lgt_context *context = test_context(1);
@@ -319,6 +336,7 @@ int main(void) {
         cmocka_unit_test(a_sample_has_its_size_and_rises),
         cmocka_unit_test(a_sample_takes_every_residue_alike),
         cmocka_unit_test(angles_are_those_of_all_pairs),
+        cmocka_unit_test(a_centre_without_direction_hides_no_other),
         cmocka_unit_test(a_row_without_direction_has_no_angle),
         cmocka_unit_test(the_roc_passes_through_the_rates_of_verification),
         cmocka_unit_test(a_roc_without_two_kinds_of_pairs_is_an_error),

@@ -285,7 +285,7 @@ static void the_first_bytes_of_idx_and_safetensors_are_not_confused(void **state
     assert_int_equal(format, LGT_TENSORS_SAFETENSORS);
     lgt_tensors_free(context, &out);
     assert_fails(lgt_tensors_read_any(context, test_put("none", "text", 4), &out, &format, &err), LGT_ERR_DATA, err,
-                 "neither those of .npy");
+                 "has a column of labels and none of features");
     assert_null(out.tensors);
     lgt_context_free(context);
 }

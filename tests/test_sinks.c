@@ -270,7 +270,7 @@ static void what_makes_no_sense_is_refused(void **state) {
     lgt_head_inputs in = inputs_of(&f), listed = in;
     lgt_head_outputs out = {.dx = lgt_mut_of(r.dx, N, D, LGT_F32)}, sunk = {.sink = {take, NULL}};
     listed.classes = f.classes, listed.n_listed = LISTED;
-    refused(&f, &o, &listed, &out, LGT_ERR_USAGE, "111 classes are listed, the plan allows 1 to 0");
+    refused(&f, &o, &listed, &out, LGT_ERR_USAGE, "111 classes are listed, the plan's max_classes is 0");
     refused(&f, &o, &in, &sunk, LGT_ERR_USAGE, "a sink needs a plan made with `sinks`, and neither dw nor accumulate");
     o.max_classes = LISTED;
     refused(&f, &o, &in, &out, LGT_ERR_USAGE, "no classes are listed, but the plan has room for 111 of 333 only");
@@ -284,7 +284,7 @@ static void what_makes_no_sense_is_refused(void **state) {
     refused(&f, &o, &listed, &out, LGT_ERR_DATA, "classes: entry 0 is -1, expected rising classes from 0 to 332");
     f.classes[0] = 0;
     listed.n_listed = 0;
-    refused(&f, &o, &listed, &out, LGT_ERR_USAGE, "0 classes are listed, the plan allows 1 to 111");
+    refused(&f, &o, &listed, &out, LGT_ERR_USAGE, "0 classes are listed, the plan's max_classes is 111");
     listed.n_listed = LISTED;
     f.labels[2] = 13;
     refused(&f, &o, &listed, &out, LGT_ERR_DATA, "labels: row 2 is 13, which is not among the 111 listed classes");
@@ -343,6 +343,18 @@ static void a_step_of_a_plan_moves_w_as_its_optimizer_says(void **state) {
                 if (moves && !adamw) p -= 0.1 * (g[d] + 0.01 * p);
                 assert_true(fabs(w[row * D + d] - p) <= 1e-5 * (1 + fabs(p))); /* float32 */
             }
+        }
+        static const double odd[] = {NAN, -1, INFINITY};
+        for (int n = 0; n < 3; n++) {
+            step.lr = odd[n];
+            assert_fails(lgt_plan_step(plan, &in, &step, &stepped, &err), LGT_ERR_USAGE, err,
+                         "expected finite numbers >= 0");
+            step.lr = 0.1, step.weight_decay = odd[n];
+            assert_fails(lgt_plan_step(plan, &in, &step, &stepped, &err), LGT_ERR_USAGE, err,
+                         "expected finite numbers >= 0");
+            step.weight_decay = 0.01, *(adamw ? &step.beta2 : &step.momentum) = odd[n];
+            assert_fails(lgt_plan_step(plan, &in, &step, &stepped, &err), LGT_ERR_USAGE, err, "less than 1");
+            step.beta2 = 0.999, step.momentum = 0.9;
         }
         step.number = 0;
         assert_fails(lgt_plan_step(plan, &in, &step, &stepped, &err), LGT_ERR_USAGE, err,

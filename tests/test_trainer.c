@@ -352,6 +352,23 @@ static void datasets_that_cannot_be_trained_on_are_refused(void **state) {
     assert_fails(lgt_trainer_create(context, &o, &good, &t, &err), LGT_ERR_DATA, err,
                  "row 13 of the dataset has label 3");
     good.labels[13] = 0;
+    float kept = good.x[14 * 5 + 3];
+    for (int way = LGT_STANDARDIZE_GLOBAL; way <= LGT_STANDARDIZE_FEATURE; way++) {
+        o.standardize = (lgt_standardize)way;
+        good.x[14 * 5 + 3] = way == LGT_STANDARDIZE_GLOBAL ? NAN : -INFINITY;
+        assert_fails(lgt_trainer_create(context, &o, &good, &t, &err), LGT_ERR_DATA, err,
+                     way == LGT_STANDARDIZE_GLOBAL ? "x holds nan at row 14, column 3"
+                                                   : "x holds inf at row 14, column 3");
+    }
+    good.x[14 * 5 + 3] = kept;
+    const float zeros[3] = {0};
+    lgt_train_options started = test_train_options("arcface", "linear", 4);
+    started.start_b = lgt_view_of(zeros, 1, 3, LGT_F32);
+    assert_fails(lgt_trainer_create(context, &started, &good, &t, &err), LGT_ERR_USAGE, err,
+                 "start_b is given, but arcface has no bias");
+    started.start_b = (lgt_view){0}, started.momentum = 1;
+    assert_fails(lgt_trainer_create(context, &started, &good, &t, &err), LGT_ERR_USAGE, err,
+                 "momentum is 1, expected 0 to less than 1");
     o.encoder = "mlp:0";
     assert_fails(lgt_trainer_create(context, &o, &good, &t, &err), LGT_ERR_USAGE, err, "width \"0\"");
     o.encoder = "linear";

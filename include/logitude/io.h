@@ -126,11 +126,11 @@ typedef enum lgt_tensors_format {
     LGT_TENSORS_SAFETENSORS = 1,
     LGT_TENSORS_NPZ = 2,
     LGT_TENSORS_LIBLINEAR = 3,
-    LGT_TENSORS_LIBSVM = 4, /* this and the next are tables, which lgt_dataset_load reads */
-    LGT_TENSORS_CSV = 5     /* or anything else */
+    LGT_TENSORS_LIBSVM = 4,
+    LGT_TENSORS_CSV = 5 /* with labels in its last column */
 } lgt_tensors_format;
-/* Reads a file of any of them, told by its first bytes; one array becomes a tensor with the name "". A table is an
- * error (DATA), and *format tells which. */
+/* Reads a file of any of them, told by its first bytes; one array becomes a tensor with the name "", a table `features`
+ * (N, D) F32 and `labels` (N) I64, numbered as in a dataset. */
 LGT_API lgt_status lgt_tensors_read_any(lgt_context *context, const char *path, lgt_tensors *out,
                                         lgt_tensors_format *format, lgt_error *err);
 
@@ -144,7 +144,7 @@ typedef struct lgt_dataset_options {
     lgt_split split;           /* which half of a dataset that has two; default LGT_SPLIT_TRAIN */
     const char *fashion_mnist; /* folder of Fashion-MNIST; default NULL: where Debian's package puts it */
     const char *label_column;  /* CSV: name or 1-based number of the label column; default NULL: the last one */
-    int labels_required; /* default 1; 0: a spec without labels is fine (and a CSV without label_column has none) */
+    int labels_required; /* default 1; 0: those in a file or label_column of their own are taken, others not read */
     int64_t least_dim;   /* LIBSVM: rows have so many features at least, zeros behind the last index; default 0 */
 } lgt_dataset_options;
 

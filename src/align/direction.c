@@ -100,6 +100,18 @@ static lgt_status check_bank(const lgt_align_plan *p, const lgt_align_inputs *in
     return LGT_OK;
 }
 
+/* Rows whose squares add up to a number: their cosines are judged. */
+static lgt_status check_head(const lgt_align_plan *p, const lgt_align_inputs *in, lgt_error *err) {
+    lgt_status status = lgt_align_check("head", in->head, in->x.rows, p->dim, in->x.dtype, err);
+    for (int64_t i = 0; i < in->x.rows && !status; i++) {
+        lgt_align_read(in->head, i, p->work);
+        if (isfinite(lgt_dot(p->work, p->work, p->dim))) continue;
+        status = lgt_fail(err, LGT_ERR_DATA, "head: row %lld is not finite, or its square beyond the range of double",
+                          (long long)i);
+    }
+    return status;
+}
+
 static lgt_status check_inputs(const lgt_align_plan *p, const lgt_align_inputs *in, lgt_error *err) {
     if (in->x.rows < 0 || in->x.rows > p->max_rows)
         return lgt_fail(err, LGT_ERR_USAGE, "x has %lld rows, expected 0 to %lld", (long long)in->x.rows,
@@ -111,7 +123,7 @@ static lgt_status check_inputs(const lgt_align_plan *p, const lgt_align_inputs *
         status = lgt_fail(err, LGT_ERR_USAGE, "targets=layer needs the layer below, found none");
     if (!status && p->targets == LGT_TARGETS_LAYER)
         status = lgt_align_check("below", in->below, in->x.rows, p->dim, in->x.dtype, err);
-    if (!status && in->head.data) status = lgt_align_check("head", in->head, in->x.rows, p->dim, in->x.dtype, err);
+    if (!status && in->head.data) status = check_head(p, in, err);
     if (!status && p->resolve != LGT_RESOLVE_NONE && !in->head.data && in->x.rows > 0)
         status = lgt_fail(err, LGT_ERR_USAGE, "resolve=project and scale need the head's gradient, found none");
     return status;

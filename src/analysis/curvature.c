@@ -116,7 +116,9 @@ static lgt_status derive(hessian *h, const double *v, double *g, double *product
     out->second = lgt_dot(v, product, size);
     out->length = sqrt(square);
     out->rayleigh = square > 0 ? out->second / square : NAN;
-    return LGT_OK;
+    if (isfinite(out->first) && isfinite(out->second) && isfinite(square)) return LGT_OK;
+    return lgt_fail(err, LGT_ERR_NONFINITE,
+                    "the derivatives along the direction exceed the range of double: shorten it");
 }
 
 lgt_status lgt_plan_derivatives(lgt_context *context, lgt_plan *plan, const lgt_head_inputs *in, int by,

@@ -69,6 +69,8 @@ static lgt_status create_plan(explainer *e, const lgt_head *head, const lgt_head
     options.loss_only = 1;
     lgt_status status = lgt_plan_create(head, &options, &e->plan, err);
     if (!status) status = lgt_batch_prepare(e->plan, in, 0, &e->batch, &weight, err);
+    for (int64_t i = 0; i < in->x.rows && !status; i++) /* rows that are not asked for move the state */
+        if (!lgt_row_is_finite(in->x, i)) status = lgt_row_not_finite(in->x, i, "x", err);
     return status ? status : lgt_batch_begin(e->plan, in, LGT_OK, &e->batch, err);
 }
 

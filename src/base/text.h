@@ -25,7 +25,8 @@ size_t lgt_text_format(char *out, size_t size, const char *format, ...) LGT_PRIN
  * "nan", "inf", "-inf" otherwise. 32 bytes are enough. */
 size_t lgt_text_from_double(char *out, size_t size, double value);
 
-/* Edit distance with transpositions, for "did you mean"; letters of either case are the same, and words longer than 63 are compared by their heads. */
+/* Edit distance with transpositions, for "did you mean"; letters of either case are the same, and words longer than 63
+ * are compared by their heads. */
 int lgt_text_distance(const char *a, const char *b);
 
 #endif

@@ -2,6 +2,8 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "data/array.h"
+#include "data/csv.h"
+#include "data/libsvm.h"
 
 /* One array, as a tensor that has no name. */
 static lgt_status read_array(lgt_context *context, lgt_input *input, lgt_tensors *out, lgt_error *err) {
@@ -10,6 +12,37 @@ static lgt_status read_array(lgt_context *context, lgt_input *input, lgt_tensors
     out->n_tensors = 1;
     status = lgt_alloc_text(context, "", &out->tensors->name, err);
     return status ? status : lgt_array_from_input(context, input, &out->tensors->array, err);
+}
+
+/* The k-th of two tensors, whose data are given away. */
+static lgt_status name_part(lgt_context *context, lgt_tensors *out, const char *name, const lgt_array *array,
+                            lgt_error *err) {
+    lgt_tensor *t = &out->tensors[out->n_tensors++];
+    t->array = *array;
+    return lgt_alloc_text(context, name, &t->name, err);
+}
+
+static lgt_status give_table(lgt_context *context, lgt_table *table, lgt_tensors *out, lgt_error *err) {
+    int64_t n = table->n_rows, dim = table->n_features;
+    lgt_array features = {LGT_F32, 2, {n, dim}, n * dim, table->x}, labels = {LGT_I64, 1, {n}, n, table->labels.index};
+    lgt_status status = LGT_NEW_ZERO(context, &out->tensors, 2, err);
+    if (status) return status;
+    table->x = NULL;
+    status = name_part(context, out, "features", &features, err);
+    if (status) return status;
+    table->labels.index = NULL;
+    return name_part(context, out, "labels", &labels, err);
+}
+
+static lgt_status read_table(lgt_context *context, lgt_input *input, int sparse, lgt_tensors *out, lgt_error *err) {
+    lgt_table table;
+    lgt_status status = sparse ? lgt_libsvm_read(context, input, 1, 0, &table, err)
+                               : lgt_csv_read(context, input, LGT_CSV_LAST, NULL, &table, err);
+    if (status) return status;
+    status = lgt_table_check(&table, lgt_input_path(input), err);
+    if (!status) status = give_table(context, &table, out, err);
+    lgt_table_free(context, &table);
+    return status;
 }
 
 static lgt_status read_any(lgt_context *context, lgt_input *input, lgt_tensors *out, lgt_tensors_format *format,
@@ -24,14 +57,16 @@ static lgt_status read_any(lgt_context *context, lgt_input *input, lgt_tensors *
     case LGT_FORMAT_LIBLINEAR:
         *format = LGT_TENSORS_LIBLINEAR;
         return lgt_liblinear_from_input(context, input, out, err);
+    case LGT_FORMAT_LIBSVM:
+        *format = LGT_TENSORS_LIBSVM;
+        return read_table(context, input, 1, out, err);
     case LGT_FORMAT_NPY:
     case LGT_FORMAT_IDX:
         *format = LGT_TENSORS_ARRAY;
         return read_array(context, input, out, err);
     default:
-        *format = lgt_input_format(input) == LGT_FORMAT_LIBSVM ? LGT_TENSORS_LIBSVM : LGT_TENSORS_CSV;
-        return lgt_fail(err, LGT_ERR_DATA, "%s: its first bytes are neither those of .npy nor of IDX",
-                        lgt_input_path(input));
+        *format = LGT_TENSORS_CSV;
+        return read_table(context, input, 0, out, err);
     }
 }
 

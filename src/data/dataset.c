@@ -89,18 +89,18 @@ static lgt_status take_labels(loading *l, lgt_array *array, const char *path, lg
     return status ? status : lgt_labels_from_integers(l->context, array->data, array->count, &l->labels, err);
 }
 
+static void give_labels(loading *l, lgt_table *table) {
+    l->labels = table->labels;
+    table->labels = (lgt_labels){.n_rows = 0};
+}
+
 static lgt_status take_table(loading *l, lgt_table *table, lgt_error *err) {
-    if (table->n_features == 0)
-        return lgt_fail(err, LGT_ERR_DATA,
-                        "%s: has a column of labels and none of features; in CSV commas separate the columns",
-                        l->source.features);
+    lgt_status status = lgt_table_check(table, l->source.features, err);
+    if (status) return status;
     lgt_array array = {LGT_F32, 2, {table->n_rows, table->n_features}, table->n_rows * table->n_features, table->x};
     table->x = NULL;
-    lgt_status status = adopt_features(l->dataset, &array, l->source.features, err);
-    if (!status) {
-        l->labels = table->labels;
-        table->labels = (lgt_labels){.n_rows = 0};
-    }
+    status = adopt_features(l->dataset, &array, l->source.features, err);
+    if (!status) give_labels(l, table);
     lgt_array_free(l->context, &array);
     return status;
 }
@@ -119,7 +119,11 @@ static lgt_status read_archive(loading *l, lgt_input *input, lgt_tensors *out, l
                                                      : lgt_tensors_from_input(l->context, input, out, err);
 }
 
-/* Features and, where they have no file of their own, labels. */
+/* Whether labels beside features are taken: those in a file of their own come before them. */
+static int takes_labels(const loading *l) {
+    return l->options->labels_required && !l->source.labels;
+}
+
 static lgt_status load_feature_archive(loading *l, lgt_input *input, lgt_error *err) {
     lgt_tensors tensors;
     lgt_array *features = NULL, *labels = NULL;
@@ -127,7 +131,7 @@ static lgt_status load_feature_archive(loading *l, lgt_input *input, lgt_error *
     lgt_status status = read_archive(l, input, &tensors, err);
     if (status) return status;
     status = lgt_member_find(&tensors, LGT_MEMBER_FEATURES, path, &features, err);
-    if (!status && !l->source.labels) labels = lgt_member_named(&tensors, LGT_MEMBER_LABELS);
+    if (!status && takes_labels(l)) labels = lgt_member_named(&tensors, LGT_MEMBER_LABELS);
     if (!status && labels) status = take_labels(l, labels, path, err);
     if (!status) status = take_features(l, features, err);
     if (!status && labels && l->labels.n_rows != l->dataset->n_rows)
@@ -137,12 +141,10 @@ static lgt_status load_feature_archive(loading *l, lgt_input *input, lgt_error *
     return status;
 }
 
-/* Labels in a file of their own count; those of the rows are then left out. */
 static lgt_status load_feature_lines(loading *l, lgt_input *input, lgt_error *err) {
     lgt_table table;
-    lgt_status status = lgt_libsvm_read(l->context, input, l->options->least_dim, &table, err);
+    lgt_status status = lgt_libsvm_read(l->context, input, takes_labels(l), l->options->least_dim, &table, err);
     if (status) return status;
-    if (l->source.labels) lgt_labels_free(l->context, &table.labels);
     status = take_table(l, &table, err);
     lgt_table_free(l->context, &table);
     return status;
@@ -157,7 +159,7 @@ static lgt_status load_feature_table(loading *l, lgt_input *input, lgt_error *er
                         l->source.features, l->source.labels, o->label_column);
     if (o->label_column)
         kind = LGT_CSV_NAMED;
-    else if (l->source.labels || !o->labels_required)
+    else if (!takes_labels(l))
         kind = LGT_CSV_NO_LABELS;
     lgt_status status = lgt_csv_read(l->context, input, kind, o->label_column, &table, err);
     if (status) return status;
@@ -213,12 +215,18 @@ static lgt_status load_label_table(loading *l, lgt_input *input, lgt_error *err)
     if (table.n_features)
         status = lgt_fail(err, LGT_ERR_DATA, "%s: has %lld columns, expected one of labels", l->source.labels,
                           (long long)table.n_features + 1);
-    if (!status) {
-        l->labels = table.labels;
-        table.labels = (lgt_labels){.n_rows = 0};
-    }
+    if (!status) give_labels(l, &table);
     lgt_table_free(l->context, &table);
     return status;
+}
+
+static lgt_status load_label_lines(loading *l, lgt_input *input, lgt_error *err) {
+    lgt_table table;
+    lgt_status status = lgt_libsvm_read(l->context, input, 1, 0, &table, err);
+    if (status) return status;
+    give_labels(l, &table);
+    lgt_table_free(l->context, &table);
+    return LGT_OK;
 }
 
 static lgt_status load_label_file(loading *l, lgt_error *err) {
@@ -233,6 +241,9 @@ static lgt_status load_label_file(loading *l, lgt_error *err) {
     case LGT_FORMAT_ZIP:
     case LGT_FORMAT_SAFETENSORS:
         status = load_label_archive(l, input, err);
+        break;
+    case LGT_FORMAT_LIBSVM:
+        status = load_label_lines(l, input, err);
         break;
     default:
         status = load_label_table(l, input, err);

@@ -38,7 +38,8 @@ static int is_sparse_line(text *t) {
 }
 
 static int is_libsvm(const unsigned char *head, size_t length) {
-    text t = {head, head + length};
+    int mark = begins(head, length, "\xEF\xBB\xBF", 3) ? 3 : 0;
+    text t = {head + mark, head + length};
     while (t.at < t.end) {
         int sparse = is_sparse_line(&t);
         if (sparse >= 0) return sparse;

@@ -14,7 +14,7 @@ typedef enum lgt_format {
     LGT_FORMAT_OTHER
 } lgt_format;
 
-/* Of the first bytes, a few hundred or all there are. */
+/* Of the first bytes: some 64 KiB, or all there are. */
 lgt_format lgt_format_of(const unsigned char *head, size_t length);
 
 #endif

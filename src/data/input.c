@@ -15,7 +15,13 @@
 #include "data/growth.h"
 #include "data/output.h"
 
-enum { BUFFER_SIZE = 1 << 16, HEAD_SIZE = 256, DEFLATE_RATIO = 1032, GZIP_WINDOW = 15 + 16, LARGEST_READ = 1 << 30 };
+enum {
+    BUFFER_SIZE = 1 << 16,
+    HEAD_SIZE = BUFFER_SIZE,
+    DEFLATE_RATIO = 1032,
+    GZIP_WINDOW = 15 + 16,
+    LARGEST_READ = 1 << 30
+};
 enum { WRITER_WAIT = 5 }; /* seconds */
 
 struct lgt_input {

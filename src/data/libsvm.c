@@ -21,6 +21,7 @@ typedef struct entry {
 typedef struct reading {
     lgt_context *context;
     lgt_words words;
+    int labelled;
     int64_t n_rows, n_features, n_entries;
     int64_t *labels;
     entry *entries;
@@ -52,23 +53,20 @@ static lgt_status add_row(reading *r, lgt_error *err) {
     int64_t last = 0;
     lgt_status status = lgt_grow(r->context, &r->labels, used, &r->labels_room, used + sizeof *r->labels, err);
     if (status) return status;
-    if (!lgt_text_whole(w->word, w->word_length, &r->labels[r->n_rows]))
+    if (r->labelled && !lgt_text_whole(w->word, w->word_length, &r->labels[r->n_rows]))
         return lgt_words_unexpected(w, "a label, an integer", err);
-    for (lgt_words_next(w); !status && w->word_length && w->word[0] != '#'; lgt_words_next(w))
-        status = add_entry(r, &last, err);
+    for (lgt_words_next(w); !status && w->word_length; lgt_words_next(w)) status = add_entry(r, &last, err);
     r->n_rows++;
     return status;
 }
 
-/* Empty lines and what follows a # are no rows. */
 static lgt_status read_rows(reading *r, lgt_error *err) {
     lgt_words *w = &r->words;
     while (w->at < w->length) {
         lgt_words_next(w);
-        lgt_status status = w->word_length && w->word[0] != '#' ? add_row(r, err) : LGT_OK;
+        lgt_status status = w->word_length ? add_row(r, err) : LGT_OK;
+        if (!status) status = lgt_words_end_line(w, err);
         if (status) return status;
-        while (w->at < w->length && w->text[w->at] != '\n') w->at++;
-        if ((status = lgt_words_end_line(w, err))) return status;
     }
     if (r->n_rows == 0) return lgt_fail(err, LGT_ERR_DATA, "%s: has no rows", w->path);
     return LGT_OK;
@@ -89,13 +87,15 @@ static lgt_status make_dense(reading *r, lgt_table *out, lgt_error *err) {
     return status;
 }
 
-lgt_status lgt_libsvm_read(lgt_context *context, lgt_input *input, int64_t least, lgt_table *out, lgt_error *err) {
-    reading r = {.context = context, .n_features = lgt_max64(least, 0)};
+lgt_status lgt_libsvm_read(lgt_context *context, lgt_input *input, int labelled, int64_t least, lgt_table *out,
+                           lgt_error *err) {
+    reading r = {.context = context, .labelled = labelled, .n_features = lgt_max64(least, 0)};
+    r.words.comment = '#';
     *out = (lgt_table){.n_rows = 0};
     lgt_status status = lgt_words_read(context, input, &r.words, err);
     if (!status) status = read_rows(&r, err);
     if (!status) status = make_dense(&r, out, err);
-    if (!status) status = lgt_labels_from_integers(context, r.labels, r.n_rows, &out->labels, err);
+    if (!status && labelled) status = lgt_labels_from_integers(context, r.labels, r.n_rows, &out->labels, err);
     lgt_release(context, r.entries);
     lgt_release(context, r.labels);
     lgt_words_free(context, &r.words);

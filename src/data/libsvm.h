@@ -5,8 +5,9 @@
 #include "data/input.h"
 #include "data/table.h"
 
-/* Rows of as many features as the largest index, `least` at least; labels are integers. On an error `out` is empty.
- * Errors: DATA, with the line; MEMORY, also where the dense rows would take far more than the text. */
-lgt_status lgt_libsvm_read(lgt_context *context, lgt_input *input, int64_t least, lgt_table *out, lgt_error *err);
+/* Rows of as many features as the largest index, `least` at least; labels are integers, or passed over. On an error
+ * `out` is empty. Errors: DATA, with the line; MEMORY, also where the dense rows would take far more than the text. */
+lgt_status lgt_libsvm_read(lgt_context *context, lgt_input *input, int labelled, int64_t least, lgt_table *out,
+                           lgt_error *err);
 
 #endif

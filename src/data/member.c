@@ -27,7 +27,9 @@ lgt_status lgt_member_find(const lgt_tensors *tensors, lgt_member member, const 
     const char *const *n = names[member];
     size_t used = 0;
     *out = lgt_member_named(tensors, member);
-    if (!*out && tensors->n_tensors == 1) *out = &tensors->tensors[0].array;
+    /* Labels alone are no features. */
+    int other = member == LGT_MEMBER_FEATURES && lgt_member_named(tensors, LGT_MEMBER_LABELS);
+    if (!*out && tensors->n_tensors == 1 && !other) *out = &tensors->tensors[0].array;
     if (*out) return LGT_OK;
     for (int64_t i = 0; i < tensors->n_tensors && used < sizeof found; i++)
         used += (size_t)snprintf(found + used, sizeof found - used, "%s%s", i ? ", " : "", tensors->tensors[i].name);

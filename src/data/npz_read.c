@@ -62,7 +62,9 @@ static lgt_status read_texts(reading *r, member *m, lgt_error *err) {
     if (!status) status = lgt_input_exactly(r->input, r->extra, m->extra_length, "the head of a member", err);
     if (status) return status;
     r->name[m->name_length] = '\0';
-    if (!lgt_tensor_name_valid(r->name, m->name_length) || strlen(r->name) != m->name_length)
+    size_t suffix = m->name_length < SUFFIX ? m->name_length : SUFFIX; /* no part of the tensor's name */
+    if (!lgt_tensor_name_valid(r->name, m->name_length - suffix) ||
+        !lgt_tensor_name_valid(r->name + m->name_length - suffix, suffix) || strlen(r->name) != m->name_length)
         return lgt_fail(err, LGT_ERR_DATA, "%s: the name of member %lld is too long or has control characters", r->path,
                         (long long)r->out->n_tensors);
     if (!take_zip64(m, r->extra))

@@ -60,7 +60,7 @@ static lgt_status measure(writing *w, lgt_error *err) {
         const char *name = t->tensors[i].name;
         char head[LGT_NPY_HEAD];
         size_t bytes = 0;
-        if (!name || !lgt_tensor_name_valid(name, strlen(name)) || !lgt_utf8_valid(name, strlen(name)))
+        if (!name || !*name || !lgt_tensor_name_valid(name, strlen(name)) || !lgt_utf8_valid(name, strlen(name)))
             return lgt_fail(err, LGT_ERR_USAGE, "%s: a tensor's name is missing, too long or not UTF-8", w->path);
         for (int64_t k = 0; k < i; k++)
             if (strcmp(t->tensors[k].name, name) == 0)

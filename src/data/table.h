@@ -10,6 +10,9 @@ typedef struct lgt_table {
     lgt_labels labels; /* index NULL: none */
 } lgt_table;
 
+/* DATA where there is a column of labels alone. */
+lgt_status lgt_table_check(const lgt_table *table, const char *path, lgt_error *err);
+
 void lgt_table_free(lgt_context *context, lgt_table *table);
 
 #endif

@@ -12,11 +12,13 @@ enum { SHOWN = 24, PIECE = 1 << 16 };
 enum { PACKING_LIMIT = 200, PACKING_FREE = 1 << 20 };
 
 lgt_status lgt_words_read(lgt_context *context, lgt_input *input, lgt_words *words, lgt_error *err) {
-    *words = (lgt_words){.path = lgt_input_path(input), .line = 1};
+    words->path = lgt_input_path(input);
+    words->line = 1;
     for (;;) {
         size_t got = 0;
         lgt_status status = lgt_grow(context, &words->text, words->length, &words->room, words->length + PIECE, err);
         if (!status) status = lgt_input_read(input, words->text + words->length, PIECE, &got, err);
+        if (!status && got == 0 && words->length >= 3 && memcmp(words->text, "\xEF\xBB\xBF", 3) == 0) words->at = 3;
         if (status || got == 0) return status;
         words->length += got;
         if (lgt_input_is_packed(input) &&
@@ -31,16 +33,23 @@ void lgt_words_free(lgt_context *context, lgt_words *words) {
     *words = (lgt_words){.path = NULL};
 }
 
+static int is_one_of(char c, const char *set) {
+    return c && strchr(set, c);
+}
+
 void lgt_words_next(lgt_words *words) {
-    while (words->at < words->length && memchr(" \t\r", words->text[words->at], 3)) words->at++;
+    while (words->at < words->length && is_one_of(words->text[words->at], " \t\r")) words->at++;
     words->word = words->text + words->at;
-    while (words->at < words->length && !memchr(" \t\r\n", words->text[words->at], 4)) words->at++;
+    while (words->at < words->length && !is_one_of(words->text[words->at], " \t\r\n") &&
+           !(words->comment && words->text[words->at] == words->comment))
+        words->at++;
     words->word_length = (size_t)(words->text + words->at - words->word);
 }
 
 lgt_status lgt_words_end_line(lgt_words *words, lgt_error *err) {
     lgt_words_next(words);
     if (words->word_length) return lgt_words_unexpected(words, "the end of the line", err);
+    while (words->comment && words->at < words->length && words->text[words->at] != '\n') words->at++;
     if (words->at < words->length) words->at++;
     words->line++;
     return LGT_OK;

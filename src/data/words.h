@@ -9,12 +9,13 @@ typedef struct lgt_words {
     char *text; /* the whole file */
     size_t length, room, at;
     long long line;   /* of the next byte, from 1 */
+    char comment;     /* what follows it is no part of the line; 0: nothing */
     const char *word; /* the one taken last; not ended by NUL */
     size_t word_length;
 } lgt_words;
 
-/* Reads all of the input. `words` is to be freed also after an error. Errors: those of reading; MEMORY for packed text
- * of more than 200 times its size. */
+/* Reads all of the input; a byte order mark is left out. `words` is to be freed also after an error. Errors: those of
+ * reading; MEMORY for packed text of more than 200 times its size. */
 lgt_status lgt_words_read(lgt_context *context, lgt_input *input, lgt_words *words, lgt_error *err);
 void lgt_words_free(lgt_context *context, lgt_words *words);
 

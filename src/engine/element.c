@@ -37,13 +37,16 @@ void lgt_row_store(lgt_mut mut, int64_t i, const double *values, int accumulate)
     }
 }
 
+int lgt_row_is_finite(lgt_view view, int64_t i) {
+    if (view.dtype == LGT_F64) return lgt_all_below_f64((const double *)view.data + i * view.ld, view.cols, INFINITY);
+    return lgt_all_below_f32((const float *)view.data + i * view.ld, view.cols, INFINITY);
+}
+
 int64_t lgt_row_overflow(lgt_mut mut, int64_t i) {
-    const double *wide = (const double *)mut.data + i * mut.ld;
-    const float *row = (const float *)mut.data + i * mut.ld;
+    lgt_view view = {mut.data, mut.rows, mut.cols, mut.ld, mut.dtype};
     int64_t k = 0;
-    if (mut.dtype == LGT_F64 ? lgt_all_below_f64(wide, mut.cols, INFINITY) : lgt_all_below_f32(row, mut.cols, INFINITY))
-        return -1;
-    while (mut.dtype == LGT_F64 ? isfinite(wide[k]) : isfinite(row[k])) k++;
+    if (lgt_row_is_finite(view, i)) return -1;
+    while (isfinite(lgt_element(view, i, k))) k++;
     return k;
 }
 

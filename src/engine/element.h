@@ -14,7 +14,8 @@ void lgt_row_load(lgt_view view, int64_t i, double *out);
 /* Row i = values, or += values. */
 void lgt_row_store(lgt_mut mut, int64_t i, const double *values, int accumulate);
 
-/* The first column of row i that is not a finite number, or -1. */
+/* Whether row i holds finite numbers alone; the first column that is none, or -1. */
+int lgt_row_is_finite(lgt_view view, int64_t i);
 int64_t lgt_row_overflow(lgt_mut mut, int64_t i);
 
 /* The status for it: NONFINITE, naming array and place ("row", "class"). */

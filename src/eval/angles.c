@@ -35,7 +35,7 @@ static double angle_to_class(const measure *m, int64_t class, double row_norm, d
     *norm = NAN;
     for (int64_t k = 0; k < m->centres; k++) {
         double one = 0, theta = angle_to(m, class * m->centres + k, row_norm, &one);
-        if (k > 0 && !(theta < best)) continue;
+        if (k > 0 && !(theta < best || (isnan(best) && !isnan(theta)))) continue;
         best = theta;
         *norm = one;
     }

@@ -36,8 +36,10 @@ lgt_status lgt_eval_confusions(lgt_context *context, int64_t n_rows, const int64
     lgt_confusion *all = NULL;
     int64_t n = 0;
     if (n_rows < 0 || (n_rows > 0 && (!labels || !classes)) || k < 1 || most < 0 || (most > 0 && !out) || !count)
-        return lgt_fail(err, LGT_ERR_USAGE,
-                        "confusions need labels, classes, k >= 1 and a result, found k = %lld or a NULL", (long long)k);
+        return lgt_fail(
+            err, LGT_ERR_USAGE,
+            "confusions need labels, classes, k >= 1, most >= 0 and a result, found k = %lld, most = %lld or a NULL",
+            (long long)k, (long long)most);
     lgt_status status = LGT_NEW(context, &all, n_rows, err);
     if (status) return status;
     for (int64_t row = 0; row < n_rows; row++)

@@ -86,7 +86,7 @@ static lgt_status check_list(const lgt_problem *p, const lgt_head_inputs *in, lg
         return LGT_OK;
     }
     if (n < 1 || n > p->options.max_classes)
-        return lgt_fail(err, LGT_ERR_USAGE, "%lld classes are listed, the plan allows 1 to %lld", (long long)n,
+        return lgt_fail(err, LGT_ERR_USAGE, "%lld classes are listed, the plan's max_classes is %lld", (long long)n,
                         (long long)p->options.max_classes);
     if (in->soft_targets.data) return lgt_fail(err, LGT_ERR_USAGE, "soft targets do not go with listed classes");
     for (int64_t k = 0; k < n; k++)
@@ -167,7 +167,7 @@ static lgt_status weigh_rows(lgt_plan *plan, const lgt_head_inputs *in, double *
     *weight = 0;
     for (int64_t i = 0; i < in->x.rows; i++) {
         int64_t y = in->labels ? in->labels[i] : LGT_TARGET_SOFT;
-        int ignored = in->labels && y == p->options.ignore_label;
+        int ignored = in->labels && y == p->options.ignore_label && y != LGT_NO_IGNORE;
         double a = 0;
         if (in->labels && !ignored && (y < 0 || y >= p->n_classes))
             return lgt_fail(err, LGT_ERR_DATA, "labels: row %lld is %lld, expected 0 to %lld", (long long)i,

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "base/sizes.h"
+#include "engine/element.h"
 
 /* Columns that one task sums, rows that one task normalises. */
 enum { COLUMNS = 64, ROWS = 32 };
@@ -66,6 +67,9 @@ static float scale_of(double variance) {
 
 static lgt_status fit(lgt_context *context, int global, sums *s, lgt_normalization *out, lgt_error *err) {
     double *block = NULL;
+    lgt_view x = {s->x, s->n_rows, s->dim, s->dim, LGT_F32};
+    for (int64_t i = 0; i < s->n_rows; i++) /* one would be in all means */
+        if (!lgt_row_is_finite(x, i)) return lgt_row_not_finite(x, i, "x", err);
     lgt_status status = LGT_NEW(context, &block, 3 * s->dim, err);
     if (status) return status;
     s->centre = block;

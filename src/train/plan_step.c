@@ -1,5 +1,6 @@
 /* A run of a plan whose rows of dw become steps of w at once: the head's part of a step for trainings of the caller's.
  */
+#include <math.h>
 #include <stdatomic.h>
 
 #include "base/error.h"
@@ -33,6 +34,17 @@ static lgt_status check_step(const lgt_plan *plan, const lgt_head_inputs *in, co
                         lgt_dtype_name(plan->problem.options.dtype));
     if (out->dw.data || out->sink.take)
         return lgt_fail(err, LGT_ERR_USAGE, "dw or a sink is given, but the rows of dw go into steps");
+    if (!(step->lr >= 0 && isfinite(step->lr) && step->weight_decay >= 0 && isfinite(step->weight_decay)))
+        return lgt_fail(err, LGT_ERR_USAGE, "lr is %g and weight_decay %g, expected finite numbers >= 0", step->lr,
+                        step->weight_decay);
+    if (!adamw && !(step->momentum >= 0 && step->momentum < 1))
+        return lgt_fail(err, LGT_ERR_USAGE, "momentum is %g, expected 0 or more and less than 1", step->momentum);
+    if (adamw && !(step->beta1 >= 0 && step->beta1 < 1 && step->beta2 >= 0 && step->beta2 < 1 && step->eps > 0 &&
+                   isfinite(step->eps)))
+        return lgt_fail(
+            err, LGT_ERR_USAGE,
+            "beta1, beta2 and eps are %g, %g and %g, expected betas of 0 or more and less than 1, and eps > 0",
+            step->beta1, step->beta2, step->eps);
     if (step->number < 1)
         return lgt_fail(err, LGT_ERR_USAGE, "the step has the number %lld, expected 1 or more",
                         (long long)step->number);

@@ -34,6 +34,9 @@ void lgt_train_options_init(lgt_train_options *options) {
     options->max_iterations = 1000;
 }
 
+/* The least that "greater than 0" and "less than 1" mean here. */
+static const double tiny = 1e-30, below_one = 1 - 1e-7;
+
 /* A number that must lie in [low, high]; a NaN lies nowhere. */
 typedef struct bound {
     const char *name;
@@ -44,13 +47,11 @@ static lgt_status check_bounds(const bound *bounds, size_t n, lgt_error *err) {
     for (size_t i = 0; i < n; i++) {
         const bound *b = &bounds[i];
         if (!(b->value >= b->low && b->value <= b->high))
-            return lgt_fail(err, LGT_ERR_USAGE, "%s is %g, expected %g to %g", b->name, b->value, b->low, b->high);
+            return lgt_fail(err, LGT_ERR_USAGE, "%s is %g, expected %g to %s%g", b->name, b->value, b->low,
+                            b->high == below_one ? "less than " : "", b->high);
     }
     return LGT_OK;
 }
-
-/* The least that "greater than 0" and "less than 1" mean here. */
-static const double tiny = 1e-30, below_one = 1 - 1e-7;
 
 /* Learning rates and penalties beyond this are slips of the pen, and overflow float within a step. */
 static const double huge = 1e6;

@@ -81,6 +81,8 @@ static lgt_status start_head(lgt_trainer *t, lgt_error *err) {
     lgt_status status = copy_start("start_w", t->options.start_w, t->model.w, r->n_classes * centres, dim,
                                    r->first * of_class, r->count * of_class, err);
     if (status) return status;
+    if (t->options.start_b.data && !t->model.b)
+        return lgt_fail(err, LGT_ERR_USAGE, "start_b is given, but %s has no bias here", t->model.loss.info->name);
     return copy_start("start_b", t->options.start_b, t->model.b, 1, r->n_classes, r->first, r->count, err);
 }
 

@@ -332,6 +332,18 @@ class Broken(Runs):
         self.assertGreater(resumes, 20)
 
     @unittest.skipUnless(strace_works(), "strace is not here or may not trace")
+    def test_a_signal_while_an_earlier_run_is_cleared_away_leaves_a_model(self):
+        self.go(self.small(*self.ARGS))
+        for number in range(1, 100):
+            done = self.strace("unlink,unlinkat", "signal=INT:when=%d" % number)
+            if done.returncode == 0:
+                break
+            self.assertEqual(done.returncode, 130, (number, done.stderr))
+            self.assertEqual(json.loads(self.read("run/run.json"))["results"]["status"], "interrupted")
+            self.assertTrue(os.path.exists(self.path("run/model.safetensors")), number)
+        self.assertGreater(number, 3)
+
+    @unittest.skipUnless(strace_works(), "strace is not here or may not trace")
     def test_a_kill_at_every_system_call_of_one_checkpoint_leaves_it_or_the_one_before(self):
         whole, seen = self.whole(), set()
         args = [tools.PROGRAM, *map(str, self.small(*self.ARGS, "--keep", 1, "--threads", 1))]

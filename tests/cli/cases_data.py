@@ -85,6 +85,12 @@ class Formats(Case):
             with open(self.path(name), "rb") as file:
                 self.assertEqual(self.train("-", stdin=file), whole, name)
 
+    def test_labels_that_are_not_needed_may_be_anything(self):
+        self.train("x.npy,y.npy")
+        whole = self.succeeds("predict", "--model", MODEL, "--data", "x.npy")
+        self.write_npz("odd.npz", zipfile.ZIP_STORED, x=(self.rows, "f4"), y=([0.5] * 7, "f8"))
+        self.assertEqual(self.succeeds("predict", "--model", MODEL, "--data", "odd.npz"), whole)
+
     def test_what_is_not_read_is_bad_data(self):
         for dtype, values in (("c8", b"\0" * 960), ("U3", b"\0" * 1440)):
             head = "{'descr': '<%s', 'fortran_order': False, 'shape': (120,), }" % dtype

@@ -203,16 +203,23 @@ class Input(Streams):
         os.mkfifo(self.path("pipe"))
         content = self.content(self.model)
 
-        def feed():
+        def feed(content):
             with open(self.path("pipe"), "wb") as file:
                 file.write(content)
-        for args in (("info",), ("predict", "--data", "x.npy", "--model")):
-            writer = threading.Thread(target=feed)
+
+        def fed(content, *args):
+            writer = threading.Thread(target=feed, args=(content,))
             writer.start()
-            printed = self.succeeds(*args, "pipe")
+            printed = self.succeeds(*args)
             writer.join()
+            return printed
+        for args in (("info",), ("predict", "--data", "x.npy", "--model")):
+            printed = fed(content, *args, "pipe")
             self.assertEqual(printed.replace("pipe: ", self.model + ": "), self.succeeds(*args, self.model))
+        self.assertEqual(fed(b"model = %s\ndata = d.csv\n" % self.model.encode(), "eval", "--config", "pipe"),
+                         self.succeeds("eval", "--model", self.model, "--data", "d.csv"))
         self.fails(5, "pipe: is a pipe that nobody wrote into within 5 seconds", "info", "pipe")
+        self.fails(5, "pipe: cannot open: Connection timed out", "eval", "--config", "pipe")
 
 
 class Output(Streams):
