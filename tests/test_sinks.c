@@ -304,6 +304,31 @@ static void what_makes_no_sense_is_refused(void **state) {
     test_head_free(&f.head);
 }
 
+/* A step of numbers that no step has, or that is not of the run's w; `other` is another w. */
+static void refuse_steps(lgt_plan *plan, const lgt_head_inputs *in, lgt_row_step good, lgt_head_outputs *out,
+                         float *other, lgt_mut dw) {
+    static const double odd[] = {NAN, -1, INFINITY};
+    lgt_row_step bad[14];
+    const char *parts[14];
+    int n = 0;
+    lgt_error err;
+    for (int k = 0; k < 3; k++) {
+        bad[n] = good, bad[n].lr = odd[k], parts[n++] = "expected finite numbers >= 0";
+        bad[n] = good, bad[n].weight_decay = odd[k], parts[n++] = "expected finite numbers >= 0";
+        bad[n] = good, bad[n].momentum = bad[n].beta2 = odd[k], parts[n++] = "less than 1";
+    }
+    bad[n] = good, bad[n].number = 0, parts[n++] = "the step has the number 0, expected 1 or more";
+    bad[n] = good, bad[n].first = NULL,
+    parts[n++] = "the optimizer's memory is NULL, expected room for as many numbers as w";
+    bad[n] = good, bad[n].w = other, parts[n++] = "the w to step is not the contiguous w that the run reads";
+    bad[n] = good, bad[n].optimizer = LGT_OPTIMIZER_LBFGS,
+    parts[n++] = "the optimizer has the number 2, expected SGD or ADAMW";
+    for (int k = 0; k < n; k++) assert_fails(lgt_plan_step(plan, in, &bad[k], out, &err), LGT_ERR_USAGE, err, parts[k]);
+    out->dw = dw;
+    assert_fails(lgt_plan_step(plan, in, &good, out, &err), LGT_ERR_USAGE, err,
+                 "dw or a sink is given, but the rows of dw go into steps");
+}
+
 /* lgt_plan_step is a run and then the optimizer on dw, which PyTorch's formulas give in double. */
 static void a_step_of_a_plan_moves_w_as_its_optimizer_says(void **state) {
     static fixture f;
@@ -344,33 +369,7 @@ static void a_step_of_a_plan_moves_w_as_its_optimizer_says(void **state) {
                 assert_true(fabs(w[row * D + d] - p) <= 1e-5 * (1 + fabs(p))); /* float32 */
             }
         }
-        static const double odd[] = {NAN, -1, INFINITY};
-        for (int n = 0; n < 3; n++) {
-            step.lr = odd[n];
-            assert_fails(lgt_plan_step(plan, &in, &step, &stepped, &err), LGT_ERR_USAGE, err,
-                         "expected finite numbers >= 0");
-            step.lr = 0.1, step.weight_decay = odd[n];
-            assert_fails(lgt_plan_step(plan, &in, &step, &stepped, &err), LGT_ERR_USAGE, err,
-                         "expected finite numbers >= 0");
-            step.weight_decay = 0.01, *(adamw ? &step.beta2 : &step.momentum) = odd[n];
-            assert_fails(lgt_plan_step(plan, &in, &step, &stepped, &err), LGT_ERR_USAGE, err, "less than 1");
-            step.beta2 = 0.999, step.momentum = 0.9;
-        }
-        step.number = 0;
-        assert_fails(lgt_plan_step(plan, &in, &step, &stepped, &err), LGT_ERR_USAGE, err,
-                     "the step has the number 0, expected 1 or more");
-        step.number = 1, step.first = NULL;
-        assert_fails(lgt_plan_step(plan, &in, &step, &stepped, &err), LGT_ERR_USAGE, err,
-                     "the optimizer's memory is NULL, expected room for as many numbers as w");
-        step.first = first, step.w = f.w;
-        assert_fails(lgt_plan_step(plan, &in, &step, &stepped, &err), LGT_ERR_USAGE, err,
-                     "the w to step is not the contiguous w that the run reads");
-        step.w = w, step.optimizer = LGT_OPTIMIZER_LBFGS;
-        assert_fails(lgt_plan_step(plan, &in, &step, &stepped, &err), LGT_ERR_USAGE, err,
-                     "the optimizer has the number 2, expected SGD or ADAMW");
-        step.optimizer = LGT_OPTIMIZER_SGD, stepped.dw = out.dw;
-        assert_fails(lgt_plan_step(plan, &in, &step, &stepped, &err), LGT_ERR_USAGE, err,
-                     "dw or a sink is given, but the rows of dw go into steps");
+        refuse_steps(plan, &in, step, &stepped, f.w, out.dw);
         lgt_plan_free(plan);
         lgt_head_free(head);
         lgt_context_free(context);

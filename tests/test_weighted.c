@@ -196,7 +196,8 @@ static void what_does_not_fit_is_refused(void **state) {
     o.start_w = lgt_view_of(w, CLASSES, DIM, LGT_F32);
     o.start_b = lgt_view_of(w, 1, CLASSES, LGT_F32);
     o.bias = 0;
-    assert_fails(lgt_trainer_create(context, &o, &data, &trainer, &err), LGT_ERR_USAGE, err, "start_b is (1, 3)");
+    assert_fails(lgt_trainer_create(context, &o, &data, &trainer, &err), LGT_ERR_USAGE, err,
+                 "start_b is given, but softmax has no bias");
     o.start_b.data = NULL;
     w[DIM + 2] = INFINITY;
     assert_fails(lgt_trainer_create(context, &o, &data, &trainer, &err), LGT_ERR_DATA, err, "row 1 column 2");

@@ -34,9 +34,10 @@ struct lgt_input {
     int64_t member_start, taken;   /* what was given before the member; bytes that inflate took */
     uint32_t crc;                  /* of the member's content */
     z_stream stream;
-    unsigned char head[HEAD_SIZE]; /* the first bytes, which tell the format */
-    size_t head_length, head_used; /* used: not to be given any more */
-    unsigned char *buffer;         /* bytes of the file not yet used: [begin, end) */
+    lgt_format format;
+    unsigned char *head; /* of a packed file: the first bytes, unpacked ahead to tell the format; else NULL */
+    size_t head_length, head_used;
+    unsigned char *buffer; /* bytes of the file not yet used: [begin, end) */
     size_t begin, end;
 };
 
@@ -233,12 +234,17 @@ static lgt_status detect_packing(lgt_input *input, lgt_error *err) {
     return LGT_OK;
 }
 
-/* The first bytes: of a plain file they stand in the buffer and stay there, of a packed one they are unpacked ahead. */
-static lgt_status read_head(lgt_input *input, lgt_error *err) {
-    if (input->packed) return read_content(input, input->head, HEAD_SIZE, &input->head_length, err);
-    input->head_length = input->head_used = input->end < HEAD_SIZE ? input->end : HEAD_SIZE;
-    memcpy(input->head, input->buffer, input->head_length);
-    return LGT_OK;
+/* By the first bytes: of a plain file they stand in the buffer and stay there. */
+static lgt_status find_format(lgt_input *input, lgt_error *err) {
+    lgt_status status = LGT_OK;
+    if (!input->packed) {
+        input->format = lgt_format_of(input->buffer, input->end);
+        return LGT_OK;
+    }
+    status = lgt_alloc(input->context, HEAD_SIZE, 1, &input->head, err);
+    if (!status) status = read_content(input, input->head, HEAD_SIZE, &input->head_length, err);
+    if (!status) input->format = lgt_format_of(input->head, input->head_length);
+    return status;
 }
 
 lgt_status lgt_input_open(lgt_context *context, const char *path, lgt_input **out, lgt_error *err) {
@@ -250,7 +256,7 @@ lgt_status lgt_input_open(lgt_context *context, const char *path, lgt_input **ou
     input->fd = -1;
     status = open_file(input, err);
     if (!status) status = detect_packing(input, err);
-    if (!status) status = read_head(input, err);
+    if (!status) status = find_format(input, err);
     if (status) {
         lgt_input_close(input);
         return status;
@@ -263,18 +269,19 @@ void lgt_input_close(lgt_input *input) {
     if (!input) return;
     if (input->packed) inflateEnd(&input->stream);
     if (input->fd >= 0) close(input->fd);
+    lgt_release(input->context, input->head);
     lgt_release(input->context, input->buffer);
     lgt_release(input->context, input);
 }
 
 lgt_format lgt_input_format(const lgt_input *input) {
-    return lgt_format_of(input->head, input->head_length);
+    return input->format;
 }
 
 lgt_status lgt_input_read(lgt_input *input, void *out, size_t length, size_t *got, lgt_error *err) {
     size_t kept = input->head_length - input->head_used, rest = 0;
     if (kept > length) kept = length;
-    memcpy(out, input->head + input->head_used, kept);
+    if (kept > 0) memcpy(out, input->head + input->head_used, kept);
     input->head_used += kept;
     lgt_status status = LGT_OK;
     if (kept < length) status = read_content(input, (unsigned char *)out + kept, length - kept, &rest, err);
