@@ -32,8 +32,8 @@ LGT_API double lgt_softmax_variance(const double *p, const double *v, int64_t n)
 
 /* All eigenvalues of S by falling value, and with vectors (n, n) not NULL their unit eigenvectors, one a row, by the
  * secular equation (Eq. 123 to 125). Equal and zero p are set apart exactly; each value is right to rounding of itself,
- * also where p spans 1e-300 to 1. p of any sum, even one beyond double, count as p over
- * their sum. O(n^2) time, O(n) memory. Errors: DATA (p negative, not finite, or zeros alone), MEMORY. */
+ * also where p spans 1e-300 to 1. p of any sum, even one beyond double, count as p over their sum. O(n^2) time, O(n)
+ * memory. Errors: DATA (p negative, not finite, or zeros alone), MEMORY. */
 LGT_API lgt_status lgt_softmax_spectrum(lgt_context *context, const double *p, int64_t n, double *values,
                                         double *vectors, lgt_error *err);
 

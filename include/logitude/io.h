@@ -165,9 +165,9 @@ typedef struct lgt_dataset {
 /* Loads  "fashion-mnist[:train|:test]" | FOLDER[:train|:test] | "FEATURES[,LABELS]"  where a folder holds MNIST-named
  * IDX files (train-images*, train-labels*, t10k-images*, t10k-labels*) or features.npy and labels.npy, FEATURES is
  * .npy, IDX, CSV, LIBSVM, or .npz or safetensors with arrays of the usual names (docs/formats.md), and LABELS .npy,
- * IDX, a one-column CSV or such an archive. A suffix overrides options->split. What exists under the whole
- * specification is taken as one path, else the last comma separates. The first axis of FEATURES counts samples, the
- * others are flattened. Errors: DATA also for a NaN or infinity (row and column), row counts that differ, no rows;
+ * IDX, a one-column CSV, lines of LIBSVM or such an archive. A suffix overrides options->split. What exists under the
+ * whole specification is taken as one path, else the last comma separates. The first axis of FEATURES counts samples,
+ * the others are flattened. Errors: DATA also for a NaN or infinity (row and column), row counts that differ, no rows;
  * USAGE for a label column that is not there. */
 LGT_API lgt_status lgt_dataset_load(lgt_context *context, const lgt_dataset_options *options, lgt_dataset **out,
                                     lgt_error *err);

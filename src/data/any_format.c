@@ -14,7 +14,7 @@ static lgt_status read_array(lgt_context *context, lgt_input *input, lgt_tensors
     return status ? status : lgt_array_from_input(context, input, &out->tensors->array, err);
 }
 
-/* The k-th of two tensors, whose data are given away. */
+/* The next tensor, which takes the data over. */
 static lgt_status name_part(lgt_context *context, lgt_tensors *out, const char *name, const lgt_array *array,
                             lgt_error *err) {
     lgt_tensor *t = &out->tensors[out->n_tensors++];

@@ -236,12 +236,11 @@ static lgt_status detect_packing(lgt_input *input, lgt_error *err) {
 
 /* By the first bytes: of a plain file they stand in the buffer and stay there. */
 static lgt_status find_format(lgt_input *input, lgt_error *err) {
-    lgt_status status = LGT_OK;
     if (!input->packed) {
         input->format = lgt_format_of(input->buffer, input->end);
         return LGT_OK;
     }
-    status = lgt_alloc(input->context, HEAD_SIZE, 1, &input->head, err);
+    lgt_status status = lgt_alloc(input->context, HEAD_SIZE, 1, &input->head, err);
     if (!status) status = read_content(input, input->head, HEAD_SIZE, &input->head_length, err);
     if (!status) input->format = lgt_format_of(input->head, input->head_length);
     return status;
