@@ -35,7 +35,10 @@ class StepFunction(torch.autograd.Function):
         if g.item() != 1:
             raise UsageError(f'the loss counts {g.item()} times in what is differentiated, but W has stepped with 1; '
                              'call backward on the loss, or on a sum it is in')
-        return None, None, *last(ctx, 'second derivatives of a head that steps its W', [ctx.dx], g)
+        # x may take a tensor that nobody else has as its .grad; PyTorch would copy this one with threads that then wait for
+        # more work, spinning, where the next step needs their cores.
+        dx = None if ctx.dx is None else torch.from_numpy(ctx.dx.numpy().copy())
+        return None, None, *last(ctx, 'second derivatives of a head that steps its W', [dx], g)
 
 
 class SteppedHead(nn.Module):

@@ -17,8 +17,11 @@ typedef struct row_stepper {
 
 static void take(void *user, int64_t row, const void *gradient) {
     row_stepper *s = user;
-    if (lgt_some_in_range(gradient, s->dim))
-        lgt_update_some(s->kernel, &s->update, &s->weights, row * s->dim, s->dim, gradient);
+    const lgt_param_group *w = &s->weights;
+    int64_t at = row * s->dim;
+    if (lgt_some_in_range(gradient, s->dim)) /* nobody asks for the sums of squares that lgt_update_some makes */
+        s->kernel(&s->update, 1, s->dim, w->value + at, gradient, w->momentum + at, w->square ? w->square + at : NULL,
+                  NULL);
     else
         atomic_store_explicit(&s->outside, 1, memory_order_relaxed);
 }
