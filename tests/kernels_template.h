@@ -264,25 +264,26 @@ static double FN(check_project)(const T *g, const T *v, int64_t n, double over, 
     size *= over;
     for (int64_t k = 0; k < n; k++) {
         long double unit = (long double)v[k] * over, exact = (g[k] - along * unit) * over;
-        /* A term of the sum passes 2 roundings, n / 16 additions in its lane and 16 across lanes; then a product, a
-         * difference and a product; at the end one rounding to T. */
-        long double sum = (long double)(n / 16 + 20) * DBL_EPSILON / 2 * size * fabsl(unit);
-        long double limit = over * (sum + 3 * DBL_EPSILON * (fabsl(g[k]) + fabsl(along * unit)));
-        limit += (EPSILON + DBL_EPSILON) / 2 * fabsl(exact) + SPACING;
+        /* In T, `over` rounded to it. A term of the sum passes 4 roundings, n / 16 additions in its lane and 16 across
+         * lanes; then a unit, a product, a difference and a product. */
+        long double sum = (long double)(n / 16 + 20) * EPSILON / 2 * size * fabsl(unit);
+        long double limit = over * (sum + 3 * EPSILON * (fabsl(g[k]) + fabsl(along * unit)));
+        limit += EPSILON * fabsl(exact) + SPACING;
         worst = fmaxl(worst, fabsl(found[k] - exact) / limit);
     }
     return (double)worst;
 }
 
 static void FN(projections_agree_with_long_double)(void **state) {
-    static const double sizes[] = {1, 1e-15, 1e15};
+    /* 1 / |v| of the last ones leaves the range of float, or has few digits there. */
+    static const double sizes[] = {1, 1e-15, 1e15, 1e-39, 5e37}, of_g[] = {1, 1, 1, 1e-6, 1e30};
     T g[514], v[514], out[514];
     (void)state;
     for (lgt_isa isa = LGT_ISA_GENERIC; isa <= FN(best)(); isa++) {
         const KERNELS *set = SET(isa);
         for (int64_t n = 0; n <= 513; n += n < 70 ? 1 : 17) {
             FN(fill)(g, n, (uint64_t)n), FN(fill)(v, n, (uint64_t)n + 1000);
-            for (int64_t k = 0; k < n; k++) v[k] *= (T)sizes[n % 3];
+            for (int64_t k = 0; k < n; k++) v[k] *= (T)sizes[n % 5], g[k] *= (T)of_g[n % 5];
             g[n] = v[n] = (T)NAN, out[n] = 777; /* neither to be read nor to be written */
             double over = n > 0 ? 1 / sqrt(set->square_sum(v, n)) : 1;
             assert_true(set->project(g, v, n, over, out, n % 2 == 0));
@@ -311,6 +312,18 @@ static void FN(projections_tell_of_what_does_not_fit)(void **state) {
                     g[at] = most / 4;
                     assert_true(SET(isa)->project(g, v, n, 2, out, n % 2 == 0));
                 }
+}
+
+/* All of g along v: <g, v^> leaves the range of float, what is left of g does not. */
+static void FN(projections_of_large_sums_are_finite)(void **state) {
+    enum { N = 77 };
+    T g[N], v[N], out[N];
+    (void)state;
+    for (lgt_isa isa = LGT_ISA_GENERIC; isa <= FN(best)(); isa++) {
+        for (int64_t k = 0; k < N; k++) g[k] = (T)(k % 2 ? 1e38 : -1e38), v[k] = (T)(k % 2 ? 1 : -1);
+        assert_true(SET(isa)->project(g, v, N, 1 / sqrt(N), out, 0));
+        for (int64_t k = 0; k < N; k++) assert_at_most(fabs((double)out[k]), 1e38 * EPSILON, "what is left");
+    }
 }
 
 static void FN(class_sums_agree_with_long_double)(void **state) {

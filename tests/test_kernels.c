@@ -118,6 +118,7 @@ static void every_instruction_set_has_its_own_kernels(void **state) {
         cmocka_unit_test(squares_tell_whether_a_row_is_finite_##suffix),                                               \
         cmocka_unit_test(projections_agree_with_long_double_##suffix),                                                 \
         cmocka_unit_test(projections_tell_of_what_does_not_fit_##suffix),                                              \
+        cmocka_unit_test(projections_of_large_sums_are_finite_##suffix),                                               \
         cmocka_unit_test(class_sums_agree_with_long_double_##suffix),                                                  \
         cmocka_unit_test(the_first_of_equal_logits_is_the_top_##suffix),                                               \
         cmocka_unit_test(unpacked_products_agree_with_long_double_##suffix),                                           \

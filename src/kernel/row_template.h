@@ -1,5 +1,5 @@
-/* Sums over rows and the derivative of a direction, in double whatever T is: a float32 row's squares can neither
- * overflow nor vanish there. The including file defines T and FN(name). */
+/* Sums over rows and the derivative of a direction; in double, where a float32 row's squares can neither overflow nor
+ * vanish, but for the projections of a whole matrix. The including file defines T and FN(name). */
 
 enum { FN(sum_lanes) = 16 };
 
@@ -75,10 +75,24 @@ static int FN(all_finite)(const T *v, int64_t n) {
     return sum == 0;
 }
 
-static int FN(project)(const T *g, const T *v, int64_t n, double over, T *out, int away) {
-    (void)away;
+static int FN(project_in_double)(const T *g, const T *v, int64_t n, double over, T *out) {
     double along = FN(part_along)(g, v, n, over), rest = n == 1 ? 0 : over; /* nothing lies across a line */
     for (int64_t k = 0; k < n; k++) out[k] = (T)(((double)g[k] - along * ((double)v[k] * over)) * rest);
+    return FN(all_finite)(out, n);
+}
+
+/* In T, whose roundings are those of the sums g: beside products at their roof double would take a thirtieth of the
+ * time. Where |v|^-1 or a sum leaves the range of T, so does <g, v^>, and |v|^-1 that are nearly 0 have few digits. */
+static int FN(project)(const T *g, const T *v, int64_t n, double over, T *out, int away) {
+    T lane[FN(sum_lanes)] = {0}, factor = (T)over, along = 0;
+    int64_t k = 0;
+    (void)away;
+    for (; k + FN(sum_lanes) <= n; k += FN(sum_lanes))
+        for (int l = 0; l < FN(sum_lanes); l++) lane[l] += g[k + l] * (v[k + l] * factor);
+    for (int l = 0; k < n; k++, l++) lane[l] += g[k] * (v[k] * factor);
+    for (int l = 0; l < FN(sum_lanes); l++) along += lane[l];
+    if (!(over > 1e-30 && isfinite(along)) || n == 1) return FN(project_in_double)(g, v, n, over, out);
+    for (k = 0; k < n; k++) out[k] = (g[k] - along * (v[k] * factor)) * factor;
     return FN(all_finite)(out, n);
 }
 
