@@ -2,7 +2,7 @@
 """A training step of an ArcFace head (loss, gradients by features and weights, SGD with momentum) by logitude.torch and by plain
 PyTorch, in turns; and what a call costs where the work is nothing.
 
-    torch_module.py [--rows 256] [--dim 512] [--classes 100000] [--repeat 5] [--threads 0] [--calls 2000]
+    torch_module.py [--rows 128 256] [--dim 512] [--classes 100000] [--repeat 5] [--threads 0] [--calls 2000]
 """
 import argparse
 import math
@@ -61,11 +61,11 @@ def step_of(head, x, y):
     return step, took
 
 
-def compare(options, context):
+def compare(rows, options, context):
     torch.manual_seed(0)
     weight = torch.randn(options.classes, options.dim)
-    y = torch.randint(options.classes, (options.rows,))
-    x = (torch.randn(options.rows, options.dim)).requires_grad_()
+    y = torch.randint(options.classes, (rows,))
+    x = torch.randn(rows, options.dim).requires_grad_()
     makers = {'plain, f32': lambda: PlainArcFace(weight), 'plain, bf16': lambda: PlainArcFace(weight, low=True),
               'logitude, f32': lambda: arcface(weight, context, workspace=options.workspace),
               'logitude, bf16x3': lambda: arcface(weight, context, workspace=options.workspace, precision='bf16x3'),
@@ -84,6 +84,7 @@ def compare(options, context):
                 seconds[name][1].append(time.perf_counter() - start)
     best = [min(statistics.median(seconds[name][k]) for name in ('plain, f32', 'plain, bf16')) for k in (0, 1)]
     plain = [statistics.median(seconds['plain, f32'][k]) for k in (0, 1)]
+    print(f'\nN={rows} D={options.dim} C={options.classes}; load {os.getloadavg()[0]:.1f}')
     print('| head | loss and gradients, s | times plain f32 | whole step, s | times plain f32 |')
     print('|---|---|---|---|---|')
     for name, parts in seconds.items():
@@ -97,7 +98,7 @@ def overhead(options):
     x, y = torch.randn(2, 4, requires_grad=True), torch.tensor([0, 2])
     head, plain = heads.ArcFaceLoss(3, 4, context=logitude.Context(threads=1)), PlainArcFace(torch.randn(3, 4))
     linear = nn.Linear(4, 3)
-    print(f'N=2 D=4 C=3, microseconds a call: median (best) of 9 x {options.calls}')
+    print(f'\nN=2 D=4 C=3, microseconds a call: median (best) of 9 x {options.calls}')
     for name, call in (('forward', lambda: head(x, y)), ('forward and backward', lambda: head(x, y).backward()),
                        ('plain ArcFace, forward and backward', lambda: plain(x, y).backward()),
                        ('nn.Linear and cross_entropy, forward and backward',
@@ -113,15 +114,16 @@ def overhead(options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n', maxsplit=1)[0])
-    for name, default in (('rows', 256), ('dim', 512), ('classes', 100000), ('repeat', 5), ('threads', 0), ('calls', 2000),
+    parser.add_argument('--rows', type=int, nargs='+', default=[128, 256], metavar='N')
+    for name, default in (('dim', 512), ('classes', 100000), ('repeat', 5), ('threads', 0), ('calls', 2000),
                           ('workspace', 1 << 28)):
         parser.add_argument(f'--{name}', type=int, default=default)
     options = parser.parse_args()
     context = logitude.Context(threads=options.threads)
     torch.set_num_threads(context.threads)
-    print(f'N={options.rows} D={options.dim} C={options.classes}, {context}, PyTorch {torch.__version__} with '
-          f'{torch.get_num_threads()} threads, {options.repeat} turns: median (best); load {os.getloadavg()[0]:.1f}')
-    compare(options, context)
+    print(f'{context}, PyTorch {torch.__version__} with {torch.get_num_threads()} threads, {options.repeat} turns: median (best)')
+    for rows in options.rows:
+        compare(rows, options, context)
     overhead(options)
 
 
