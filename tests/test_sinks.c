@@ -377,6 +377,33 @@ static void a_step_of_a_plan_moves_w_as_its_optimizer_says(void **state) {
     }
 }
 
+/* Thirds of 2.4e19 are below 2^63 = 9.2e18, two thirds are not. */
+static void a_step_leaves_rows_whose_gradient_is_out_of_range(void **state) {
+    float x[] = {2.4e19f, 0}, w[3 * 2] = {0}, first[3 * 2] = {0};
+    int64_t label = 0;
+    lgt_context *context = test_context(1);
+    lgt_loss loss;
+    lgt_head *head = NULL;
+    lgt_plan *plan = NULL;
+    lgt_error err;
+    lgt_plan_options o = plain_options();
+    lgt_head_inputs in = {.x = lgt_view_of(x, 1, 2, LGT_F32), .w = lgt_view_of(w, 3, 2, LGT_F32), .labels = &label};
+    lgt_head_outputs out = {0};
+    (void)state;
+    o.sinks = 1;
+    lgt_row_step step = {.optimizer = LGT_OPTIMIZER_SGD, .lr = 1e-19, .number = 1, .w = w, .first = first};
+    assert_ok(lgt_loss_parse("softmax", &loss, &err), err);
+    assert_ok(lgt_head_create(context, &loss, 2, 3, &head, &err), err);
+    assert_ok(lgt_plan_create(head, &o, &plan, &err), err);
+    assert_fails(lgt_plan_step(plan, &in, &step, &out, &err), LGT_ERR_NONFINITE, err,
+                 "entries of dw are beyond 2^63: the rows that have them took no step");
+    assert_true(w[0] == 0 && first[0] == 0);
+    for (int row = 1; row < 3; row++) assert_true(fabs((double)w[row * 2] + 0.8) < 1e-5); /* float32 */
+    lgt_plan_free(plan);
+    lgt_head_free(head);
+    lgt_context_free(context);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_over_a_list_is_one_over_those_rows_alone),
@@ -385,6 +412,7 @@ int main(void) {
         cmocka_unit_test(a_sink_gets_what_dw_would_hold_and_may_change_w),
         cmocka_unit_test(a_sink_of_a_list_gets_the_rows_of_its_classes),
         cmocka_unit_test(a_step_of_a_plan_moves_w_as_its_optimizer_says),
+        cmocka_unit_test(a_step_leaves_rows_whose_gradient_is_out_of_range),
         cmocka_unit_test(what_makes_no_sense_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
