@@ -15,6 +15,14 @@
 
 enum { TILE = 96, BLOCK = 64, LD = BLOCK + 16, MOST_DIM = 544, MOST_LD = MOST_DIM + 16, GUARDS = 3 };
 
+/* Of kernels_amx_emulated.c, which packs and sums as the kernels of AMX do, because it is them. */
+#ifdef LGT_EMULATED_TILES
+extern const lgt_kernels_f32 emulated_bf16_amx, emulated_bf16x3_amx, emulated_f32_amx;
+#define EMULATED(name) &emulated_##name##_amx
+#else
+#define EMULATED(name) NULL
+#endif
+
 /* In the order of instruction sets: a machine has the first of them. */
 static const struct {
     lgt_isa isa;
@@ -25,20 +33,21 @@ static const struct {
     int roundings;   /* of the sum, a term: one for each product */
     double of_entry; /* what is promised of normal numbers, relative to the largest entry */
     int sliced;      /* errors are relative to the largest number of a vector, and of a sum to its largest vectors */
+    const lgt_kernels_f32 *emulated; /* for processors that have all but its products */
 } modes[] = {
     /* half a unit of 8 bits; (1 + 2^-8)^2 - 1; and each time what rounding the factors adds */
-    {LGT_ISA_AVX512BF16, LGT_PRECISION_BF16, "bf16 by pairs", 0x1.001p-8, 0x1.01p-7, 1, 2e-2, 0},
-    {LGT_ISA_AMX, LGT_PRECISION_BF16, "bf16", 0x1.001p-8, 0x1.01p-7, 1, 2e-2, 0},
+    {LGT_ISA_AVX512BF16, LGT_PRECISION_BF16, "bf16 by pairs", 0x1.001p-8, 0x1.01p-7, 1, 2e-2, 0, NULL},
+    {LGT_ISA_AMX, LGT_PRECISION_BF16, "bf16", 0x1.001p-8, 0x1.01p-7, 1, 2e-2, 0, EMULATED(bf16)},
     /* the low part is at most 2^-8 of the number, so half a unit of it 2^-17; two of those and the product of the low
      * parts, 2^-16, that is left out */
-    {LGT_ISA_AMX, LGT_PRECISION_BF16X3, "bf16x3", 0x1.04p-17, 0x1.04p-15, 3, 5e-5, 0},
+    {LGT_ISA_AMX, LGT_PRECISION_BF16X3, "bf16x3", 0x1.04p-17, 0x1.04p-15, 3, 5e-5, 0, EMULATED(bf16x3)},
     /* half a unit of 24 bits, of which the largest number fills all but the sign and 1.01 more; two of those, and of
      * the slices' products, 2^-14 of (2.02)^2 each, two times 2^-24 2^14 and 2^-32 2^14 that are left out; three levels
      * are rounded */
-    {LGT_ISA_AMX, LGT_PRECISION_FULL, "f32", 0x1.04p-23, 0x1.04p-22 + 0x1.06p-21, 3, 5e-6, 1},
+    {LGT_ISA_AMX, LGT_PRECISION_FULL, "f32", 0x1.04p-23, 0x1.04p-22 + 0x1.06p-21, 3, 5e-6, 1, EMULATED(f32)},
 };
 enum { N_MODES = sizeof modes / sizeof *modes };
-static int n_modes; /* that this machine has */
+static int n_modes; /* that this machine has, or can emulate */
 
 static const int64_t dims[] = {1, 2, 31, 32, 33, 100, 512, 513}, counts[] = {1, 2, 15, 16, 17, 31, 32, 33, BLOCK, TILE};
 enum { N_DIMS = sizeof dims / sizeof *dims, N_COUNTS = sizeof counts / sizeof *counts };
@@ -207,6 +216,7 @@ static void assert_nothing_beyond_written(float before) {
 }
 
 static const lgt_kernels_f32 *set_of(int mode) {
+    if (modes[mode].isa > lgt_cpu_best_isa()) return modes[mode].emulated;
     return lgt_kernels_f32_of(modes[mode].isa, modes[mode].precision);
 }
 
@@ -439,6 +449,15 @@ static void projections_tell_of_what_does_not_fit(void **state) {
         }
 }
 
+/* What the kernels of AMX are made of beside tiles. */
+static int packs_for_tiles(void) {
+#ifdef LGT_EMULATED_TILES
+    return lgt_cpu_best_isa() == LGT_ISA_AVX512BF16 && __builtin_cpu_supports("avx512vbmi");
+#else
+    return 0;
+#endif
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(products_of_small_integers_are_exact),
@@ -453,6 +472,10 @@ int main(void) {
         cmocka_unit_test(projections_tell_of_what_does_not_fit),
     };
     while (n_modes < N_MODES && modes[n_modes].isa <= lgt_cpu_best_isa()) n_modes++;
+    if (packs_for_tiles()) {
+        n_modes = N_MODES;
+        printf("tiles are emulated\n");
+    }
     if (n_modes < N_MODES)
         printf("skipped: %d of %d arithmetics, of which this processor or system has no products; its best is %s\n",
                N_MODES - n_modes, N_MODES, lgt_isa_name(lgt_cpu_best_isa()));
