@@ -116,6 +116,22 @@ static void one_adamw_step_is_the_sign_of_the_gradient_times_the_rate(void **sta
     lgt_context_free(context);
 }
 
+/* With betas of 0 the moments are those of the last gradient, whatever came before: every step is the rate. */
+static void adamw_without_memory_forgets_large_gradients(void **state) {
+    lgt_context *context = test_context(1);
+    lgt_train_options o = default_options(LGT_OPTIMIZER_ADAMW);
+    float w = 1, g = 1e6f, first = 0, second = 0;
+    lgt_param_group group = {&w, &g, &first, &second, 1};
+    (void)state;
+    o.beta1 = o.beta2 = 0, o.weight_decay = 0;
+    step(context, &o, 0.25, 0, 1, &group, NULL);
+    g = 1e-3f;
+    step(context, &o, 0.25, 0, 2, &group, NULL);
+    assert_at_most(fabs((double)w - 0.5), 1e-5, "two steps of a quarter"); /* eps is 1e-8 of 1e-3 */
+    assert_true(first == g && second == g * g);
+    lgt_context_free(context);
+}
+
 static void weight_decay_is_decoupled_in_adamw_alone(void **state) {
     lgt_context *context = test_context(1);
     float w[1] = {2}, g[1] = {0}, first[1] = {0}, second[1] = {0};
@@ -409,6 +425,7 @@ int main(void) {
         cmocka_unit_test(optimisers_follow_pytorch),
         cmocka_unit_test(five_steps_give_the_numbers_of_torch),
         cmocka_unit_test(one_adamw_step_is_the_sign_of_the_gradient_times_the_rate),
+        cmocka_unit_test(adamw_without_memory_forgets_large_gradients),
         cmocka_unit_test(weight_decay_is_decoupled_in_adamw_alone),
         cmocka_unit_test(moments_that_fade_end_at_zero_not_among_subnormals),
         cmocka_unit_test(l2_adds_its_multiple_of_the_value_to_the_gradient),

@@ -26,7 +26,8 @@ LGT_INLINE void adamw_block(const lgt_update *u, float *restrict p, const float 
                             float *restrict v, float *restrict used) {
     for (int l = 0; l < UPDATE_BLOCK; l++) {
         float gradient = g[l] + u->l2 * p[l];
-        float mean = m[l] + u->first * (gradient - m[l]), square = v[l] + u->second * (gradient * gradient - v[l]);
+        float old_mean = m[l] - u->first * m[l], old_square = v[l] - u->second * v[l]; /* exactly 0 where beta is */
+        float mean = old_mean + u->first * gradient, square = old_square + u->second * (gradient * gradient);
         mean = fabsf(mean) < LEAST_MOMENT ? 0.0f : mean;
         square = square < LEAST_MOMENT ? 0.0f : square;
         used[l] = gradient;
