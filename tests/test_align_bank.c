@@ -103,6 +103,7 @@ static void what_is_no_bank_is_refused(void **state) {
     scores[1] = 1, directions[3] = 1.1f;
     assert_fails(lgt_align_bank_import(bank, 2, ids, labels, scores, directions, &err), LGT_ERR_DATA, err,
                  "squared length 1.21");
+    assert_fails(lgt_align_bank_import(bank, 1, ids, labels, scores, NULL, &err), LGT_ERR_USAGE, err, "are NULL");
     assert_fails(lgt_align_bank_create(context, 3, 0, &none, &err), LGT_ERR_USAGE, err, "expected at least 1 and 0");
     lgt_align_bank_free(bank);
 }

@@ -358,7 +358,17 @@ static void wrong_layers_are_told(void **state) {
     layers = layers_of(context, "k");
     lgt_align_layers_inputs in = {.x = s.views, .labels = s.labels, .frozen = 1};
     lgt_align_layers_outputs out = {0};
-    assert_fails(lgt_align_layers_run(layers, &in, &out, &err), LGT_ERR_USAGE, err, "a frozen run of 14 rows");
+    assert_fails(lgt_align_layers_run(layers, &in, &out, &err), LGT_ERR_USAGE, err,
+                 "a frozen run, but there was none before it");
+    in.frozen = 0;
+    in.x = NULL;
+    assert_fails(lgt_align_layers_run(layers, &in, &out, &err), LGT_ERR_USAGE, err, "x is NULL, expected the rows of");
+    in.x = s.views;
+    assert_ok(lgt_align_layers_run(layers, &in, &out, &err), err);
+    in.frozen = 1;
+    for (int l = 0; l < LAYERS; l++) s.views[l].rows--;
+    assert_fails(lgt_align_layers_run(layers, &in, &out, &err), LGT_ERR_USAGE, err, "a frozen run of 13 rows");
+    for (int l = 0; l < LAYERS; l++) s.views[l].rows++;
     in.frozen = 0;
     lgt_align_bank *banks[LAYERS], *wide = test_align_bank(context, 2, 4);
     open_banks(banks);

@@ -195,7 +195,8 @@ static void wrong_steps_are_refused(void **state) {
     o = small_step(), o.dim = 0;
     assert_fails(lgt_bench_step_run(context, &loss, &o, &r, &err), LGT_ERR_USAGE, err, "dim 0");
     o = small_step(), o.n_classes = 1;
-    assert_fails(lgt_bench_step_run(context, &loss, &o, &r, &err), LGT_ERR_DATA, err, "1 classes");
+    assert_fails(lgt_bench_step_run(context, &loss, &o, &r, &err), LGT_ERR_USAGE, err,
+                 "n_classes is 1, expected 2 or more");
     o = small_step(), o.n_rows = INT64_MAX / 8;
     assert_fails(lgt_bench_step_run(context, &loss, &o, &r, &err), LGT_ERR_MEMORY, err, "too many");
     o = small_step(), o.sample_rate = 0;

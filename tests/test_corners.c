@@ -249,6 +249,33 @@ static void weights_of_zero_give_zero_and_not_nan(void **state) {
     test_result_free(&r), test_head_free(&h), lgt_context_free(context);
 }
 
+/* Two rows whose weights sum to infinity, and one whose weighted loss does. */
+static void sums_of_weights_and_losses_beyond_double_are_an_error(void **state) {
+    static const double heavy[][2] = {{1.7e308, 1.7e308}, {1.7e308, 0}};
+    static const char *const says[] = {"the sum of the rows' weights exceeds the range of double",
+                                       "the sum of the rows' weighted losses exceeds the range of double"};
+    (void)state;
+    lgt_context *context = test_context(1);
+    test_head h = test_head_random("arcface", 2, D, C, 38);
+    for (lgt_engine engine = LGT_ENGINE_CPU; engine <= LGT_ENGINE_REFERENCE; engine++)
+        for (int k = 0; k < 2; k++) {
+            lgt_head *head = NULL;
+            lgt_plan *plan = NULL;
+            lgt_error err;
+            lgt_head_inputs in = {.labels = h.labels, .sample_weights = heavy[k]};
+            lgt_head_outputs out = {0};
+            in.x = lgt_view_of(h.x, 2, D, LGT_F64), in.w = lgt_view_of(h.w, C, D, LGT_F64);
+            h.options.engine = engine, h.options.dtype = LGT_F64, h.options.max_rows = 2, h.options.loss_only = 1;
+            h.options.reduction = LGT_REDUCTION_SUM;
+            assert_ok(lgt_head_create(context, &h.loss, D, C, &head, &err), err);
+            assert_ok(lgt_plan_create(head, &h.options, &plan, &err), err);
+            assert_fails(lgt_plan_run(plan, &in, &out, &err), LGT_ERR_NONFINITE, err, says[k]);
+            lgt_plan_free(plan);
+            lgt_head_free(head);
+        }
+    test_head_free(&h), lgt_context_free(context);
+}
+
 static void logits_beyond_the_type_are_an_error_naming_the_row(void **state) {
     (void)state;
     lgt_context *context = test_context(2);
@@ -379,6 +406,7 @@ int main(void) {
         cmocka_unit_test(one_class_leaves_the_penalty_of_norms),
         cmocka_unit_test(nothing_used_costs_nothing),
         cmocka_unit_test(weights_of_zero_give_zero_and_not_nan),
+        cmocka_unit_test(sums_of_weights_and_losses_beyond_double_are_an_error),
         cmocka_unit_test(logits_beyond_the_type_are_an_error_naming_the_row),
         cmocka_unit_test(gradients_beyond_the_type_are_an_error_naming_the_place),
         cmocka_unit_test(the_loss_does_not_saturate),

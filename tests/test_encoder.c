@@ -123,7 +123,7 @@ static void check_case(lgt_context *context, const char *spec, int64_t n_rows) {
     int64_t out = out_of(spec);
     lgt_encoder *encoder = new_encoder(context, spec, IN, out, 1);
     randomise_params(encoder);
-    lgt_encoder_pass *pass = new_pass(encoder, n_rows, 1);
+    lgt_encoder_pass *pass = new_pass(encoder, n_rows, 64); /* all but 0 is yes */
     plain_net shape = plain_net_of(encoder);
     int64_t n_params = lgt_encoder_n_params(encoder), n_x = n_rows * IN, n_y = n_rows * out;
     float *x = random_floats(n_x, 1), *dy = random_floats(n_y, 2);

@@ -328,7 +328,7 @@ static void a_product_remembers_nothing_of_the_one_before(void **state) {
     lgt_plan_options options;
     float first_x[N * D], first_w[C * D], turned[C * D];
     lgt_plan_options_init(&options);
-    options.max_rows = N, options.second_order = 1;
+    options.max_rows = N, options.second_order = -1; /* all but 0 is yes */
     assert_ok(lgt_loss_parse("arcface:s=8", &loss, &f->err), f->err);
     assert_ok(lgt_head_create(f->context, &loss, D, C, &head, &f->err), f->err);
     assert_ok(lgt_plan_create(head, &options, &plan, &f->err), f->err);

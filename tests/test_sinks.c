@@ -292,6 +292,8 @@ static void what_makes_no_sense_is_refused(void **state) {
     f.offsets[1] = NAN;
     listed.offsets = f.offsets;
     refused(&f, &o, &listed, &out, LGT_ERR_DATA, "offsets holds nan at 1; expected finite numbers");
+    f.offsets[1] = -1e39;
+    refused(&f, &o, &listed, &out, LGT_ERR_DATA, "offsets holds -1e+39 at 1, which exceeds the range of f32");
     o.max_classes = C;
     in.offsets = f.offsets;
     refused(&f, &o, &in, &out, LGT_ERR_USAGE, "offsets are given, but no classes");

@@ -93,8 +93,9 @@ LGT_API void lgt_align_bank_export(const lgt_align_bank *bank, int64_t *ids, int
  * that want none, which then hold 1,024 directions at most at once. Collective. Errors: USAGE, MEMORY, COMM; `whole` is
  * then empty. */
 LGT_API lgt_status lgt_align_bank_gather(const lgt_align_bank *bank, lgt_align_bank *whole, lgt_error *err);
-/* Replaces what the bank holds; a shared one takes the same whole arrays on all ranks. Errors: DATA (more than its
- * capacity, an id twice, a score outside [0, 1], a direction that is not of length 1 to 1e-3); the bank is then empty.
+/* Replaces what the bank holds; a shared one takes the same whole arrays on all ranks. Errors: USAGE (an array is
+ * NULL), DATA (more than its capacity, an id twice, a score outside [0, 1], a direction that is not of length 1 to
+ * 1e-3); the bank is then empty.
  */
 LGT_API lgt_status lgt_align_bank_import(lgt_align_bank *bank, int64_t count, const int64_t *ids, const int64_t *labels,
                                          const double *scores, const float *directions, lgt_error *err);
@@ -108,7 +109,8 @@ typedef struct lgt_conflict_row {
     double inner, cosine;              /* <d, e> and its cosine; NaN where either is zero */
     double largest, smallest;          /* theta_a, radians; NaN where none is defined */
     double head, pull;                 /* |d|, |e| (before a resolve) */
-    int64_t n_neighbours, n_undefined; /* neighbours, and those whose angle is undefined: P_x t_a or d is zero */
+    int64_t n_neighbours, n_undefined; /* neighbours, and those whose angle is undefined: P_x t_a or d is zero, or its
+                                        * square is below what double holds (lengths under 1e-154) */
     int compared;                      /* both forces are there */
     int sufficient;                    /* every angle at most 90 degrees (Eq. 81) */
     int exact;                         /* inner >= 0 (Eq. 82) */

@@ -127,7 +127,7 @@ lgt_status lgt_conflict_run(lgt_plan *head_plan, const lgt_head_inputs *head, lg
     void *gradient = NULL;
     int64_t elements = 0, n = head->x.rows;
     lgt_status status = LGT_OK;
-    if (n < 0 || !lgt_count_mul(n, plan->dim, &elements))
+    if (n < 0 || n > plan->max_rows || !lgt_count_mul(n, plan->dim, &elements))
         status = lgt_fail(err, LGT_ERR_USAGE, "x has %lld rows, expected 0 to %lld", (long long)n,
                           (long long)plan->max_rows);
     if (!status)

@@ -272,10 +272,12 @@ static lgt_status check_banks(const lgt_align_layers *a, const lgt_align_layers_
 static lgt_status check_run(const lgt_align_layers *a, const lgt_align_layers_inputs *in,
                             const lgt_align_layers_outputs *out, lgt_error *err) {
     char name[32];
+    if (!in->x) return lgt_fail(err, LGT_ERR_USAGE, "x is NULL, expected the rows of %d layers", a->n_layers);
     int64_t n = in->x[0].rows;
     if (n < 0 || n > a->max_rows)
         return lgt_fail(err, LGT_ERR_USAGE, "layer 0 has %lld rows, expected 0 to %lld", (long long)n,
                         (long long)a->max_rows);
+    if (in->frozen && a->n < 0) return lgt_fail(err, LGT_ERR_USAGE, "a frozen run, but there was none before it");
     if (in->frozen && n != a->n)
         return lgt_fail(err, LGT_ERR_USAGE, "a frozen run of %lld rows, expected the %lld of the run before",
                         (long long)n, (long long)a->n);

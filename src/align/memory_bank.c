@@ -253,6 +253,9 @@ lgt_status lgt_align_bank_import(lgt_align_bank *bank, int64_t count, const int6
     if (count < 0 || count > bank->capacity)
         return lgt_fail(err, LGT_ERR_DATA, "%lld samples for a bank of at most %lld", (long long)count,
                         (long long)bank->capacity);
+    if (count > 0 && (!ids || !labels || !scores || (bank->dim > 0 && !directions)))
+        return lgt_fail(err, LGT_ERR_USAGE,
+                        "ids, labels, scores or directions are NULL, expected those of %lld samples", (long long)count);
     for (int64_t i = 0; i < count && !status; i++)
         status = import_one(bank, i, ids[i], labels[i], scores[i], directions, err);
     if (status) clear(bank);

@@ -38,6 +38,8 @@ static lgt_status check(const lgt_bench_step_options *o, lgt_error *err) {
     if (o->n_rows < 1 || o->dim < 1)
         return lgt_fail(err, LGT_ERR_USAGE, "a batch of %lld rows of dim %lld: both must be at least 1",
                         (long long)o->n_rows, (long long)o->dim);
+    if (o->n_classes < 2)
+        return lgt_fail(err, LGT_ERR_USAGE, "n_classes is %lld, expected 2 or more", (long long)o->n_classes);
     return LGT_OK;
 }
 

@@ -1,6 +1,7 @@
 /* From what a caller hands over to what an engine runs: checked, weighed, the loss's state moved. */
 #include "head/batch.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "base/error.h"
@@ -93,6 +94,10 @@ static lgt_status check_list(const lgt_problem *p, const lgt_head_inputs *in, lg
         if (in->classes[k] < 0 || in->classes[k] >= p->n_classes || (k > 0 && in->classes[k] <= in->classes[k - 1]))
             return lgt_fail(err, LGT_ERR_DATA, "classes: entry %lld is %lld, expected rising classes from 0 to %lld",
                             (long long)k, (long long)in->classes[k], (long long)p->n_classes - 1);
+    for (int64_t k = 0; in->offsets && k < n; k++)
+        if (p->options.dtype == LGT_F32 && isfinite(in->offsets[k]) && fabs(in->offsets[k]) > FLT_MAX)
+            return lgt_fail(err, LGT_ERR_DATA, "offsets holds %g at %lld, which exceeds the range of f32",
+                            in->offsets[k], (long long)k);
     return lgt_check_numbers("offsets", in->offsets, n, -INFINITY, err);
 }
 

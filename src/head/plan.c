@@ -133,7 +133,8 @@ static lgt_status check_places(const lgt_plan *plan, const lgt_head_inputs *in, 
     return status;
 }
 
-static void summarize(const lgt_plan *plan, const lgt_batch *batch, const lgt_head_inputs *in, lgt_head_outputs *out) {
+static lgt_status summarize(const lgt_plan *plan, const lgt_batch *batch, const lgt_head_inputs *in,
+                            lgt_head_outputs *out, lgt_error *err) {
     int64_t n = batch->n_rows;
     int first = lgt_loss_param_of(batch->loss.info, LGT_ROLE_STATE), n_state = lgt_loss_n_state(batch->loss.info);
     out->loss = 0;
@@ -150,6 +151,11 @@ static void summarize(const lgt_plan *plan, const lgt_batch *batch, const lgt_he
     if (out->loss_rows && n) memcpy(out->loss_rows, plan->loss, (size_t)n * sizeof(double));
     if (out->lse && n) memcpy(out->lse, plan->lse, (size_t)n * sizeof(double));
     if (out->top1 && n) memcpy(out->top1, plan->top1, (size_t)n * sizeof(int64_t));
+    if (!isfinite(out->weight))
+        return lgt_fail(err, LGT_ERR_NONFINITE, "the sum of the rows' weights exceeds the range of double");
+    if (!isfinite(out->loss))
+        return lgt_fail(err, LGT_ERR_NONFINITE, "the sum of the rows' weighted losses exceeds the range of double");
+    return lgt_succeed(err);
 }
 
 lgt_status lgt_plan_run(lgt_plan *plan, const lgt_head_inputs *in, lgt_head_outputs *out, lgt_error *err) {
@@ -169,8 +175,7 @@ lgt_status lgt_plan_run(lgt_plan *plan, const lgt_head_inputs *in, lgt_head_outp
     batch.sink = out->sink;
     batch.accumulate = out->accumulate;
     if ((status = plan->engine->run(&plan->problem, plan->state, &batch, err))) return status;
-    summarize(plan, &batch, in, out);
-    return lgt_succeed(err);
+    return summarize(plan, &batch, in, out, err);
 }
 
 static lgt_status check_direction(const lgt_plan *plan, const lgt_head_inputs *in, const lgt_direction *along,

@@ -15,6 +15,7 @@ lgt_problem lgt_problem_of(const lgt_head *head, const lgt_plan_options *options
                      .bends_crowd = lgt_loss_bends_crowd(&head->loss),
                      .scale = 1,
                      .gradient = (int)lgt_loss_value(&head->loss, "gradient")};
+    p.options.second_order = options->second_order != 0; /* it is multiplied by */
     p.comm = options->comm && options->comm->size > 1 ? options->comm : NULL;
     p.stripe_end = lgt_stripes_of(p.n_classes);
     if (p.comm) lgt_stripes_of_rank(p.n_classes, p.comm->size, p.comm->rank, &p.stripe_begin, &p.stripe_end);

@@ -53,11 +53,11 @@ lgt_status lgt_encoder_pass_create(lgt_encoder *encoder, int64_t max_rows, int t
     lgt_status status = LGT_NEW_ZERO(context, &p, 1, err);
     if (status) return status;
     *p = (lgt_encoder_pass){
-        .encoder = encoder, .max_rows = max_rows, .n_rows = -1, .training = training, .comm = {.size = 1}};
+        .encoder = encoder, .max_rows = max_rows, .n_rows = -1, .training = training != 0, .comm = {.size = 1}};
     p->kernels = lgt_kernels_f32_of(lgt_context_isa(context), LGT_PRECISION_FULL);
     p->ld = lgt_net_wide(max_rows);
     if (encoder->n_layers > 0) {
-        for (int i = 0; i <= training && !status; i++)
+        for (int i = 0; i < (training ? 2 : 1) && !status; i++)
             status = lgt_net_new_matrix(p, &p->x_turned[i], encoder->in_dim, p->ld, err);
         for (int i = 0; i < 2 && !status; i++) status = lgt_net_new_matrix(p, &p->up[i], widest, p->ld, err);
     }
