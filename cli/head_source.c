@@ -7,20 +7,7 @@
 #include <unistd.h>
 
 #include "output.h"
-
-static const char rank_mark[] = "{rank}";
-
-int cli_has_rank(const char *path) {
-    return strstr(path, rank_mark) != NULL;
-}
-
-char *cli_rank_path(const char *pattern, int64_t rank) {
-    const char *mark = strstr(pattern, rank_mark);
-    size_t size = strlen(pattern) + 24;
-    char *path = cli_alloc((int64_t)size, 1);
-    snprintf(path, size, "%.*s%lld%s", (int)(mark - pattern), pattern, (long long)rank, mark + strlen(rank_mark));
-    return path;
-}
+#include "shards.h"
 
 void *cli_source_own(cli_source_file *source, int64_t count, size_t size) {
     if (source->n_owned == CLI_SOURCE_OWNED) cli_defect("a source owns too many arrays");
@@ -71,8 +58,26 @@ static lgt_status append_shard(cli_source_file *s, const lgt_array *shard, const
     return LGT_OK;
 }
 
+/* A shard that is missing would be classes that are, and whose rows no file tells. */
+static lgt_status check_whole(const cli_source_file *s, lgt_error *err) {
+    int64_t next = cli_shard_from(s->path, s->n_files), named = cli_shards_named(s->path);
+    if (next < 0 && (named == 0 || named == s->n_files)) return LGT_OK;
+    char *missing = cli_rank_path(s->path, s->n_files), *there = cli_rank_path(s->path, next);
+    if (next >= 0)
+        cli_fail(err, LGT_ERR_DATA, "%s: is missing, but there is %s; expected shards without a gap", missing, there);
+    else if (s->n_files < named)
+        cli_fail(err, LGT_ERR_DATA, "%s: is missing: its name counts %lld shards, found %lld", missing,
+                 (long long)named, (long long)s->n_files);
+    else
+        cli_fail(err, LGT_ERR_DATA, "%s: the name counts %lld shards, found %lld", s->path, (long long)named,
+                 (long long)s->n_files);
+    free(there);
+    free(missing);
+    return LGT_ERR_DATA;
+}
+
 /* Shards 0, 1, 2, ... until there is no file of the next rank. */
-static lgt_status read_shards(cli_source_file *s, int dtype, lgt_error *err) {
+static lgt_status read_shards(cli_source_file *s, lgt_error *err) {
     void *rows = NULL;
     lgt_status status = LGT_OK;
     s->format = "insightface";
@@ -81,7 +86,7 @@ static lgt_status read_shards(cli_source_file *s, int dtype, lgt_error *err) {
         lgt_array shard = {.data = NULL};
         more = s->n_files == 0 || access(path, F_OK) == 0;
         if (more) status = cli_read(lgt_array_read(s->context, path, &shard, err), err);
-        if (more && !status) status = convert(s->context, path, dtype, &shard, err);
+        if (more && !status) status = convert(s->context, path, s->dtype, &shard, err);
         if (more && !status) status = append_shard(s, &shard, path, &rows, err);
         lgt_array_free(s->context, &shard);
         free(path);
@@ -89,7 +94,7 @@ static lgt_status read_shards(cli_source_file *s, int dtype, lgt_error *err) {
     if (s->n_owned == CLI_SOURCE_OWNED) cli_defect("a source owns too many arrays");
     s->owned[s->n_owned++] = rows;
     s->weight_name = "weight";
-    return status;
+    return status ? status : check_whole(s, err);
 }
 
 /* What a file says it is beyond its format. */
@@ -106,16 +111,15 @@ static const char *name_format(const cli_source_file *s, lgt_tensors_format form
     }
 }
 
-static lgt_status read_tensors(cli_source_file *s, int dtype, lgt_error *err) {
+static lgt_status read_tensors(cli_source_file *s, lgt_error *err) {
     lgt_tensors_format format = LGT_TENSORS_ARRAY;
     lgt_status status = cli_read(lgt_tensors_read_any(s->context, s->path, &s->tensors, &format, err), err);
-    for (int64_t i = 0; i < s->tensors.n_tensors && !status; i++)
-        status = convert(s->context, s->path, dtype, &s->tensors.tensors[i].array, err);
     if (status) return status;
     if (format == LGT_TENSORS_CSV || format == LGT_TENSORS_LIBSVM)
         return cli_fail(err, LGT_ERR_DATA, "%s: is a table of data, expected a model, a head or tensors", s->path);
     s->format = name_format(s, format);
     if (format != LGT_TENSORS_ARRAY) return LGT_OK;
+    if ((status = convert(s->context, s->path, s->dtype, &s->tensors.tensors->array, err))) return status;
     s->single = s->tensors;
     s->tensors = (lgt_tensors){.tensors = NULL};
     s->weight = s->single.tensors->array;
@@ -124,10 +128,17 @@ static lgt_status read_tensors(cli_source_file *s, int dtype, lgt_error *err) {
 }
 
 lgt_status cli_source_read(lgt_context *context, const char *path, int dtype, cli_source_file *out, lgt_error *err) {
-    *out = (cli_source_file){.context = context, .path = path};
-    if (cli_has_rank(path)) return read_shards(out, dtype, err);
+    *out = (cli_source_file){.context = context, .path = path, .dtype = dtype};
+    if (cli_has_rank(path)) return read_shards(out, err);
     out->n_files = 1;
-    return read_tensors(out, dtype, err);
+    return read_tensors(out, err);
+}
+
+lgt_status cli_source_convert(cli_source_file *s, lgt_error *err) {
+    lgt_status status = LGT_OK;
+    for (int64_t i = 0; i < s->tensors.n_tensors && !status; i++)
+        status = convert(s->context, s->path, s->dtype, &s->tensors.tensors[i].array, err);
+    return status;
 }
 
 /* --- the head --- */
@@ -169,6 +180,17 @@ static void name_bias(const char *weight, char *out, size_t size) {
         *out = '\0';
 }
 
+/* Labels stay as they are: a rounded label would be another. */
+static lgt_status convert_but_labels(cli_source_file *s, const char *weight, const char *bias, lgt_error *err) {
+    lgt_status status = LGT_OK;
+    for (int64_t i = 0; i < s->tensors.n_tensors && !status; i++) {
+        lgt_tensor *t = &s->tensors.tensors[i];
+        if (!cli_names_labels(t->name) || strcmp(t->name, weight) == 0 || strcmp(t->name, bias) == 0)
+            status = convert(s->context, s->path, s->dtype, &t->array, err);
+    }
+    return status;
+}
+
 static lgt_status find_named(cli_source_file *s, const char *weight, const char *bias, lgt_error *err) {
     char name[4200];
     lgt_status status = weight ? LGT_OK : guess_weight(s, &weight, err);
@@ -176,6 +198,7 @@ static lgt_status find_named(cli_source_file *s, const char *weight, const char 
     const lgt_array *w = lgt_tensors_find(&s->tensors, weight);
     if (!w) return cli_fail(err, LGT_ERR_DATA, "%s: has no tensor \"%s\" (--weight)", s->path, weight);
     name_bias(weight, name, sizeof name);
+    if ((status = convert_but_labels(s, weight, bias ? bias : name, err))) return status;
     const lgt_array *b = lgt_tensors_find(&s->tensors, bias ? bias : name);
     if (!b && bias) return cli_fail(err, LGT_ERR_DATA, "%s: has no tensor \"%s\" (--bias)", s->path, bias);
     s->weight = *w;
@@ -186,13 +209,27 @@ static lgt_status find_named(cli_source_file *s, const char *weight, const char 
 
 static lgt_status check_shapes(cli_source_file *s, lgt_error *err) {
     const lgt_array *w = &s->weight, *b = &s->bias;
-    if (w->n_dims != 2 || !is_float(w) || w->shape[0] < 1 || w->shape[1] < 1)
+    if (w->n_dims == 2 && is_float(w) && w->count == 0)
+        return cli_fail(err, LGT_ERR_DATA, "%s: %s is empty, (%lld, %lld), expected at least one row and one column",
+                        s->path, s->weight_name, (long long)w->shape[0], (long long)w->shape[1]);
+    if (w->n_dims != 2 || !is_float(w))
         return cli_fail(err, LGT_ERR_DATA, "%s: %s is %s with %d axes, expected a matrix of floats", s->path,
                         s->weight_name, lgt_dtype_name(w->dtype), w->n_dims);
     if (b->data && (b->n_dims != 1 || !is_float(b) || b->count != w->shape[0]))
         return cli_fail(err, LGT_ERR_DATA, "%s: the bias is %s of %lld elements, expected %lld floats, one a row of %s",
                         s->path, lgt_dtype_name(b->dtype), (long long)b->count, (long long)w->shape[0], s->weight_name);
     return LGT_OK;
+}
+
+/* LinearSVC(fit_intercept=False) has a number in place of a vector: it counts for every row. */
+static void spread_bias(cli_source_file *s) {
+    lgt_array *b = &s->bias;
+    if (!b->data || b->n_dims != 0 || !is_float(b) || s->weight.n_dims != 2) return;
+    int64_t rows = s->weight.shape[0];
+    size_t size = lgt_dtype_size(b->dtype);
+    char *to = cli_source_own(s, rows, size);
+    for (int64_t j = 0; j < rows; j++) memcpy(to + (size_t)j * size, b->data, size);
+    *b = (lgt_array){.dtype = b->dtype, .n_dims = 1, .shape = {rows}, .count = rows, .data = to};
 }
 
 static void transpose(cli_source_file *s) {
@@ -208,53 +245,18 @@ static void transpose(cli_source_file *s) {
     w->shape[1] = cols;
 }
 
-/* --- labels --- */
-
-static lgt_status take_labels(cli_source_file *s, const lgt_array *from, const char *name, lgt_error *err) {
-    lgt_array labels = *from;
-    if (from->n_dims != 1 || from->count != s->n_classes || (from->dtype != LGT_I64 && from->dtype != LGT_I32))
-        return cli_fail(err, LGT_ERR_DATA, "%s: %s is %s of %lld elements, expected %lld integers", s->path, name,
-                        lgt_dtype_name(labels.dtype), (long long)labels.count, (long long)s->n_classes);
-    for (int64_t j = 0; j < s->n_classes; j++)
-        s->labels[j] = from->dtype == LGT_I64 ? ((const int64_t *)from->data)[j] : ((const int32_t *)from->data)[j];
-    return LGT_OK;
-}
-
-/* Of a model: integers, or texts. */
-static lgt_status take_names(cli_source_file *s, const char *text, lgt_error *err) {
-    size_t index = 0;
-    json_t *name = NULL;
-    int texts = 0;
-    s->names = json_loads(text, 0, NULL);
-    if (!json_is_array(s->names) || json_array_size(s->names) != (size_t)s->n_classes)
-        return cli_fail(err, LGT_ERR_DATA, "%s: metadata label_names is no list of %lld names", s->path,
-                        (long long)s->n_classes);
-    json_array_foreach(s->names, index, name) {
-        char again[24];
-        const char *word = json_is_string(name) ? json_string_value(name) : "";
-        s->labels[index] = strtoll(word, NULL, 10);
-        snprintf(again, sizeof again, "%lld", (long long)s->labels[index]);
-        texts |= strcmp(word, again) != 0;
-    }
-    if (texts) {
-        s->labels = NULL;
-        return LGT_OK;
-    }
-    json_decref(s->names);
-    s->names = NULL;
-    return LGT_OK;
-}
-
-static lgt_status find_labels(cli_source_file *s, lgt_error *err) {
-    const char *names = lgt_tensors_metadata(&s->tensors, "label_names");
-    static const char *const usual[] = {"classes_", "labels"};
-    s->labels = cli_source_own(s, s->n_classes, sizeof *s->labels);
-    for (int64_t j = 0; j < s->n_classes; j++) s->labels[j] = j;
-    if (names) return take_names(s, names, err);
-    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) {
-        const lgt_array *found = lgt_tensors_find(&s->tensors, usual[i]);
-        if (found) return take_labels(s, found, usual[i], err);
-    }
+/* As many as rows, or as a model says that has several centres a class. */
+static lgt_status count_classes(cli_source_file *s, lgt_error *err) {
+    int64_t rows = s->weight.shape[0];
+    const char *text = lgt_tensors_metadata(&s->tensors, "classes");
+    s->n_classes = rows == 1 ? 2 : rows;
+    if (!text || strcmp(s->format, "model") != 0 || strcmp(s->weight_name, "head.weight") != 0) return LGT_OK;
+    char *end = NULL;
+    s->n_classes = strtoll(text, &end, 10);
+    if (*end || s->n_classes < 1 || rows % s->n_classes)
+        return cli_fail(err, LGT_ERR_DATA,
+                        "%s: metadata classes is \"%.40s\", expected a divisor of the %lld rows of %s", s->path, text,
+                        (long long)rows, s->weight_name);
     return LGT_OK;
 }
 
@@ -264,13 +266,17 @@ lgt_status cli_head_find(cli_source_file *source, const char *weight, const char
     lgt_status status = LGT_OK;
     if (s->tensors.n_tensors > 0)
         status = find_named(s, weight, bias, err);
-    else if (!s->weight.data || weight || bias)
+    else if (!s->weight_name)
+        status = cli_fail(err, LGT_ERR_DATA, "%s: has no tensors, expected a head's matrix", s->path);
+    else if (weight || bias)
         status = cli_fail(err, LGT_ERR_USAGE, "%s: has no names of tensors for --weight and --bias", s->path);
     if (!status && transposed && s->weight.n_dims == 2) transpose(s);
+    if (!status) spread_bias(s);
     if (!status) status = check_shapes(s, err);
     if (status) return status;
+    if (!transposed) return count_classes(s, err);
     s->n_classes = s->weight.shape[0] == 1 ? 2 : s->weight.shape[0];
-    return find_labels(s, err);
+    return LGT_OK;
 }
 
 /* --- other forms of the same head --- */
@@ -319,6 +325,9 @@ static lgt_status linear_model(cli_source_file *s, lgt_error *err) {
                         "%s: the logits of %s are cosines, expected ones that are linear in the features: take --to "
                         "npz, torch or onnx",
                         s->path, loss.info->name);
+    if (s->n_classes != s->weight.shape[0] && s->weight.shape[0] != 1)
+        return cli_fail(err, LGT_ERR_DATA, "%s: metadata classes is %lld, expected the %lld rows of %s", s->path,
+                        (long long)s->n_classes, (long long)s->weight.shape[0], s->weight_name);
     if (strcmp(encoder, "none") != 0) return LGT_OK;
     if (mean->count != 1 && mean->count != s->weight.shape[1])
         return cli_fail(err, LGT_ERR_DATA, "%s: normalization.mean has %lld elements, expected 1 or %lld", s->path,
@@ -358,4 +367,23 @@ void cli_head_to_two_rows(cli_source_file *source) {
         memcpy((char *)two.data + bytes, a->data, bytes);
         *a = two;
     }
+}
+
+lgt_status cli_head_round(cli_source_file *source, lgt_error *err) {
+    cli_source_file *s = source;
+    lgt_array *parts[] = {&s->weight, &s->bias};
+    for (int i = 0; i < 2; i++) {
+        lgt_array *a = parts[i];
+        if (!a->data || a->dtype == LGT_F32) continue;
+        lgt_array rounded = blank(s, LGT_F32, a->shape[0], i == 0 ? a->shape[1] : 0);
+        for (int64_t k = 0; k < a->count; k++) {
+            float value = (float)element(a, k);
+            if (isinf(value) && !isinf(element(a, k)))
+                return cli_fail(err, LGT_ERR_DATA, "%s: %s: element %lld is %g, expected a number in the range of f32",
+                                s->path, i == 0 ? s->weight_name : "bias", (long long)k, element(a, k));
+            ((float *)rounded.data)[k] = value;
+        }
+        *a = rounded;
+    }
+    return LGT_OK;
 }

@@ -1,14 +1,18 @@
 /* logitude convert: heads and tensors between the files of programs. */
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "head_source.h"
 #include "logitude/logitude.h"
 #include "outfile.h"
 #include "output.h"
 #include "session.h"
+#include "shards.h"
 #include "streams.h"
 #include "verbs.h"
 
@@ -42,15 +46,14 @@ static const cli_option options[] = {
      .metavar = "N",
      .default_text = "1",
      .least = 1,
-     .greatest = 65536,
+     .greatest = CLI_SHARDS_MOST,
      .group = "Output",
      .help = "insightface: number of files"},
     {.name = "loss",
      .kind = CLI_TEXT,
      .metavar = "SPEC",
-     .default_text = "softmax",
      .group = "Output",
-     .help = "model: the loss that the head was trained with"},
+     .help = "model: the loss that the head was trained with (default: that of IN, where it is a model, else softmax)"},
     {.name = "weight",
      .kind = CLI_TEXT,
      .metavar = "NAME",
@@ -125,10 +128,16 @@ static lgt_status check_options(const conversion *c, lgt_error *err) {
     return LGT_OK;
 }
 
+/* OUT means logits that are linear in the features. */
+static int is_linear(const conversion *c) {
+    return c->to == TO_SKLEARN || c->to == TO_LIBLINEAR;
+}
+
 static int dtype_of(const conversion *c) {
-    int halves = c->to == TO_SKLEARN || c->to == TO_LIBLINEAR || c->to == TO_MODEL;
+    int halves = is_linear(c) || c->to == TO_MODEL;
     static const int given[] = {CLI_KEEP, LGT_F32, LGT_F64};
     int dtype = given[cli_choice(c->args, "dtype")];
+    if (is_linear(c) && dtype == LGT_F32) return CLI_NO_HALVES; /* rounded once, after what is computed */
     return dtype == CLI_KEEP && halves ? CLI_NO_HALVES : dtype;
 }
 
@@ -183,11 +192,18 @@ static lgt_status write_npy(conversion *c, lgt_error *err) {
     return lgt_npy_write(c->context, c->out, w->dtype, w->n_dims, w->shape, w->data, err);
 }
 
+/* What was computed in double gets the type that --dtype asks for. */
+static lgt_status round_as_asked(conversion *c, lgt_error *err) {
+    return strcmp(cli_text(c->args, "dtype"), "f32") == 0 ? cli_head_round(&c->source, err) : LGT_OK;
+}
+
 static lgt_status write_sklearn(conversion *c, lgt_error *err) {
     cli_source_file *s = &c->source;
     tensor_list t = {.list = {.n_tensors = 0}};
-    lgt_array labels = labels_of(s), zeros = s->weight;
+    lgt_array labels = labels_of(s), zeros;
     cli_head_to_one_row(s);
+    lgt_status status = round_as_asked(c, err);
+    if (status) return status;
     zeros = s->weight;
     zeros.n_dims = 1;
     zeros.count = zeros.shape[0];
@@ -219,15 +235,49 @@ static lgt_status write_torch(conversion *c, lgt_error *err) {
     return status;
 }
 
+/* IN may be a shard of an earlier writing under OUT's name, but then it is not for us to remove. */
+static lgt_status check_stale(const conversion *c, int64_t n, lgt_error *err) {
+    struct stat in, old;
+    if (cli_has_rank(c->source.path) || stat(c->source.path, &in)) return LGT_OK;
+    for (int64_t rank = n; (rank = cli_shard_from(c->out, rank)) >= 0; rank++) {
+        char *path = cli_rank_path(c->out, rank);
+        int same = stat(path, &old) == 0 && old.st_dev == in.st_dev && old.st_ino == in.st_ino;
+        free(path);
+        if (same)
+            return cli_fail(err, LGT_ERR_USAGE, "%s: is IN and would count as shard %lld of OUT, expected another name",
+                            c->source.path, (long long)rank);
+    }
+    return LGT_OK;
+}
+
+/* Shards of an earlier writing, behind the n of this one, would be read as further classes. */
+static lgt_status remove_stale(const conversion *c, int64_t n, lgt_error *err) {
+    lgt_status status = LGT_OK;
+    for (int64_t rank = n; !status && (rank = cli_shard_from(c->out, rank)) >= 0; rank++) {
+        char *path = cli_rank_path(c->out, rank);
+        if (unlink(path))
+            status = cli_fail(err, LGT_ERR_IO, "%s: cannot remove this shard of an earlier writing: %s", path,
+                              strerror(errno));
+        else
+            cli_note(c->args, "%s: a shard of an earlier writing is removed", path);
+        free(path);
+    }
+    return status;
+}
+
 /* Contiguous ranges, the remainder to the first ranks. */
 static lgt_status write_shards(conversion *c, lgt_error *err) {
     const lgt_array *w = &c->source.weight;
-    int64_t n = cli_integer(c->args, "shards"), rows = w->shape[0], begin = 0;
+    int64_t n = cli_integer(c->args, "shards"), rows = w->shape[0], begin = 0, named = cli_shards_named(c->out);
     size_t row = (size_t)w->shape[1] * lgt_dtype_size(w->dtype);
     lgt_status status = LGT_OK;
     if (n > rows)
         return cli_fail(err, LGT_ERR_USAGE, "--shards is %lld, expected at most %lld, the rows of %s", (long long)n,
                         (long long)rows, c->source.weight_name);
+    if (named && named != n)
+        return cli_fail(err, LGT_ERR_USAGE, "--shards is %lld, but the name %s counts %lld", (long long)n, c->out,
+                        (long long)named);
+    if ((status = check_stale(c, n, err))) return status;
     if (c->source.bias.data) cli_note(c->args, "%s: has a bias, which shards leave out", c->source.path);
     for (int64_t rank = 0; rank < n && !status; rank++) {
         int64_t shape[2] = {rows / n + (rank < rows % n), w->shape[1]};
@@ -237,7 +287,7 @@ static lgt_status write_shards(conversion *c, lgt_error *err) {
         free(path);
         begin += shape[0];
     }
-    return status;
+    return status ? status : remove_stale(c, n, err);
 }
 
 static lgt_status write_liblinear(conversion *c, lgt_error *err) {
@@ -249,6 +299,8 @@ static lgt_status write_liblinear(conversion *c, lgt_error *err) {
     if (!solver || strcmp(solver, "MCSVM_CS") != 0) cli_head_to_one_row(s);
     if (!solver) solver = s->weight.shape[0] == 1 ? "L2R_LR" : "MCSVM_CS";
     lgt_array labels = labels_of(s);
+    lgt_status status = round_as_asked(c, err);
+    if (status) return status;
     wrote(c, c->out);
     return lgt_liblinear_write(c->context, c->out, solver, &s->weight, s->bias.data ? &s->bias : NULL, &labels, err);
 }
@@ -276,10 +328,9 @@ static lgt_status write_model(conversion *c, const lgt_loss *loss, lgt_error *er
     lgt_array means = one, scales = one;
     tensor_list t = {.list = {.n_tensors = 0}};
     char spec[LGT_LOSS_SPEC_SIZE], classes[24], dim[24], *names = label_names(s);
-    int64_t centres = lgt_loss_centres(loss);
     means.data = &mean, scales.data = &scale;
     lgt_loss_format(loss, spec, sizeof spec);
-    snprintf(classes, sizeof classes, "%lld", (long long)(s->weight.shape[0] / centres));
+    snprintf(classes, sizeof classes, "%lld", (long long)s->n_classes);
     snprintf(dim, sizeof dim, "%lld", (long long)s->weight.shape[1]);
     add(&t, "normalization.mean", &means);
     add(&t, "normalization.scale", &scales);
@@ -291,24 +342,36 @@ static lgt_status write_model(conversion *c, const lgt_loss *loss, lgt_error *er
     note(&t, "classes", classes);
     note(&t, "step", "0");
     note(&t, "sample_shape", dim);
-    if (names && centres == 1) note(&t, "label_names", names);
+    if (names) note(&t, "label_names", names);
     wrote(c, c->out);
     lgt_status status = lgt_tensors_write(c->context, c->out, &t.list, err);
     free(names);
     return status;
 }
 
+/* --loss, or that of the model that IN is. */
+static lgt_status find_loss(const conversion *c, lgt_loss *loss, lgt_error *err) {
+    const cli_source_file *s = &c->source;
+    const char *given = cli_text(c->args, "loss");
+    if (given || strcmp(s->format, "model") != 0) return lgt_loss_parse(given ? given : "softmax", loss, err);
+    const char *own = lgt_tensors_metadata(&s->tensors, "loss");
+    if (!own) return cli_fail(err, LGT_ERR_DATA, "%s: no metadata \"loss\", expected a model's: give --loss", s->path);
+    return lgt_loss_parse(own, loss, err) ? cli_fail_in(err, LGT_ERR_DATA, s->path) : LGT_OK;
+}
+
 static lgt_status check_model(conversion *c, lgt_loss *loss, lgt_error *err) {
     cli_source_file *s = &c->source;
-    lgt_status status = lgt_loss_parse(cli_text(c->args, "loss"), loss, err);
+    lgt_status status = find_loss(c, loss, err);
     const lgt_array *parts[] = {&s->weight, &s->bias};
     if (status) return status;
+    int64_t centres = lgt_loss_centres(loss);
     if (s->bias.data && !loss->info->has_bias)
         return cli_fail(err, LGT_ERR_USAGE, "%s: has a bias, but %s has none", s->path, loss->info->name);
-    cli_head_to_two_rows(s);
-    if (s->weight.shape[0] % lgt_loss_centres(loss))
+    if (centres == 1) cli_head_to_two_rows(s);
+    if (s->weight.shape[0] % centres)
         return cli_fail(err, LGT_ERR_USAGE, "%s: %s has %lld rows, expected a multiple of the %lld centres of a class",
-                        s->path, s->weight_name, (long long)s->weight.shape[0], (long long)lgt_loss_centres(loss));
+                        s->path, s->weight_name, (long long)s->weight.shape[0], (long long)centres);
+    s->n_classes = s->weight.shape[0] / centres;
     for (int i = 0; i < 2; i++)
         for (int64_t k = 0; k < parts[i]->count; k++)
             if (!isfinite(((const float *)parts[i]->data)[k]))
@@ -336,22 +399,21 @@ static lgt_status write_onnx(conversion *c, const char *in, lgt_error *err) {
 static void tell_losses(const conversion *c) {
     const cli_source_file *s = &c->source;
     const char *encoder = lgt_tensors_metadata(&s->tensors, "encoder");
-    int linear = c->to == TO_SKLEARN || c->to == TO_LIBLINEAR;
     if (strcmp(s->format, "model") != 0) return;
     if (encoder && strcmp(encoder, "none") != 0)
         cli_note(c->args, "%s: the encoder %s is left out: the head takes its embeddings", s->path, encoder);
-    else if (!linear)
+    else if (!is_linear(c))
         cli_note(c->args, "%s: the head takes features as the model standardises them", s->path);
 }
 
 static lgt_status write_head(conversion *c, lgt_error *err) {
     lgt_loss loss;
     const char *bias = cli_text(c->args, "bias");
-    int linear = c->to == TO_SKLEARN || c->to == TO_LIBLINEAR;
     lgt_status status =
         cli_head_find(&c->source, cli_text(c->args, "weight"), bias, cli_flag(c->args, "transpose"), err);
-    if (!status && linear) status = cli_head_linear(&c->source, err);
+    if (!status && is_linear(c)) status = cli_head_linear(&c->source, err);
     if (!status && c->to == TO_MODEL) status = check_model(c, &loss, err);
+    if (!status && (is_linear(c) || c->to == TO_MODEL)) status = cli_head_labels(&c->source, err);
     if (status) return status;
     tell_losses(c);
     switch (c->to) {
@@ -394,7 +456,9 @@ static lgt_status convert(conversion *c, lgt_error *err) {
     if (!status && c->to == TO_ONNX) return write_onnx(c, in, err);
     if (!status) status = cli_source_read(c->context, in, dtype, &c->source, err);
     if (status) return status;
-    return c->to == TO_SAFETENSORS || c->to == TO_NPZ ? write_all(c, err) : write_head(c, err);
+    if (c->to != TO_SAFETENSORS && c->to != TO_NPZ) return write_head(c, err);
+    status = cli_source_convert(&c->source, err);
+    return status ? status : write_all(c, err);
 }
 
 static lgt_status run(const cli_args *args, lgt_error *err) {

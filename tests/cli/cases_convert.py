@@ -167,6 +167,172 @@ class Convert(Case):
         self.assertIn("l.txt: liblinear, 3 tensors\n", text)
         self.assertEqual([t["name"] for t in self.report("info", "s.npz")["tensors"]], ["coef_", "intercept_", "classes_"])
 
+    def write_archive(self, name="s.npz", **arrays):
+        """arrays: (values, type) by name."""
+        with zipfile.ZipFile(self.path(name), "w") as archive:
+            for key, (values, dtype) in arrays.items():
+                archive.writestr(key + ".npy", npy_bytes(values, dtype))
+        return name
+
+    def read_member(self, archive, member):
+        with zipfile.ZipFile(self.path(archive)) as file:
+            self.write("member.npy", file.read(member + ".npy"))
+        return read_npy(self.path("member.npy"))
+
+    def names_of(self, model):
+        return json.loads(self.read_tensors(model)[1]["label_names"])
+
+    def test_labels_of_any_integers(self):
+        for dtype in ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8"):
+            self.write_archive(coef_=([[1, 2], [3, 4], [5, 6]], "f8"), intercept_=([1, 2, 3], "f8"), classes_=([7, 100, 0], dtype))
+            self.report("convert", "s.npz", "m.safetensors", "--to", "model")
+            self.assertEqual(self.names_of("m.safetensors"), ["7", "100", "0"], dtype)
+            self.report("convert", "s.npz", "l.txt", "--to", "liblinear")
+            self.assertIn("label 7 100 0\n", self.read("l.txt"))
+        self.write_archive(coef_=([[1, 2], [3, 4]], "f8"), classes_=([16777217, 16777216], "f8"))  # the same in float32
+        self.report("convert", "s.npz", "m.safetensors", "--to", "model")
+        self.assertEqual(self.names_of("m.safetensors"), ["16777217", "16777216"])
+        self.report("convert", "s.npz", "o.npz", "--to", "npz", "--dtype", "f32")
+        self.assertEqual(self.read_member("o.npz", "classes_"), ("f4", (2,), [16777216, 16777216]))
+
+    def test_labels_that_are_none_matter_where_labels_do(self):
+        for values, dtype, found in (([0, 1.5, 2], "f8", "s.npz: classes_: row 1 is 1.5, expected an integer"),
+                                     ([0, 1], "i8", "s.npz: classes_ is i64 of 2 elements with 1 axes, expected 3 integers")):
+            self.write_archive(coef_=([[1, 2], [3, 4], [5, 6]], "f8"), classes_=(values, dtype))
+            for to in ("model", "sklearn", "liblinear"):
+                self.fails(3, found, "convert", "s.npz", "o", "--to", to)
+            for to in ("npy", "torch"):
+                self.assertEqual(self.report("convert", "s.npz", "o", "--to", to)["classes"], 3)
+            self.report("convert", "s.npz", "o{rank}", "--shards", 2)
+            for name in ("o", "o0", "o1"):
+                os.remove(self.path(name))
+
+    def test_labels_given_twice(self):
+        self.write_archive(coef_=([[1, 2], [3, 4], [5, 6], [7, 8]], "f8"), classes_=([3, 3, 0, 1], "i8"))
+        truth = npy_bytes([1, 0, 1, 0], "u1").replace(b"|u1", b"|b1")
+        with zipfile.ZipFile(self.path("b.npz"), "w") as archive:
+            archive.writestr("coef_.npy", npy_bytes([[1, 2], [3, 4], [5, 6], [7, 8]], "f8"))
+            archive.writestr("classes_.npy", truth)
+        for to in ("model", "liblinear", "sklearn"):
+            self.fails(3, "s.npz: classes_: 3 is given twice, expected a label of its own a class", "convert", "s.npz", "o",
+                       "--to", to)
+            self.fails(3, "b.npz: classes_: 0 is given twice, expected a label of its own a class", "convert", "b.npz", "o",
+                       "--to", to)
+        self.assertEqual(self.names(), ["b.npz", "s.npz"])
+        matrix = {"head.weight": ("F32", [2, 1], floats(1, 2))}
+        for names, found in ('["a", "a"]', "'a' is given twice, expected a name"), ('["7", "7"]', ": 7 is given twice"), (
+                '["a", 3]', "entry 1 is no text"), ('["a"]', "no list of 2 names"):
+            self.write("n.safetensors", safetensors_bytes(matrix, {"label_names": names}))
+            self.fails(3, ["n.safetensors: metadata label_names", found], "convert", "n.safetensors", "o", "--to", "model")
+
+    def test_a_bias_that_is_a_number(self):
+        self.write_archive(coef_=([[1, 2], [3, 4], [5, 6]], "f8"), intercept_=(0.5, "f8"))
+        self.report("convert", "s.npz", "o.npz", "--to", "sklearn")
+        self.assertEqual(self.read_member("o.npz", "intercept_"), ("f8", (3,), [0.5, 0.5, 0.5]))
+        self.assertIs(self.report("convert", "s.npz", "m.safetensors", "--to", "model")["bias"], True)
+        self.assertEqual(self.read_tensors("m.safetensors")[0]["head.bias"], ("F32", [3], floats(0.5, 0.5, 0.5)))
+        self.write_archive(coef_=([[1, 2]], "f8"), intercept_=(0, "f8"), classes_=([4, 9], "u1"))
+        self.report("convert", "s.npz", "l.txt", "--to", "liblinear")
+        self.assertIn("label 9 4\n", self.read("l.txt"))
+
+    def test_a_model_of_several_centres(self):
+        rows, labels = tools.clusters(40, 3, 4, seed=1)
+        self.write("x.csv", "".join("%r,%r,%r,%d\n" % (*row, 10 * y + 3) for row, y in zip(rows, labels)))
+        self.run_program("train", "--data", "x.csv", "--loss", "subcenter:k=3", "--encoder", "none", "--epochs", 1, "--out", "run",
+                         "--no-report", "-q")
+        self.run_program("convert", "run/model.safetensors", "h.npz", "-q")
+        for args in (["o.npy"], ["o.safetensors", "--to", "torch"], ["o{rank}", "--shards", 5],
+                     ["m.safetensors", "--to", "model"]):
+            report = self.report("convert", "run/model.safetensors", *args)
+            self.assertEqual((report["classes"], report["dim"]), (4, 3), args)
+        self.assertEqual(read_npy(self.path("o.npy"))[1], (12, 3))
+        notes, trained = self.read_tensors("m.safetensors")[1], self.read_tensors("run/model.safetensors")[1]
+        for key in ("loss", "classes"):
+            self.assertEqual(notes[key], trained[key])
+        self.assertEqual(self.names_of("m.safetensors"), ["3", "13", "23", "33"])
+        self.write_npy("x.npy", rows)
+        rows = self.succeeds("predict", "--model", "m.safetensors", "--data", "x.npy", "--top", 1).splitlines()[1:]
+        self.assertLessEqual({row.split(",")[1] for row in rows}, {"3", "13", "23", "33"})
+        for to in ("sklearn", "liblinear"):
+            self.fails(2, ["the logits of subcenter are cosines"], "convert", "run/model.safetensors", "o", "--to", to)
+        self.fails(3, "run/model.safetensors: metadata label_names is no list of 12 names, one a class", "convert",
+                   "run/model.safetensors", "n.safetensors", "--to", "model", "--loss", "cosface")
+        self.write_npy("w.npy", [[1, 2], [3, 4], [5, 6], [7, 8]], "f4")
+        report = self.report("convert", "w.npy", "k.safetensors", "--to", "model", "--loss", "subcenter:k=2")
+        self.assertEqual((report["classes"], self.read_tensors("k.safetensors")[1]["classes"]), (2, "2"))
+        matrix = {"head.weight": ("F32", [3, 1], floats(1, 2, 3))}
+        self.write("bad.safetensors", safetensors_bytes(matrix, {"encoder": "none", "classes": "2"}))
+        self.fails(3, ['bad.safetensors: metadata classes is "2", expected a divisor of the 3 rows'], "convert", "bad.safetensors",
+                   "o", "--to", "npy")
+
+    def test_a_model_keeps_its_loss(self):
+        self.write_npy("w.npy", [[1, 2], [3, 4]], "f4")
+        self.report("convert", "w.npy", "m.safetensors", "--to", "model", "--loss", "arcface:s=16,m=0.25")
+        self.report("convert", "m.safetensors", "again.safetensors", "--to", "model")
+        self.assertEqual(self.read_tensors("again.safetensors"), self.read_tensors("m.safetensors"))
+        self.report("convert", "m.safetensors", "c.safetensors", "--to", "model", "--loss", "cosface")
+        self.assertEqual(self.read_tensors("c.safetensors")[1]["loss"].split(":")[0], "cosface")
+        matrix = {"head.weight": ("F32", [2, 1], floats(1, 2))}
+        self.write("m.safetensors", safetensors_bytes(matrix, {"encoder": "none", "loss": "none such"}))
+        self.fails(3, ["m.safetensors: ", "none such"], "convert", "m.safetensors", "o", "--to", "model")
+        self.write("m.safetensors", safetensors_bytes(matrix, {"encoder": "none"}))
+        self.fails(3, ['m.safetensors: no metadata "loss"'], "convert", "m.safetensors", "o", "--to", "model")
+
+    def test_the_type_asked_for_is_that_of_what_is_computed_too(self):
+        self.write("x.csv", "".join("%d,%d,%d\n" % (i % 5, i % 7, i % 2) for i in range(30)))
+        self.run_program("train", "--data", "x.csv", "--loss", "softmax", "--encoder", "none", "--epochs", 1, "--out", "run",
+                         "--no-report", "-q")
+        for dtype, kind in (("f32", "f4"), ("f64", "f8"), ("keep", "f8")):
+            report = self.report("convert", "run/model.safetensors", "s.npz", "--to", "sklearn", "--dtype", dtype)
+            self.assertEqual(report["dtype"], "f32" if kind == "f4" else "f64")
+            for member in ("coef_", "intercept_"):
+                self.assertEqual(self.read_member("s.npz", member)[:1], (kind,))
+        self.write_archive(coef_=([[1, 2], [3, 1e300]], "f8"))
+        self.fails(3, "s.npz: coef_: element 1 is 1e+300, expected a number in the range of f32", "convert", "s.npz", "o", "--to",
+                   "sklearn", "--dtype", "f32")
+
+    def test_shards_of_an_earlier_writing_are_removed(self):
+        self.write_npy("w.npy", [[1, 2], [3, 4], [5, 6], [7, 8]], "f4")
+        os.mkdir(self.path("d"))
+        for out in ("p-{rank}.npy", "d/{rank}"):
+            self.report("convert", "w.npy", out, "--to", "insightface", "--shards", 4)
+            for other in ("x", "01", "2024010112"):
+                self.write(out.replace("{rank}", other), "other")
+            os.mkdir(self.path(out.replace("{rank}", "9")))  # a folder is no shard
+            done = self.run_program("convert", "w.npy", out, "--to", "insightface", "--shards", 2)
+            self.assertEqual((done.returncode, done.stderr), (0, "".join(
+                "logitude: %s: a shard of an earlier writing is removed\n" % out.replace("{rank}", str(i)) for i in (2, 3))))
+            self.assertEqual(self.report("convert", out, "all.npy")["classes"], 4)
+            self.assertEqual(self.read(out.replace("{rank}", "01")), "other")
+        self.report("convert", "p-{rank}.npy", "p-{rank}.npy", "--shards", 1)
+        self.assertEqual([name for name in self.names() if name.startswith("p-")],
+                         ["p-0.npy", "p-01.npy", "p-2024010112.npy", "p-9.npy", "p-x.npy"])
+        self.write_npy("p-7.npy", [[1, 2], [3, 4]], "f4")
+        self.fails(2, "p-7.npy: is IN and would count as shard 7 of OUT, expected another name", "convert", "p-7.npy",
+                   "p-{rank}.npy", "--shards", 2)
+
+    def test_a_shard_that_is_missing(self):
+        for rank in (0, 1, 3):
+            self.write_npy("s%d.npy" % rank, [[rank, 2]], "f4")
+            self.write_npy("n-%d-of-4.npy" % rank, [[rank, 2]], "f4")
+        self.fails(3, "s2.npy: is missing, but there is s3.npy; expected shards without a gap", "convert", "s{rank}.npy", "o.npy")
+        os.remove(self.path("n-3-of-4.npy"))
+        self.fails(3, "n-2-of-4.npy: is missing: its name counts 4 shards, found 2", "convert", "n-{rank}-of-4.npy", "o.npy")
+        for rank in range(2, 5):
+            self.write_npy("n-%d-of-4.npy" % rank, [[rank, 2]], "f4")
+        self.fails(3, "n-{rank}-of-4.npy: the name counts 4 shards, found 5", "convert", "n-{rank}-of-4.npy", "o.npy")
+        os.remove(self.path("n-4-of-4.npy"))
+        self.report("convert", "n-{rank}-of-4.npy", "o.npy")
+        self.fails(2, "--shards is 2, but the name m-{rank}-of-4 counts 4", "convert", "o.npy", "m-{rank}-of-4", "--shards", 2)
+
+    def test_what_is_empty_is_said_to_be(self):
+        self.write_npy("w.npy", [], "f8", (0, 6))
+        self.fails(3, "w.npy: weight is empty, (0, 6), expected at least one row and one column", "convert", "w.npy", "o",
+                   "--to", "model")
+        self.write("e.safetensors", safetensors_bytes({}))
+        for more in ([], ["--weight", "a"]):
+            self.fails(3, "e.safetensors: has no tensors, expected a head's matrix", "convert", "e.safetensors", "o.npy", *more)
+
     def test_labels_that_are_texts(self):
         self.write("x.csv", "".join("%d,%d,%s\n" % (i % 3, i % 2, "abc"[i % 3]) for i in range(12)))
         self.run_program("train", "--data", "x.csv", "--loss", "softmax", "--encoder", "none", "--epochs", 1, "--out", "run",

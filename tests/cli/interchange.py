@@ -195,6 +195,22 @@ class Sklearn(Case):
                     if through[0] == 'l.txt':
                         np.testing.assert_array_equal(back['classes_'], model.classes_)
 
+    def test_labels_of_other_types_and_a_bias_that_is_a_number(self):
+        from sklearn.svm import LinearSVC
+        for classes, kind in ((4, np.uint8), (4, np.int16), (4, float), (2, bool)):
+            keep = self.y < classes
+            x, y = self.x[keep], self.y[keep].astype(kind)
+            model = LinearSVC(fit_intercept=False).fit(x, y)
+            np.savez(self.path('sk.npz'), coef_=model.coef_, intercept_=model.intercept_, classes_=model.classes_)
+            self.convert('sk.npz', 'm.safetensors', '--to', 'model')
+            rows = self.run_program('predict', '--model', 'm.safetensors', '--data', 'x.npy', '--top', 1).splitlines()[1:]
+            found = np.array([int(row.split(',')[1]) for row in rows])[keep]
+            np.testing.assert_array_equal(found, model.predict(x).astype(int))
+            self.convert('sk.npz', 'back.npz', '--to', 'sklearn')
+            with np.load(self.path('back.npz')) as back:
+                np.testing.assert_array_equal(back['classes_'], model.classes_)
+                np.testing.assert_array_equal(back['intercept_'], np.zeros(len(model.coef_)))
+
     def test_it_becomes_a_model_of_the_same_decisions(self):
         for classes in (2, 4):
             keep = self.y < classes
