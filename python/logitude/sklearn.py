@@ -2,7 +2,8 @@
 loss of the library on fixed features. Needs scikit-learn 1.2 or later.
 
 Features may be float32 or float64 and are centred (and scaled) in double before they become float32. Rows are taken in the order
-of their content and rows of weight 0 are left out: a fit depends neither on the order of its rows nor on such rows.
+of their content and rows of weight 0 are left out: a fit depends neither on the order of its rows nor on such rows, except that
+class_weight='balanced' counts them, as scikit-learn does.
 
 >>> import numpy as np
 >>> from logitude.sklearn import MarginClassifier, SoftmaxRegression
@@ -27,7 +28,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from ._analysis import review_scale
 from ._errors import DataError, UsageError
 from ._head import Head
-from ._library import VALUES
+from ._library import LIB, VALUES
 from ._loss import Loss, loss_with
 from ._train import Trainer
 
@@ -35,6 +36,7 @@ __all__ = ['MarginClassifier', 'SoftmaxRegression']
 Array = np.ndarray
 STEPPED, SOLVED = ('sgd', 'adamw'), ('lbfgs', 'newton-cg')
 MOST_EXACT = 1e-14  # of the gradient; beyond what double can serve
+MOST_L2 = 1e6  # that the library takes
 
 
 def _in_order(x: Array, y: Array, weights: Array) -> tuple[Array, Array, Array]:
@@ -44,6 +46,36 @@ def _in_order(x: Array, y: Array, weights: Array) -> tuple[Array, Array, Array]:
     x = np.ascontiguousarray(x[first])
     second = x.view(np.dtype((np.void, x.shape[1] * x.itemsize))).ravel().argsort(kind='stable')
     return x[second], y[first[second]], weights[first[second]]
+
+
+def _weighed(x: Array, index: Array, weights: Array, of_class: Array) -> tuple[Array, Array, Array]:
+    """The rows with the weights of their classes, those of 0 left out."""
+    weights = weights * of_class[index]
+    kept = weights > 0
+    if kept.all():
+        return x, index, weights
+    if not kept.any():
+        raise DataError(f'class_weight is 0 for every class of the {len(kept)} rows with a weight, expected one above 0')
+    return x[kept], index[kept], weights[kept]
+
+
+def _single(x: Array) -> Array:
+    """float32, which holds less than double."""
+    with np.errstate(over='ignore'):
+        out = x.astype(np.float32)
+    finite = np.isfinite(out).all(axis=0)
+    if not finite.all():
+        raise DataError(f'X: feature {int(np.argmin(finite))} is too large, expected less than {np.finfo(np.float32).max:.2g}, '
+                        'the most that float32 holds, once it is centred and scaled; scale the features down')
+    return out
+
+
+def _with_state(loss: Loss, before: Loss) -> Loss:
+    """The loss with what it carries from step to step as `before`, if of the same name, has it."""
+    if not loss.n_state or loss.name != before.name:
+        return loss
+    first = LIB.lgt_loss_param_of(loss._c.info, VALUES['LGT_ROLE_STATE'])
+    return loss_with(loss, {p.key: before[p.key] for p in loss.info.parameters[first:first + loss.n_state]})
 
 
 def _softmax(z: Array) -> Array:
@@ -60,8 +92,8 @@ class _HeadClassifier(ClassifierMixin, BaseEstimator):
         return validate(self, X, *y, **kind) if validate else self._validate_data(X, *y, **kind)
 
     def _rows(self, X: Any, y: Any, sample_weight: Any, classes: Any = None,
-              reset: bool = True) -> tuple[Array, Array, Array, Array]:
-        """(x, class indices, weights, classes)."""
+              reset: bool = True) -> tuple[Array, Array, Array, Array, Array]:
+        """(x, class indices, sample weights, class weights, classes)."""
         X, y = self._check(X, y, reset=reset and not self._goes_on())
         check_classification_targets(y)
         weights = validation._check_sample_weight(sample_weight, X, dtype=np.float64)
@@ -71,18 +103,27 @@ class _HeadClassifier(ClassifierMixin, BaseEstimator):
         classes = found if classes is None else np.unique(classes)
         if len(classes) < 2:
             raise DataError(f'found {len(classes)} class with a weight in {len(y)} rows, expected at least 2')
+        if not len(found):
+            raise DataError(f'all {len(y)} rows have the weight 0, expected one above it')
         if not np.isin(found, classes).all():
             raise DataError(f'y has {found[~np.isin(found, classes)][0]!r}, which is none of the {len(classes)} classes')
-        x, index, weights = _in_order(X, np.searchsorted(classes, y), weights)
-        if self.class_weight is not None:
-            absent = np.setdiff1d(np.arange(len(classes)), index)
-            if isinstance(self.class_weight, str) and len(absent):
-                raise UsageError(f'class_weight is {self.class_weight!r}, but class {classes[absent[0]]} has no row to be '
-                                 'weighed by; give the weights of the classes as a dict')
-            weights = weights * compute_class_weight(self.class_weight, classes=classes, y=classes[index])[index]
-            kept = weights > 0
-            x, index, weights = x[kept], index[kept], weights[kept]
-        return x, index, weights, classes
+        of_class = self._class_weights(classes, y)
+        return (*_in_order(X, np.searchsorted(classes, y), weights), of_class, classes)
+
+    def _class_weights(self, classes: Array, y: Array) -> Array:
+        """(C) >= 0. 'balanced' counts all rows, whatever their weights."""
+        absent = classes[~np.isin(classes, y)]
+        if isinstance(self.class_weight, str) and len(absent):
+            raise UsageError(f'class_weight is {self.class_weight!r}, but class {absent[0]} has no row to be '
+                             'weighed by; give the weights of the classes as a dict')
+        counted = y if isinstance(self.class_weight, str) else classes  # y may have a class without any weight, too
+        known = np.unique(counted)
+        found = compute_class_weight(self.class_weight, classes=known, y=counted)[np.isin(known, classes)]
+        fits = (found >= 0) & np.isfinite(found)
+        if not fits.all():
+            at = int(np.argmin(fits))
+            raise UsageError(f'class_weight of class {classes[at]} is {found[at]}, expected a finite number >= 0')
+        return found
 
     def _goes_on(self) -> bool:
         """Whether a fit goes on from the last one."""
@@ -148,21 +189,20 @@ class SoftmaxRegression(_HeadClassifier):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> 'SoftmaxRegression':
         """X (N, D), y (N) labels of any kind, sample_weight (N) >= 0."""
-        x, index, weights, classes = self._rows(X, y, sample_weight)
+        *rows, classes = self._rows(X, y, sample_weight)
+        x, index, weights = _weighed(*rows)
         if self.solver not in SOLVED:
             raise UsageError(f'solver is {self.solver!r}, expected one of {", ".join(SOLVED)}')
-        if self.l2 is None and not self.C > 0:
-            raise UsageError(f'C is {self.C}, expected a number > 0')
         going_on, binary, start = self._start(classes), len(classes) == 2, None
-        l2 = 1 / (self.C * weights.sum()) if self.l2 is None else self.l2
+        l2 = self._penalty(weights.sum(), MOST_L2 / (1 + binary))
         mean = np.average(x, axis=0, weights=weights) if self.fit_intercept else np.zeros(x.shape[1])
         if going_on:
             b = self.intercept_ + self.coef_ @ mean
             pair = np.array([[-0.5], [0.5]]) if binary else np.eye(len(classes))
             start = (pair @ self.coef_).astype(np.float32), (pair @ b).astype(np.float32) if self.fit_intercept else None
-        with np.errstate(over='ignore'):
-            centred = (x - mean).astype(np.float32)
-        trainer = Trainer(centred, index, encoder='none', label_names=[str(j) for j in range(len(classes))],
+        with np.errstate(over='ignore', invalid='ignore'):
+            centred = x - mean
+        trainer = Trainer(_single(centred), index, encoder='none', label_names=[str(j) for j in range(len(classes))],
                           sample_weights=weights, start=start, optimizer=self.solver, standardize='none',
                           bias=bool(self.fit_intercept), l2=l2 * (1 + binary), tolerance=self.tol if l2 == 0 else MOST_EXACT,
                           max_iterations=self.max_iter)
@@ -176,6 +216,19 @@ class SoftmaxRegression(_HeadClassifier):
         self.classes_, self.coef_, self.intercept_ = classes, w, b - w @ mean
         self.objective_, self.certified_gap_ = found.model_objective, found.certified_gap
         return self
+
+    def _penalty(self, total: float, most: float) -> float:
+        """l2, from C and the sum of the weights where it is not given."""
+        if self.l2 is not None:
+            if not 0 <= self.l2 <= most:
+                raise UsageError(f'l2 is {self.l2}, expected 0 to {most:g}')
+            return self.l2
+        if not self.C > 0:
+            raise UsageError(f'C is {self.C}, expected a number > 0')
+        if self.C * total * most < 1:
+            raise UsageError(f'C is {self.C} and the weights of all rows sum to {total:.6g}, expected C >= '
+                             f'{1 / most / total:.6g} with this sum: l2 = 1/(C sum) may be at most {most:g}')
+        return 1 / (self.C * total)
 
     def _prove(self, trainer: Trainer, l2: float, without: Array) -> Any:
         """The gap is about |g|^2 / (2 l2). Gradients on the way may be float32: where the proof falls short, it goes on.
@@ -214,7 +267,9 @@ class MarginClassifier(_HeadClassifier):
     and weight_decay. l2 adds l2/2 |W|^2; label_smoothing as in logitude.Options.
     standardize: 'feature', 'global' or 'none'. fit_intercept: a bias where the loss has one, else a constant 1 behind the
     standardised features, without which cones around the origin are all that a cosine head can tell apart. For embeddings
-    of a network, whose directions mean something, take standardize='none' and fit_intercept=False.
+    of a network, whose directions mean something, take standardize='none' and fit_intercept=False. Standardisation is weighed
+    by sample_weight, not by class_weight. warm_start goes on from coef_, intercept_, mean_ and scale_, with the loss that the
+    parameters say now, and the state of AdaFace and CurricularFace.
 
     Fitted: coef_ (C k, D), k centres a class, intercept_ (C) or of the constant (C k); mean_ and scale_ (D), x' = (x - mean_)
     scale_; loss_, the specification with its state; classes_, n_iter_ (iterations or epochs), objective_ (None after steps).
@@ -255,11 +310,11 @@ class MarginClassifier(_HeadClassifier):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> 'MarginClassifier':
         """X (N, D), y (N) labels of any kind, sample_weight (N) >= 0."""
-        x, index, weights, classes = self._rows(X, y, sample_weight)
+        x, index, weights, of_class, classes = self._rows(X, y, sample_weight)
         going_on = self._start(classes)
         if not going_on:
-            self._standardise(x)
-        return self._train(x, index, weights, classes, going_on)
+            self._standardise(x, weights)
+        return self._train(*_weighed(x, index, weights, of_class), classes, going_on)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> 'MarginClassifier':
         """One epoch of 'sgd' (if that is the solver) or 'adamw' over these rows from where the last call or fit ended, at the
@@ -270,32 +325,43 @@ class MarginClassifier(_HeadClassifier):
             raise UsageError('classes is None, expected all of them in the first call of partial_fit')
         if not first and classes is not None and not np.array_equal(np.unique(classes), self.classes_):
             raise UsageError(f'classes are {np.unique(classes)}, those of the first call were {self.classes_}')
-        x, index, weights, classes = self._rows(X, y, sample_weight, classes if first else self.classes_, first)
+        x, index, weights, of_class, classes = self._rows(X, y, sample_weight, classes if first else self.classes_, first)
+        loss = self._make_loss(len(classes))
         if first:
-            self._standardise(x)
-        elif Loss(self.loss_)._c.schedule.kind != VALUES['LGT_SCHEDULE_CONSTANT']:
-            warnings.warn(f'the schedule of {self.loss_} begins at step 0 in every call of partial_fit: a margin that comes late '
+            self._standardise(x, weights)
+        elif loss._c.schedule.kind != VALUES['LGT_SCHEDULE_CONSTANT']:
+            warnings.warn(f'the schedule of {loss.spec} begins at step 0 in every call of partial_fit: a margin that comes late '
                           'may never come; give a loss without lambda or warmup', stacklevel=2)
         solver = 'sgd' if self.solver == 'sgd' else 'adamw'
-        return self._train(x, index, weights, classes, not first, optimizer=solver, epochs=1, schedule='constant')
+        return self._train(*_weighed(x, index, weights, of_class), classes, not first, optimizer=solver, epochs=1,
+                           schedule='constant')
 
-    def _standardise(self, x: Array) -> None:
+    def _standardise(self, x: Array, weights: Array) -> None:
         if self.standardize not in ('feature', 'global', 'none'):
             raise UsageError(f'standardize is {self.standardize!r}, expected feature, global or none')
-        axis, dim = (0, x.shape[1]) if self.standardize == 'feature' else (None, 1)
-        mean, deviation = np.zeros(dim), np.ones(dim)
-        if self.standardize != 'none':
-            mean, deviation = x.mean(axis=axis, dtype=float), x.std(axis=axis, dtype=float)
-        self.mean_ = np.broadcast_to(mean, x.shape[1]).copy()
-        self.scale_ = 1 / np.broadcast_to(np.where(deviation > 0, deviation, 1), x.shape[1])
+        self.mean_, self.scale_ = np.zeros(x.shape[1]), np.ones(x.shape[1])
+        if self.standardize == 'none':
+            return
+        axis = 0 if self.standardize == 'feature' else None
+        # A power of 2 near the largest: to divide by it is exact, and squares of what comes out are finite.
+        unit = np.ldexp(1.0, np.frexp(abs(x).max(axis=axis).astype(float))[1] - 1)
+        x, weights = x.astype(float) / unit, (weights / weights.max())[:, None]
+        mean = self._mean(x, weights)
+        deviation = np.sqrt(self._mean((x - mean) ** 2, weights)) * unit
+        varies = (np.ptp(x, axis=axis) > 0) & (deviation >= np.finfo(float).tiny)
+        self.mean_[:] = mean * unit
+        self.scale_[:] = 1 / np.where(varies, deviation, 1)
 
-    def _features(self, x: Array, loss: Loss) -> Array:
+    def _mean(self, x: Array, weights: Array) -> Array:
+        """Of each feature, or of all of them."""
+        means = (weights * x).sum(axis=0) / weights.sum()
+        return means if self.standardize == 'feature' else means.mean()
+
+    def _features(self, x: Array, constant: bool) -> Array:
         """As the head takes them: standardised, float32, the constant behind them where it stands for a bias."""
-        constant = bool(self.fit_intercept) and not loss.has_bias
-        out = np.ones((len(x), x.shape[1] + constant), np.float32)
         with np.errstate(over='ignore'):
-            out[:, :x.shape[1]] = (x - self.mean_) * self.scale_
-        return out
+            features = _single((x - self.mean_) * self.scale_)
+        return np.column_stack([features, np.ones(len(x), np.float32)]) if constant else features
 
     def _make_loss(self, n_classes: int) -> Loss:
         settings = {key: value for key, value in (('s', self.s), ('m', self.m)) if value is not None}
@@ -315,16 +381,18 @@ class MarginClassifier(_HeadClassifier):
     def _train(self, x: Array, index: Array, weights: Array, classes: Array, going_on: bool,
                **steps: Any) -> 'MarginClassifier':
         options = steps or self._options()
-        loss, start = Loss(self.loss_) if going_on else self._make_loss(len(classes)), None
+        loss, start, intercept = self._make_loss(len(classes)), None, bool(self.fit_intercept)
         if options['optimizer'] in STEPPED:
             options = {'batch': self.batch_size, 'lr': self.learning_rate, 'momentum': self.momentum,
                        'weight_decay': self.weight_decay, **options}
         if going_on:
-            start = self._head(loss)
+            loss = _with_state(loss, Loss(self.loss_))
+            start = self._head(loss, intercept)
         seed = int(check_random_state(self.random_state).randint(2 ** 31 - 1))
-        trainer = Trainer(self._features(x, loss), index, loss=loss, encoder='none', sample_weights=weights, start=start,
-                          label_names=[str(j) for j in range(len(classes))], standardize='none', bias=bool(self.fit_intercept),
-                          seed=seed, l2=self.l2, label_smoothing=self.label_smoothing, **options)
+        trainer = Trainer(self._features(x, intercept and not loss.has_bias), index, loss=loss, encoder='none',
+                          sample_weights=weights, start=start, label_names=[str(j) for j in range(len(classes))],
+                          standardize='none', bias=intercept, seed=seed, l2=self.l2,
+                          label_smoothing=self.label_smoothing, **options)
         self.objective_ = None
         if options['optimizer'] in SOLVED:
             found = self._solve(trainer)
@@ -333,10 +401,11 @@ class MarginClassifier(_HeadClassifier):
             for _ in trainer:
                 pass
             self.n_iter_ = options['epochs']
-        self._keep(trainer.model, classes)
+        self._keep(trainer.model, classes, intercept)
         return self
 
-    def _keep(self, model: Any, classes: Array) -> None:
+    def _keep(self, model: Any, classes: Array, intercept: bool) -> None:
+        self._intercept = intercept  # fit_intercept may be set to another value at any time
         dim, w = len(self.mean_), model.weights.astype(float)
         self.classes_, self.coef_, self.loss_ = classes, w[:, :dim], model.loss.spec
         self.intercept_ = np.zeros(len(classes))
@@ -345,18 +414,25 @@ class MarginClassifier(_HeadClassifier):
         elif w.shape[1] > dim:
             self.intercept_ = w[:, dim]
 
-    def _head(self, loss: Loss) -> tuple[Array, Optional[Array]]:
-        """(w, b or None) of the fitted head."""
-        if loss.has_bias or not self.fit_intercept:
-            bias = self.intercept_.astype(np.float32) if loss.has_bias and self.fit_intercept else None
-            return self.coef_.astype(np.float32), bias
-        return np.column_stack([self.coef_, self.intercept_]).astype(np.float32), None
+    def _head(self, loss: Loss, intercept: bool) -> tuple[Array, Optional[Array]]:
+        """(w, b or None) of the last fit, as a head of `loss` has them: a bias and the weight of a constant 1 are the same."""
+        rows, wanted = len(self.coef_), len(self.classes_) * loss.centres
+        if rows != wanted:
+            raise UsageError(f'coef_ of the last fit has {rows} rows, expected {wanted} to go on from with {loss.name}, which '
+                             f'has {loss.centres} for each of {len(self.classes_)} classes; fit without warm_start')
+        w = self.coef_.astype(np.float32)
+        if not intercept:
+            return w, None
+        b = self.intercept_ if len(self.intercept_) == rows else np.zeros(rows)  # a fit without has C zeros
+        b = b.astype(np.float32)
+        return (w, b) if loss.has_bias else (np.column_stack([w, b]), None)
 
     def decision_function(self, X: Any) -> Array:
         """(N, C) logits without the margin; with two classes (N), that of the second less that of the first."""
         validation.check_is_fitted(self)
         loss, n_classes = Loss(self.loss_), len(self.classes_)
-        x, (w, b) = self._features(self._check(X), loss), self._head(loss)
+        x = self._features(self._check(X), self._intercept and not loss.has_bias)
+        w, b = self._head(loss, self._intercept)
         found, z = Head(loss, x.shape[1], n_classes).predict(x, w, b, k=n_classes), np.empty((len(x), n_classes))
         np.put_along_axis(z, found.classes, found.logits, axis=1)
         return z[:, 1] - z[:, 0] if n_classes == 2 else z

@@ -119,6 +119,29 @@ class Softmax(unittest.TestCase):
             for fit in fits[1:]:
                 np.testing.assert_array_equal(fit.coef_, fits[0].coef_)
 
+    def test_balanced_weights_count_rows_of_weight_0(self):
+        x, y = data(14)
+        weights = np.random.default_rng(0).integers(1, 4, len(y)).astype(float)
+        weights[(y == 1) & (np.arange(len(y)) % 5 > 0)] = 0
+        own = SoftmaxRegression(class_weight='balanced', tol=1e-10).fit(x, y, weights)
+        theirs = LogisticRegression(class_weight='balanced', tol=1e-10, max_iter=9999).fit(x - x.mean(axis=0), y, weights)
+        np.testing.assert_allclose(own.coef_, theirs.coef_, atol=1e-3)
+        by_row = SoftmaxRegression(tol=1e-10).fit(x, y, weights * (len(y) / (4 * np.bincount(y)))[y])
+        np.testing.assert_array_equal(own.coef_, by_row.coef_)
+        without = SoftmaxRegression(class_weight='balanced', tol=1e-10).fit(x, y, weights * (y != 1))
+        by_row = SoftmaxRegression(tol=1e-10).fit(x, y, weights * (y != 1) * (len(y) / (4 * np.bincount(y)))[y])
+        self.assertEqual(without.classes_.tolist(), [0, 2, 3])
+        np.testing.assert_array_equal(without.coef_, by_row.coef_)
+
+    def test_class_weights_that_are_none_are_refused(self):
+        x, y = data(15)
+        for estimator in (SoftmaxRegression(), MarginClassifier(max_iter=3)):
+            for value in (-1, np.nan, np.inf):
+                with self.assertRaisesRegex(logitude.UsageError, f'class_weight of class 2 is {float(value)}, expected a finite'):
+                    estimator.set_params(class_weight={0: 1, 1: 1, 2: value, 3: 1}).fit(x, y)
+            with self.assertRaisesRegex(logitude.DataError, 'class_weight is 0 for every class of the 120 rows'):
+                estimator.set_params(class_weight=dict.fromkeys(range(4), 0)).fit(x, y)
+
     def test_a_warm_start_at_the_optimum_has_little_left_to_do(self):
         for c in (2, 4):
             x, y = data(5, c=c)
@@ -149,6 +172,15 @@ class Softmax(unittest.TestCase):
         for words, call in (('found 1 class', lambda: SoftmaxRegression().fit(x, y, one)),
                             ('solver is', lambda: SoftmaxRegression(solver='saga').fit(x, y)),
                             ('C is 0', lambda: SoftmaxRegression(C=0).fit(x, y)),
+                            ('C is 1e-09 and the weights of all rows sum to 120, expected C >= 8.33333e-09 with this sum',
+                             lambda: SoftmaxRegression(C=1e-9).fit(x, y)),
+                            ('C is 1.0 and the weights of all rows sum to 1.2e-07, expected C >= 8.33333',
+                             lambda: SoftmaxRegression().fit(x, y, np.full(len(y), 1e-9))),
+                            ('C is 1e-09 and .* may be at most 500000', lambda: SoftmaxRegression(C=1e-9).fit(x, y > 1)),
+                            ('l2 is 600000.0, expected 0 to 500000', lambda: SoftmaxRegression(l2=6e5).fit(x, y > 1)),
+                            ('l2 is nan, expected 0 to 1e', lambda: SoftmaxRegression(l2=np.nan).fit(x, y)),
+                            ('X: feature 1 is too large, expected less than 3.4e.38',
+                             lambda: SoftmaxRegression().fit(x * [1, 1e200, 1, 1, 1, 1], y)),
                             ('row 3 has -1', lambda: SoftmaxRegression().fit(x, y, -(np.arange(len(y)) == 3).astype(float))),
                             ('max_iterations is -1', lambda: SoftmaxRegression(max_iter=-1).fit(x, y)),
                             ('features', lambda: SoftmaxRegression().fit(x, y).predict(x[:, 1:])),
@@ -156,7 +188,7 @@ class Softmax(unittest.TestCase):
                              lambda: SoftmaxRegression(warm_start=True).fit(x, y).fit(x[:, 1:], y)),
                             ('X has 5 features, but MarginClassifier is expecting 6',
                              lambda: MarginClassifier(warm_start=True).fit(x, y).fit(x[:, 1:], y))):
-            with self.assertRaisesRegex(ValueError, words):
+            with self.subTest(words), self.assertRaisesRegex(ValueError, words):
                 call()
         for l2 in (1e-3, 0):
             with self.assertWarnsRegex(ConvergenceWarning, 'lbfgs did not converge in 1 iterations'):
@@ -169,7 +201,9 @@ class Margin(unittest.TestCase):
         x, y = data(7)
         weights = np.random.default_rng(2).uniform(0.5, 2, len(y))
         model = MarginClassifier('arcface:m=0.2', s=6, standardize='global', tol=1e-6).fit(x, y, weights)
-        features = np.column_stack([(x - x.mean()) / x.std(), np.ones(len(x))])
+        mean = np.average(x.mean(axis=1), weights=weights)
+        deviation = np.sqrt(np.average(((x - mean) ** 2).mean(axis=1), weights=weights))
+        features = np.column_stack([(x - mean) / deviation, np.ones(len(x))])
         head = np.column_stack([model.coef_, model.intercept_])
         exact = logitude.loss_and_gradients(features, head, y, loss=model.loss_, sample_weights=weights)
         self.assertLess(np.linalg.norm(exact.dw), 2e-5)  # tol is relative to the start, and the features are rounded
@@ -184,6 +218,37 @@ class Margin(unittest.TestCase):
         exact = logitude.loss_and_gradients(x.astype(np.float32), before, y, loss=model.loss_, sample_weights=weights)
         after = model.partial_fit(x, y, sample_weight=weights).coef_
         np.testing.assert_allclose(after, before - 0.5 * exact.dw, atol=2e-6)
+
+    def test_weights_of_rows_stand_for_copies_of_them(self):
+        x, y = data(16)
+        x[:, 2] = 0.1
+        weights = np.random.default_rng(0).integers(0, 4, len(y))
+        for standardize in ('feature', 'global', 'none'):
+            fits = [MarginClassifier(standardize=standardize, class_weight={0: 0, 1: 2, 2: 1, 3: 3}, tol=1e-7).fit(*rows)
+                    for rows in ((x, y, weights), (x, y, 0.3 * weights), (np.repeat(x, weights, axis=0), np.repeat(y, weights)))]
+            for fit in fits[1:]:
+                np.testing.assert_allclose(fit.mean_, fits[0].mean_, rtol=1e-12)
+                np.testing.assert_allclose(fit.scale_, fits[0].scale_, rtol=1e-12)
+                np.testing.assert_allclose(fit.predict_proba(x), fits[0].predict_proba(x), atol=1e-3)
+        theirs = StandardScaler().fit(x, sample_weight=weights)
+        own = MarginClassifier(class_weight={0: 0, 1: 2, 2: 1, 3: 3}).fit(x, y, weights)
+        np.testing.assert_allclose(own.mean_, theirs.mean_, rtol=1e-12)
+        np.testing.assert_allclose(own.scale_, 1 / theirs.scale_, rtol=1e-12)
+
+    def test_features_of_any_size_are_standardised(self):
+        x, y = data(17)
+        for standardize in ('feature', 'global'):
+            wanted = MarginClassifier(standardize=standardize).fit(x, y)
+            for factor in (1e200, 1e-200, 2.0 ** 1018, 2.0 ** -1000):
+                with warnings.catch_warnings():  # float32 may not get to tol
+                    warnings.simplefilter('ignore', ConvergenceWarning)
+                    model = MarginClassifier(standardize=standardize).fit(x * factor, y)
+                np.testing.assert_allclose(model.scale_ * factor, wanted.scale_, rtol=1e-12)
+                np.testing.assert_allclose(model.mean_ / factor, wanted.mean_, rtol=1e-12)
+                self.assertTrue(np.isfinite(model.decision_function(x * factor)).all())
+        for call in (lambda: MarginClassifier(standardize='none').fit(x * 1e200, y), lambda: wanted.predict(x * 1e200)):
+            with self.assertRaisesRegex(logitude.DataError, 'X: feature 0 is too large'):
+                call()
 
     def test_decisions_are_the_logits_without_margin(self):
         x, y = data(9)
@@ -244,6 +309,48 @@ class Margin(unittest.TestCase):
                             ('lr is -1', lambda: MarginClassifier(solver='sgd', learning_rate=-1).fit(x, y))):
             with self.assertRaisesRegex(ValueError, words):
                 call()
+
+    def test_a_warm_start_has_the_loss_that_the_parameters_say(self):
+        x, y = data(18)
+        once = {'max_iter': 1, 'warm_start': True}
+        model = MarginClassifier(warm_start=True).fit(x, y)
+        before, mean = model.predict_proba(x), model.mean_
+        model.set_params(loss='cosface', s=4.0, max_iter=0)
+        np.testing.assert_array_equal(model.predict_proba(x), before)
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            coef = model.coef_.astype(np.float32)
+            model.fit(x + 1, y)
+            self.assertEqual(logitude.Loss(model.loss_), logitude.Loss('cosface:s=4'))
+            np.testing.assert_allclose(model.coef_, coef, rtol=1e-6)  # no iteration: they are where they were
+            np.testing.assert_array_equal(model.mean_, mean)
+            for loss in ('softmax', 'arcface', 'softmax'):
+                for intercept in (True, False, True):
+                    model.set_params(loss=loss, s=None, max_iter=200, fit_intercept=intercept).fit(x, y)
+                    self.assertGreater(model.score(x, y), 0.8 if intercept else 0.5)
+                    self.assertEqual(bool(abs(model.intercept_).max()), intercept)
+            with self.assertRaisesRegex(logitude.UsageError, 'coef_ of the last fit has 4 rows, expected 12 to go on from with '
+                                        'subcenter, which has 3 for each of 4 classes; fit without warm_start'):
+                model.set_params(loss='subcenter:k=3').fit(x, y)
+            model = MarginClassifier('subcenter:k=3', fit_intercept=False, **once).fit(x, y)
+            self.assertEqual(model.set_params(fit_intercept=True).fit(x, y).intercept_.shape, (12,))
+            moved = MarginClassifier('adaface', s=9, solver='sgd', epochs=1, warm_start=True, random_state=0).fit(x, y)
+            first = logitude.Loss(moved.loss_)
+            moved.set_params(m=0.2, learning_rate=1e-6).fit(x, y)
+        plain = logitude.Loss('adaface:s=9,m=0.2')
+        goes_on = logitude.sklearn._with_state(plain, first)
+        state = [key for key, value in first.parameters.items() if value != goes_on[key] or goes_on[key] != plain[key]]
+        self.assertEqual([goes_on[key] == first[key] for key in state], [key != 'm' for key in state])
+        self.assertEqual((len(state), logitude.Loss(moved.loss_)['m']), (3, 0.2))
+
+    def test_a_fitted_model_predicts_the_same_whatever_is_set(self):
+        x, y = data(19)
+        for loss in ('arcface', 'softmax'):
+            for intercept in (True, False):
+                model = MarginClassifier(loss, fit_intercept=intercept).fit(x, y)
+                wanted = model.predict_proba(x)
+                model.set_params(fit_intercept=not intercept, s=3, loss='subcenter')
+                np.testing.assert_array_equal(model.predict_proba(x), wanted)
 
     def test_a_schedule_that_begins_anew_is_told(self):
         x, y = data(13)
