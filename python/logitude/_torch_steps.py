@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import ctypes
 from math import inf
-from typing import TYPE_CHECKING, Any, Optional
+from operator import index
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import numpy as np
 import torch
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
     from .torch import HeadLoss
 
 OPTIMIZERS = {'sgd': VALUES['LGT_OPTIMIZER_SGD'], 'adamw': VALUES['LGT_OPTIMIZER_ADAMW']}
+
+RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    'lr': (lambda v: 0 <= v < inf, 'a number >= 0'), 'momentum': (lambda v: 0 <= v < 1, 'a number >= 0 and < 1'),
+    'betas': (lambda v: len(v) == 2 and 0 <= v[0] < 1 and 0 <= v[1] < 1, 'two numbers >= 0 and < 1'),
+    'eps': (lambda v: 0 < v < inf, 'a number > 0'), 'weight_decay': (lambda v: 0 <= v < inf, 'a number >= 0'),
+    'sample_rate': (lambda v: 0 < v <= 1, 'a number > 0 and <= 1'),
+    'seed': (lambda v: 0 <= index(v) < 2 ** 64, 'an integer >= 0 and < 2^64')}
 
 
 class StepFunction(torch.autograd.Function):
@@ -87,15 +95,14 @@ class SteppedHead(nn.Module):
 
     def _refuse_values(self) -> None:
         """Says which of the numbers, that may be set at any time, no step can be made with."""
-        lr, momentum, (beta1, beta2), eps, decay, rate = (self.lr, self.momentum, self.betas, self.eps, self.weight_decay,
-                                                          self.sample_rate)
-        for name, value, fits, expected in (
-                ('lr', lr, 0 <= lr < inf, '>= 0'), ('momentum', momentum, 0 <= momentum < 1, '>= 0 and < 1'),
-                ('betas', self.betas, 0 <= beta1 < 1 and 0 <= beta2 < 1, '>= 0 and < 1, both'),
-                ('eps', eps, 0 < eps < inf, '> 0'), ('weight_decay', decay, 0 <= decay < inf, '>= 0'),
-                ('sample_rate', rate, 0 < rate <= 1, '> 0 and <= 1')):
-            if not fits:
-                raise UsageError(f'{name} is {value}, expected {expected}')
+        for name, (fits, expected) in RANGES.items():
+            value = getattr(self, name)
+            try:
+                good = fits(value)
+            except (TypeError, ValueError, RuntimeError):  # text, None, a tensor of many numbers, ...
+                good = False
+            if not good:
+                raise UsageError(f'{name} is {value!r}, expected {expected}')
 
     def forward(self, embeddings: Tensor, labels: Tensor, **inputs: Any) -> Tensor:
         """The loss, as the head's own forward, and a step of W in training mode."""
@@ -128,7 +135,7 @@ class SteppedHead(nn.Module):
                 raise UsageError('sample_rate is below 1, which needs labels, but none are given')
             labels = call.given['labels']
             used = labels[labels != self.head.plans.options['ignore_label']].clamp(0, self.head.num_classes - 1)  # the run tells
-            classes, offsets = sample_classes(used.numpy(), self.head.num_classes, self.sample_rate, self.seed,
+            classes, offsets = sample_classes(used.numpy(), self.head.num_classes, self.sample_rate, index(self.seed),
                                               int(self.number), self.head.plans.context)
             given.classes, given.n_listed = arrays.address(classes), len(classes)
             given.offsets = arrays.address(offsets) if self.correction else None
@@ -138,7 +145,15 @@ class SteppedHead(nn.Module):
         plan = self.head.plans.get('steps', x.shape[0], x.dtype, call.precision, most)
         plan._call(LIB.lgt_plan_step, ctypes.byref(given), ctypes.byref(self._row_step()), ctypes.byref(c))
         call.ran(c)
+        self._tell_autograd()
         return dx
+
+    def _tell_autograd(self) -> None:
+        """W has moved behind PyTorch's back: what a graph has saved of it is now another matrix. A view of no rows shares its
+        version, so that a write to it makes a backward through such a graph an error."""
+        for moved in (self.head.weight, self.first, self.second):
+            if moved is not None:
+                moved.detach()[:0].zero_()
 
 
 def sample_classes(labels: Any, n_classes: int, rate: float, seed: int, step: int,

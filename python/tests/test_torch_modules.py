@@ -102,11 +102,19 @@ class Steps(unittest.TestCase):
 
     def test_numbers_outside_their_range_are_refused(self):
         head = heads.ArcFaceLoss(C, D)
-        for words, options in (('lr is -1, expected >= 0', {'lr': -1}), ('lr is nan', {'lr': float('nan')}),
-                               ('momentum is 1.5, expected >= 0 and < 1', {'momentum': 1.5}),
-                               ('betas is', {'betas': (0.9, 1)}), ('eps is 0, expected > 0', {'eps': 0}),
+        for words, options in (('lr is -1, expected a number >= 0', {'lr': -1}), ('lr is nan', {'lr': float('nan')}),
+                               ('momentum is 1.5, expected a number >= 0 and < 1', {'momentum': 1.5}),
+                               (r'betas is \(0.9, 1\), expected two numbers >= 0 and < 1', {'betas': (0.9, 1)}),
+                               ('betas is 3, expected two', {'betas': 3}), ('betas is .0.9,., expected two', {'betas': (0.9,)}),
+                               ("betas is 'ab'", {'betas': 'ab'}), ("lr is 'a', expected a number", {'lr': 'a'}),
+                               ('lr is None', {'lr': None}), ('lr is tensor', {'lr': torch.ones(2)}),
+                               ("momentum is '1'", {'momentum': '1'}), ("sample_rate is 'all'", {'sample_rate': 'all'}),
+                               ("seed is 'a', expected an integer >= 0 and < 2.64", {'seed': 'a'}),
+                               ('seed is 1.5', {'seed': 1.5}), ('seed is -1', {'seed': -1}),
+                               (f'seed is {2 ** 64}', {'seed': 2 ** 64}),
+                               ('eps is 0, expected a number > 0', {'eps': 0}),
                                ('weight_decay is -1', {'weight_decay': -1}),
-                               ('sample_rate is 2, expected > 0 and <= 1', {'sample_rate': 2}),
+                               ('sample_rate is 2, expected a number > 0 and <= 1', {'sample_rate': 2}),
                                ('sample_rate is 0', {'sample_rate': 0})):
             with self.assertRaisesRegex(logitude.UsageError, words):
                 heads.SteppedHead(head, **{'lr': 0.1, **options})
@@ -115,6 +123,34 @@ class Steps(unittest.TestCase):
         ours.lr = -0.1
         with self.assertRaisesRegex(logitude.UsageError, 'lr is -0.1'):
             ours(x, y)
+        ours.lr, ours.seed = torch.tensor(0.1), 'b'
+        with self.assertRaisesRegex(logitude.UsageError, "seed is 'b'"):
+            ours(x, y)
+        for seed in (2 ** 64 - 1, np.int64(3)):
+            ours.seed, ours.sample_rate = seed, 0.5
+            ours(x, y)
+
+    def test_a_graph_that_has_saved_w_is_told_of_the_step(self):
+        x, y = batches(1)[0]
+        for optimizer in ('sgd', 'adamw'):
+            losses = {'evaluation': lambda ours, x: ours.eval()(x, y),
+                      'product': lambda ours, x: torch.nn.functional.cross_entropy(x @ ours.head.weight.t(), y)}
+            for name, loss in losses.items():
+                ours, mine = stepped(optimizer), x.clone().requires_grad_()
+                kept = loss(ours, mine)
+                ours.train()
+                stays = kept + ours(x, y)
+                with self.subTest(name), self.assertRaisesRegex(RuntimeError, 'modified by an inplace operation'):
+                    stays.backward()
+                loss(ours, mine).backward()  # of W as it is now
+                self.assertIsNotNone(mine.grad)
+            ours = stepped(optimizer)
+            moved = [t for t in (ours.head.weight, ours.first, ours.second) if t is not None]
+            before = [t._version for t in moved]
+            two = [x.clone().requires_grad_() for _ in range(2)]
+            (ours(two[0], y) + ours(two[1], y)).backward()  # steps keep no W
+            self.assertTrue(all(t.grad is not None for t in two))
+            self.assertEqual([t._version for t in moved], [version + 2 for version in before])
 
     def test_what_it_cannot_do_is_refused(self):
         ours, (x, y) = stepped('sgd'), batches(1)[0]
