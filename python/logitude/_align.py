@@ -11,7 +11,7 @@ from . import _arrays as arrays
 from ._context import Context, Handle, OfThisProcess, create, in_context
 from ._errors import UsageError
 from ._head import Options, Wanted, loss_and_gradients
-from ._library import LIB, TYPES, check
+from ._library import LIB, TYPES, check, encoded
 from ._loss import Loss, parameters_of, ParameterInfo, text
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def alignments() -> list[AlignInfo]:
 def _term(spec: str, kinds: Sequence[str]) -> Any:
     """The only term of a specification."""
     terms = Terms()
-    check(LIB.lgt_align_parse, spec.encode(), ctypes.byref(terms))
+    check(LIB.lgt_align_parse, encoded(spec, 'alignment'), ctypes.byref(terms))
     name = text(terms.terms[0].info.contents.name) if terms.n_terms else ''
     if terms.n_terms != 1 or name not in kinds:
         raise UsageError(f'the alignment is "{spec}", expected one term, {" or ".join(kinds)}')

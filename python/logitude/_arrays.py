@@ -12,6 +12,7 @@ from ._library import TYPES, VALUES
 View, Mut = TYPES['lgt_view'], TYPES['lgt_mut']
 FLOATS = {np.dtype(np.float32): VALUES['LGT_F32'], np.dtype(np.float64): VALUES['LGT_F64']}
 INT64, FLOAT64 = np.dtype(np.int64), np.dtype(np.float64)
+MOST_INT64 = np.iinfo(np.int64).max
 
 
 def shown(shape: Sequence[Optional[int]]) -> str:
@@ -84,6 +85,8 @@ def vector(value: Any, name: str, length: int, dtype: np.dtype) -> np.ndarray:
         wanted = 'iu' if dtype == INT64 else 'fiu'
         if array.size and (array.dtype.kind not in wanted or not np.can_cast(array.dtype, dtype, 'same_kind')):
             raise UsageError(f'{name} is {array.dtype}, expected {dtype}')
+        if dtype == INT64 and array.size and array.dtype.kind == 'u' and array.max() > MOST_INT64:
+            raise UsageError(f'{name}[{array.argmax()}] is {array.max()}, expected {MOST_INT64} at most')
     return np.ascontiguousarray(array, dtype)
 
 

@@ -12,7 +12,7 @@ from . import _arrays as arrays
 from ._context import Context, Handle, OfThisProcess, create, in_context
 from ._errors import UsageError
 from ._head import Head, Predictions
-from ._library import LIB, TYPES, VALUES, initialised
+from ._library import LIB, TYPES, VALUES, encoded, encoded_path, initialised
 from ._loss import Loss, text
 
 Array = np.ndarray
@@ -46,7 +46,7 @@ def _described(array: Any, name: str) -> Any:
 def read_array(path: Path, *, context: Optional[Context] = None) -> Array:
     """A .npy or IDX file, plain or gzipped; strict (docs/formats.md)."""
     at, out = in_context(context), TYPES['lgt_array']()
-    at.call(LIB.lgt_array_read, at.address, os.fsencode(path), ctypes.byref(out))
+    at.call(LIB.lgt_array_read, at.address, encoded_path(path), ctypes.byref(out))
     try:
         return _copied(out)
     finally:
@@ -56,13 +56,13 @@ def read_array(path: Path, *, context: Optional[Context] = None) -> Array:
 def write_npy(path: Path, array: Array, *, context: Optional[Context] = None) -> None:
     """Writes a .npy file whole or not at all."""
     at, c = in_context(context), _described(array, 'array')
-    at.call(LIB.lgt_npy_write, at.address, os.fsencode(path), c.dtype, c.n_dims, ctypes.addressof(c.shape), c.data)
+    at.call(LIB.lgt_npy_write, at.address, encoded_path(path), c.dtype, c.n_dims, ctypes.addressof(c.shape), c.data)
 
 
 def read_tensors(path: Path, *, context: Optional[Context] = None) -> tuple[dict[str, Array], dict[str, str]]:
     """(tensors by name, metadata) of a safetensors file."""
     at, out = in_context(context), TYPES['lgt_tensors']()
-    at.call(LIB.lgt_tensors_read, at.address, os.fsencode(path), ctypes.byref(out))
+    at.call(LIB.lgt_tensors_read, at.address, encoded_path(path), ctypes.byref(out))
     try:
         return ({text(t.name): _copied(t.array) for t in out.tensors[:out.n_tensors]},
                 {text(m.key): text(m.value) for m in out.metadata[:out.n_metadata]})
@@ -75,10 +75,11 @@ def write_tensors(path: Path, tensors: Mapping[str, Array], metadata: Optional[M
     """Writes a safetensors file whole or not at all."""
     at, notes, tensors = in_context(context), dict(metadata or {}), dict(tensors)  # a NpzFile makes arrays as it is asked
     c_tensors = (TYPES['lgt_tensor'] * len(tensors))(
-        *((name.encode(), _described(array, name)) for name, array in tensors.items()))
-    c_notes = (TYPES['lgt_metadata'] * len(notes))(*((key.encode(), value.encode()) for key, value in notes.items()))
+        *((encoded(name, 'tensor name'), _described(array, name)) for name, array in tensors.items()))
+    c_notes = (TYPES['lgt_metadata'] * len(notes))(
+        *((encoded(key, 'metadata key'), encoded(value, f'metadata {key!r}')) for key, value in notes.items()))
     c = TYPES['lgt_tensors'](c_tensors, len(tensors), c_notes, len(notes))
-    at.call(LIB.lgt_tensors_write, at.address, os.fsencode(path), ctypes.byref(c))
+    at.call(LIB.lgt_tensors_write, at.address, encoded_path(path), ctypes.byref(c))
 
 
 @dataclass
@@ -98,8 +99,8 @@ def load_dataset(spec: str, split: str = 'train', *, label_column: Optional[str]
     splits = {'train': VALUES['LGT_SPLIT_TRAIN'], 'test': VALUES['LGT_SPLIT_TEST']}
     if split not in splits:
         raise UsageError(f'split is {split!r}, expected train or test')
-    c.spec, c.split, c.labels_required, c.least_dim = os.fsencode(spec), splits[split], labels_required, least_dim
-    c.label_column = None if label_column is None else label_column.encode()
+    c.spec, c.split, c.labels_required, c.least_dim = encoded_path(spec, 'spec'), splits[split], labels_required, least_dim
+    c.label_column = None if label_column is None else encoded(label_column, 'label_column')
     out = ctypes.POINTER(TYPES['lgt_dataset'])()
     at.call(LIB.lgt_dataset_load, at.address, ctypes.byref(c), ctypes.byref(out))
     try:
@@ -119,7 +120,7 @@ class Model(OfThisProcess):
     instead = 'write it by save(path), and read it by load_model(path)'
 
     def __init__(self, path: Path, context: Optional[Context] = None):
-        self.context, name = in_context(context), os.fsencode(os.path.abspath(path))
+        self.context, name = in_context(context), encoded_path(os.path.abspath(path))
         at = self.context._handle
         self._handle = Handle(lambda: create(LIB.lgt_model_load, at.address, name), LIB.lgt_model_free, at)
         with self.context._lock:
@@ -198,11 +199,11 @@ class Model(OfThisProcess):
 
     def save(self, path: Path) -> None:
         """Writes the model whole or not at all."""
-        self.context.call(LIB.lgt_model_save, self._handle.address, os.fsencode(path))
+        self.context.call(LIB.lgt_model_save, self._handle.address, encoded_path(path))
 
     def export_onnx(self, path: Path) -> None:
         """Writes an ONNX graph for inference: x to embedding, logits (without margin) and probabilities."""
-        self.context.call(LIB.lgt_model_export_onnx, self._handle.address, os.fsencode(path))
+        self.context.call(LIB.lgt_model_export_onnx, self._handle.address, encoded_path(path))
 
     def __repr__(self) -> str:
         return f'<Model {self.encoder} {self.in_dim} -> {self.dim}, {self.loss.name} over {self.n_classes} classes>'

@@ -10,7 +10,7 @@ from ._declare import TYPES, VALUES, c_type, functions
 from ._errors import UsageError, raise_error
 from ._version import __version__
 
-__all__ = ['LIB', 'TYPES', 'VALUES', 'check', 'initialised', 'put']
+__all__ = ['LIB', 'TYPES', 'VALUES', 'check', 'encoded', 'encoded_path', 'initialised', 'put']
 NAME = 'liblogitude.so'
 
 def places() -> list[Path]:
@@ -84,6 +84,24 @@ def put(options: Any, name: str, value: Any) -> None:
         setattr(options, name, value)
     except TypeError as error:
         raise UsageError(f'{name} is {value!r}: {error}') from None
+
+
+def encoded(value: Any, name: str) -> bytes:
+    """Text as C has it."""
+    if not isinstance(value, str):
+        raise UsageError(f'{name} is {type(value).__name__}, expected text')
+    return _whole(value.encode(), value, name)
+
+
+def encoded_path(path: Any, name: str = 'path') -> bytes:
+    return _whole(os.fsencode(path), path, name)
+
+
+def _whole(found: bytes, value: Any, name: str) -> bytes:
+    """C takes the first NUL for the end, and would leave out what stands behind it."""
+    if b'\0' in found:
+        raise UsageError(f'{name} is {value!r}, which has a NUL at byte {found.index(0)}, expected none')
+    return found
 
 
 def check(function: Any, *arguments: Any) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Optional, Union
 
 from ._errors import UsageError
-from ._library import LIB, TYPES, VALUES, check
+from ._library import LIB, TYPES, VALUES, check, encoded
 
 CLoss = TYPES['lgt_loss']
 SPACES = {0: 'dot', 1: 'cos', 2: 'cosw'}
@@ -105,9 +105,9 @@ class Loss:
         if not isinstance(spec, str):
             raise UsageError(f'a loss is read from text, found {type(spec).__name__}')
         if like is None:
-            check(LIB.lgt_loss_parse, spec.encode(), ctypes.byref(self._c))
+            check(LIB.lgt_loss_parse, encoded(spec, 'loss'), ctypes.byref(self._c))
         else:
-            check(LIB.lgt_loss_parse_like, spec.encode(), like.encode(), ctypes.byref(self._c))
+            check(LIB.lgt_loss_parse_like, encoded(spec, 'loss'), encoded(like, 'like'), ctypes.byref(self._c))
         self._describe()
 
     @classmethod

@@ -13,7 +13,7 @@ from ._context import Context, Handle, OfThisProcess, create, in_context
 from ._errors import DataError, UsageError, unknown
 from ._files import Model
 from ._head import PRECISIONS
-from ._library import LIB, TYPES, VALUES, check, initialised, put
+from ._library import LIB, TYPES, VALUES, check, encoded, initialised, put
 from ._loss import Loss, as_loss
 
 OPTIMIZERS = {'sgd': VALUES['LGT_OPTIMIZER_SGD'], 'adamw': VALUES['LGT_OPTIMIZER_ADAMW'],
@@ -97,14 +97,14 @@ def _options(loss: Loss, options: dict[str, Any]) -> Any:
             terms = Terms()
             if not isinstance(value, str):
                 raise UsageError(f'align is {value!r}, expected text such as "pga:k=3"')
-            check(LIB.lgt_align_parse, value.encode(), ctypes.byref(terms))
+            check(LIB.lgt_align_parse, encoded(value, 'align'), ctypes.byref(terms))
             c.align = terms
         elif key == 'milestones':
             if len(value) > VALUES['LGT_MAX_MILESTONES']:
                 raise UsageError(f'{len(value)} milestones, expected at most {VALUES["LGT_MAX_MILESTONES"]}')
             c.milestones[:len(value)], c.n_milestones = list(value), len(value)
         else:
-            put(c, key, value.encode() if isinstance(value, str) else value)
+            put(c, key, encoded(value, key) if isinstance(value, str) else value)
     return c
 
 
@@ -121,7 +121,7 @@ class _Data:
         finite = np.isfinite(self.x).all(axis=1)
         if not finite.all():
             raise DataError(f'x: row {int(np.argmin(finite))} is not finite')
-        names = (ctypes.c_char_p * len(self.names))(*(name.encode() for name in self.names))
+        names = (ctypes.c_char_p * len(self.names))(*(encoded(name, f'label_names[{j}]') for j, name in enumerate(self.names)))
         self.c = TYPES['lgt_dataset'](n_rows=len(self.x), dim=self.x.shape[1], x=arrays.address(self.x),
                                       labels=arrays.address(self.labels), label_names=names, n_labels=len(self.names),
                                       n_dims=1)

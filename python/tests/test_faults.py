@@ -48,6 +48,14 @@ class WhatIsRefused(unittest.TestCase):
         for labels in (self.y.astype('i1'), self.y.astype('u4'), self.y.astype('>i4'), self.y.tolist(), self.y[::-1][::-1]):
             self.assertEqual(logitude.loss_and_gradients(self.x, self.w, labels).loss, wanted)
 
+    def test_labels_that_int64_does_not_hold_are_refused(self):
+        for kind in ('u8', '>u8'):
+            labels = self.y.astype(kind)
+            wanted = logitude.loss_and_gradients(self.x, self.w, self.y).loss
+            self.assertEqual(logitude.loss_and_gradients(self.x, self.w, labels).loss, wanted)
+            labels[2] = 2 ** 64 - 100  # that of ignored rows, if it wraps
+            self.refused(ValueError, f'labels.2. is {2 ** 64 - 100}, expected {2 ** 63 - 1} at most', self.x, self.w, labels)
+
     def test_layouts(self):
         x, w, y = self.x, self.w, self.y
         self.refused(ValueError, r'x has the strides .*, expected contiguous rows; .*ascontiguousarray\(x\)',

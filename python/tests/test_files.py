@@ -57,6 +57,33 @@ class Files(unittest.TestCase):
         header = json.loads(data[8:8 + struct.unpack('<Q', data[:8])[0]])
         self.assertEqual(header['t3']['shape'], [3, 4])
 
+    def test_a_nul_is_refused_wherever_text_goes_to_c(self):
+        array, bad = np.zeros(3), str(self.folder / 'nul\0a')
+        logitude.write_npy(self.folder / 'nul', array)
+        model = logitude.train(np.eye(2, dtype='f'), [0, 1], encoder='none', epochs=1, batch=2)
+        named = {'path is .*nul.x00a., which has a NUL at byte': (
+            lambda: logitude.write_npy(bad, array), lambda: logitude.read_array(bad), lambda: logitude.read_array(bad.encode()),
+            lambda: logitude.read_tensors(bad), lambda: logitude.write_tensors(bad, {}), lambda: logitude.load_model(bad),
+            lambda: model.save(bad), lambda: model.export_onnx(bad)),
+            'spec is': (lambda: logitude.load_dataset(bad),),
+            'label_column is': (lambda: logitude.load_dataset('nul', label_column='a\0b'),),
+            'tensor name is .a.x00b.': (lambda: logitude.write_tensors(self.folder / 'b', {'a\0b': array}),),
+            'metadata key is': (lambda: logitude.write_tensors(self.folder / 'b', {}, {'a\0b': ''}),),
+            "metadata 'a' is": (lambda: logitude.write_tensors(self.folder / 'b', {}, {'a': 'c\0'}),),
+            r'label_names\[1\] is': (lambda: logitude.train(np.eye(2, dtype='f'), [0, 1], label_names=['a', 'b\0']),),
+            'encoder is': (lambda: logitude.train(np.eye(2, dtype='f'), [0, 1], encoder='none\0'),),
+            'align is': (lambda: logitude.train(np.eye(2, dtype='f'), [0, 1], align='pga:k=1\0'),),
+            'alignment is': (lambda: logitude.align(np.eye(2), [0, 1], 'pga:k=1\0,k=2'),),
+            'loss is .arcface.x00:s=3., which has a NUL at byte 7': (lambda: logitude.Loss('arcface\0:s=3'),),
+            'like is': (lambda: logitude.Loss('arcface', like='pml\0'),)}
+        for words, calls in named.items():
+            for i, call in enumerate(calls):
+                with self.subTest(words, call=i), self.assertRaisesRegex(logitude.UsageError, words):
+                    call()
+        self.assertEqual(sorted(path.name for path in self.folder.iterdir()), ['nul'])
+        with self.assertRaisesRegex(logitude.UsageError, "metadata 'a' is int, expected text"):
+            logitude.write_tensors(self.folder / 'b', {}, {'a': 1})
+
     def test_errors_name_the_file(self):
         for call in (logitude.read_array, logitude.read_tensors, logitude.load_model):
             with self.assertRaisesRegex(OSError, 'nothing-here'):
