@@ -84,6 +84,8 @@ def put(options: Any, name: str, value: Any) -> None:
         setattr(options, name, value)
     except TypeError as error:
         raise UsageError(f'{name} is {value!r}: {error}') from None
+    if isinstance(value, int) and getattr(options, name) != value:  # ctypes takes its low bits
+        raise UsageError(f'{name} is {value}, which a field of {8 * getattr(type(options), name).size} bits does not hold')
 
 
 def encoded(value: Any, name: str) -> bytes:

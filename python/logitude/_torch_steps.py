@@ -143,9 +143,11 @@ class SteppedHead(nn.Module):
         dx = torch.empty(x.shape, dtype=x.dtype) if wanted else None
         fill(c.dx, dx, kept)
         plan = self.head.plans.get('steps', x.shape[0], x.dtype, call.precision, most)
-        plan._call(LIB.lgt_plan_step, ctypes.byref(given), ctypes.byref(self._row_step()), ctypes.byref(c))
+        try:
+            plan._call(LIB.lgt_plan_step, ctypes.byref(given), ctypes.byref(self._row_step()), ctypes.byref(c))
+        finally:  # rows may have moved before another was refused
+            self._tell_autograd()
         call.ran(c)
-        self._tell_autograd()
         return dx
 
     def _tell_autograd(self) -> None:
