@@ -65,9 +65,9 @@ static int project(const float *g, const float *v, int64_t n, double over, float
 /* For VFPCLASSPS: NaN, quiet or not, and infinity of either sign. */
 enum { NOT_FINITE = 0x99 };
 
-/* The same in float, beside products of bfloat16 numbers: double would take a tenth of their time. v |v|^-1 and what is
- * left of g stay in range where g does; vectors whose own length does not are double's. Past the caches where it may:
- * dw is a fifth of all that such a pass reads and writes, and a line that is written as a whole need not be read. */
+/* The same beside products of bfloat16 numbers: past the caches where it may, for dw is a fifth of all that such a pass
+ * reads and writes, and a line that is written as a whole need not be read. v |v|^-1 and what is left of g stay in
+ * range where g does; vectors whose own length does not are left to `project`. */
 static int project_in_float(const float *g, const float *v, int64_t n, double over, float *out, int away) {
     if (!(over > 1e-30 && over < 1e30) || n == 1) return project(g, v, n, over, out, away);
     int stream = away && (uintptr_t)out % 64 == 0 && n % 16 == 0;

@@ -85,8 +85,9 @@ typedef struct lgt_extent {
         double (*dot)(const T *a, const T *b, int64_t n);                                                              \
         /* out_k = sum over parts p of shares_p v_(p stride + k) in double, in rising order; shares NULL: 1. */        \
         void (*sum_parts)(const T *v, const double *shares, int64_t parts, int64_t stride, int64_t n, double *out);    \
-        /* out_k = (g_k - <g, v^> v^_k) / |v|, v^ = v / |v|, in double and rounded once; `over` is 1 / |v|. out may be \
-         * g; away: it is not, nor will it be read soon. Returns whether all of out are finite. */                     \
+        /* out_k = (g_k - <g, v^> v^_k) / |v|, v^ = v / |v|, in T, or in double where that would leave the range of T; \
+         * `over` is 1 / |v|. out may be g; away: it is not, nor will it be read soon. Returns whether all of out are  \
+         * finite. */                                                                                                  \
         int (*project)(const T *g, const T *v, int64_t n, double over, T *out, int away);                              \
         /* The same of sums in double, in place. */                                                                    \
         void (*project_sums)(double *g, const T *v, int64_t n, double over);                                           \
