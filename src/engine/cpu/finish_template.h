@@ -46,9 +46,16 @@ static void FN(add_pull)(const FN(stream) * s, FN(worker) * w, int64_t i, int on
     for (int64_t k = 0; k < p->dim; k++) g[k] += share * out[k];
 }
 
-/* The shares of the rows whose target is row `at` of w. */
-static void FN(add_targets)(const FN(stream) * s, FN(worker) * w, int64_t tile, int64_t at, double *g) {
-    for (int64_t i = s->tile_first[FN(nth_here)(s, tile)]; i >= 0; i = s->tile_next[i])
+/* Whether row `at` of w, of class j of the tile, is the target of a row of the panel. */
+static int FN(is_target)(const FN(stream) * s, const FN(worker) * w, int64_t j, int64_t at) {
+    for (int64_t i = w->aiming[j]; i >= 0; i = s->next[i])
+        if (s->targets[i].row == at) return 1;
+    return 0;
+}
+
+/* The shares of those rows. */
+static void FN(add_targets)(const FN(stream) * s, FN(worker) * w, int64_t j, int64_t at, double *g) {
+    for (int64_t i = w->aiming[j]; i >= 0; i = s->next[i])
         if (s->targets[i].row == at) FN(add_pull)(s, w, i, 1, g);
 }
 
@@ -62,17 +69,22 @@ static int FN(finish_target)(FN(stream) * s, FN(worker) * w, int64_t tile, int64
         FN(finish_moving_class)(s, w, tile, place, to->row, g);
     } else {
         if (s->problem->unit_w) kernels->project_sums(g, w->tile.rows[place], n, w->tile.factors[place]);
-        FN(add_targets)(s, w, tile, to->row, g);
+        FN(add_targets)(s, w, place % s->layout.extent.tile, to->row, g);
     }
     lgt_row_store((lgt_mut){to->out, 1, n, n, DTYPE}, 0, g, to->accumulate);
     return FN(is_sound)(s, to->out);
 }
 
-/* Whether row `at` of w is the target of a row of the panel. */
-static int FN(is_target)(const FN(stream) * s, int64_t tile, int64_t at) {
-    for (int64_t i = s->tile_first[FN(nth_here)(s, tile)]; i >= 0; i = s->tile_next[i])
-        if (s->targets[i].row == at) return 1;
-    return 0;
+/* Parts the tile's list of rows into one for each class, by rising row. Where many rows share few classes, a walk over
+ * the whole list for every class would take as long as the products. */
+static void FN(part_targets)(FN(stream) * s, FN(worker) * w, int64_t tile) {
+    for (int64_t j = 0; j < w->tile.n; j++) w->aiming[j] = -1;
+    for (int64_t i = s->tile_last[FN(nth_here)(s, tile)], next; i >= 0; i = next) {
+        int64_t j = s->batch->position[s->first + i] - w->tile.first;
+        next = s->next[i];
+        s->next[i] = w->aiming[j];
+        w->aiming[j] = i;
+    }
 }
 
 static FN(way_out) FN(way_out_of)(const FN(stream) * s, FN(worker) * w, int64_t j, int64_t k) {
@@ -86,11 +98,12 @@ static FN(way_out) FN(way_out_of)(const FN(stream) * s, FN(worker) * w, int64_t 
 
 /* The tile is loaded and its sums are in w->dw: their rows of dw. */
 static void FN(finish_dw)(FN(stream) * s, FN(worker) * w, int64_t tile) {
+    FN(part_targets)(s, w, tile);
     for (int64_t j = 0; j < w->tile.n; j++)
         for (int64_t k = 0; k < s->problem->centres; k++) {
             int64_t place = k * s->layout.extent.tile + j;
             FN(way_out) to = FN(way_out_of)(s, w, j, k);
-            int is_target = s->batch->along || (!s->plain && FN(is_target)(s, tile, to.row));
+            int is_target = s->batch->along || (!s->plain && FN(is_target)(s, w, j, to.row));
             int sound = is_target ? FN(finish_target)(s, w, tile, place, &to) : FN(finish_bystander)(s, w, place, &to);
             if (!sound) lgt_keep_least(&s->beyond_dw, FN(here)(&s->tiling, to.row));
             if (s->batch->sink.take) s->batch->sink.take(s->batch->sink.user, FN(here)(&s->tiling, to.row), to.out);

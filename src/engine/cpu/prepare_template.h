@@ -106,16 +106,16 @@ static void FN(pack_task)(void *argument, int64_t block, int worker) {
                               s->moving_features + block * g->features_size);
 }
 
-/* Lists the panel's rows by the tile of their target, each list by rising row. */
+/* Lists the panel's rows by the tile of their target, each list by falling row. */
 static void FN(index_targets)(FN(stream) * s) {
     const lgt_layout *l = &s->layout;
-    for (int64_t t = 0; t < FN(tiles_here)(s); t++) s->tile_first[t] = -1;
-    for (int64_t i = s->n_rows - 1; i >= 0; i--) {
+    for (int64_t t = 0; t < FN(tiles_here)(s); t++) s->tile_last[t] = -1;
+    for (int64_t i = 0; i < s->n_rows; i++) {
         int64_t y = s->batch->position[s->first + i];
         if (y < l->class_at[s->stripe_begin] || y >= l->class_at[s->stripe_end]) continue;
         int64_t tile = FN(nth_here)(s, lgt_layout_tile_of_class(l, y));
-        s->tile_next[i] = s->tile_first[tile];
-        s->tile_first[tile] = i;
+        s->next[i] = s->tile_last[tile];
+        s->tile_last[tile] = i;
     }
 }
 

@@ -160,11 +160,11 @@ static int FN(prepare_motion)(FN(stream) * s, FN(worker) * w, int64_t i) {
     return 1;
 }
 
-/* The shares of dw of the rows whose target is row `at` of w, which is loaded with its motion. */
-static void FN(add_moving_targets)(FN(stream) * s, FN(worker) * w, int64_t tile, int64_t at, double *g) {
+/* The shares of dw of the rows whose target is row `at` of w, of class j of the tile; its motion is loaded. */
+static void FN(add_moving_targets)(FN(stream) * s, FN(worker) * w, int64_t j, int64_t at, double *g) {
     const lgt_problem *p = s->problem;
     const lgt_batch *b = s->batch;
-    for (int64_t i = s->tile_first[FN(nth_here)(s, tile)]; i >= 0; i = s->tile_next[i]) {
+    for (int64_t i = w->aiming[j]; i >= 0; i = s->next[i]) {
         const lgt_row *row = &s->rows[i];
         int64_t from = s->first + i;
         if (s->targets[i].row != at || (row->target == 0 && row->target_speed == 0)) continue;
@@ -189,7 +189,7 @@ static void FN(finish_moving_class)(FN(stream) * s, FN(worker) * w, int64_t tile
     lgt_ray_load(p, s->batch->w, FN(here)(&s->tiling, at), &w->w);
     lgt_motion_load(p, s->batch->along->w, FN(here)(&s->tiling, at), &w->w, &w->w_motion);
     if (p->unit_w) lgt_motion_project(&w->w, &w->w_motion, turns.along, turns.turn, p->dim, g);
-    if (!s->straight) FN(add_moving_targets)(s, w, tile, at, g);
+    if (!s->straight) FN(add_moving_targets)(s, w, place % s->layout.extent.tile, at, g);
 }
 
 /* The turns of row i of the panel in its first `n` parts. */

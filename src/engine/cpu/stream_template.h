@@ -24,6 +24,7 @@ typedef struct FN(worker) {
     T *high, *low, *multiplier, *shift; /* lanes: what exp_weights reads, or exp_sum writes */
     lgt_crowd *parts;                   /* lanes */
     int64_t *place;                     /* lanes: of the targets in the tile, or -1 */
+    int64_t *aiming;                    /* (tile) the first row of the panel whose target is the class, or -1 */
     lgt_ray x, w;
     lgt_motion x_motion, w_motion;
     double *gradient, *scratch; /* (dim), (2 dim) */
@@ -77,8 +78,8 @@ typedef struct FN(stream) {
     T *dw;                /* (groups, own tiles, centres, tile, width): only where rows are grouped */
     double *db;           /* (groups, own classes); only where the loss has a bias */
     double *norms;        /* (own tiles, centres, tile) of w, once they are known */
-    int64_t *tile_first;  /* (own tiles) first row of the panel whose target is in the tile, or -1 */
-    int64_t *tile_next;   /* (panel) the next such row */
+    int64_t *tile_last;   /* (own tiles) last row of the panel whose target is in the tile, or -1 */
+    int64_t *next;        /* (panel) of the tile's list, or -1; then of the class's */
     int64_t *bad_rows;    /* (row tasks) first bad row of each, or -1 */
     FN(findings) * found; /* (n_stripes, groups) in the classes of each */
     /* The first row of dx, row of w and class of db of a gradient that is not finite, or INT64_MAX. */
@@ -148,11 +149,12 @@ static int64_t FN(part_of)(const FN(stream) * s, int64_t group, int64_t tile) {
 static void FN(release)(const lgt_problem *problem, void *state) {
     FN(stream) *s = state;
     if (!s) return;
-    void *blocks[] = {s->offsets,   s->norms,     s->pulls,          s->target_rows,     s->kept,       s->class_turns,
-                      s->row_turns, s->z_motion,  s->stretch,        s->moving_features, s->x_motion,   s->found,
-                      s->x_norms,   s->zero_rows, s->bad_rows,       s->tile_next,       s->tile_first, s->db,
-                      s->dw,        s->dx,        s->of_ranks,       s->crowds,          s->rows,       s->targets,
-                      s->features,  s->x_factors, (void *)s->x_rows, s->workers,         s->arena};
+    void *blocks[] = {s->offsets,     s->norms,          s->pulls,    s->target_rows, s->kept,
+                      s->class_turns, s->row_turns,      s->z_motion, s->stretch,     s->moving_features,
+                      s->x_motion,    s->found,          s->x_norms,  s->zero_rows,   s->bad_rows,
+                      s->next,        s->tile_last,      s->db,       s->dw,          s->dx,
+                      s->of_ranks,    s->crowds,         s->rows,     s->targets,     s->features,
+                      s->x_factors,   (void *)s->x_rows, s->workers,  s->arena};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) lgt_release(problem->context, blocks[i]);
     lgt_release(problem->context, s);
 }
@@ -192,6 +194,7 @@ static void FN(place_worker)(const FN(stream) * s, FN(worker) * w, lgt_arena *ar
     for (size_t k = 0; k < sizeof lanes / sizeof *lanes; k++) *lanes[k] = lgt_arena_take(arena, e->block, sizeof(T));
     w->parts = lgt_arena_take(arena, e->block, sizeof *w->parts);
     w->place = lgt_arena_take(arena, e->block, sizeof *w->place);
+    w->aiming = lgt_arena_take(arena, e->tile, sizeof *w->aiming);
     FN(place_ray)(&w->x, p->dim, arena);
     FN(place_ray)(&w->w, p->dim, arena);
     w->gradient = lgt_arena_take(arena, p->dim, sizeof(double));
@@ -268,8 +271,8 @@ static int64_t FN(list_panel)(FN(stream) * s, const FN(holding) * h, FN(wanted) 
                                           {&s->dx, want * crowds, vector},
                                           {&s->dw, grouped, vector},
                                           {&s->db, sums, sizeof(double)},
-                                          {&s->tile_first, h->tiles, sizeof(int64_t)},
-                                          {&s->tile_next, panel, sizeof(int64_t)},
+                                          {&s->tile_last, h->tiles, sizeof(int64_t)},
+                                          {&s->next, panel, sizeof(int64_t)},
                                           {&s->bad_rows, tasks, sizeof(int64_t)},
                                           {&s->found, l->n_stripes * groups, sizeof *s->found},
                                           {&s->zero_rows, tasks, sizeof(int64_t)},
