@@ -8,7 +8,7 @@ import weakref
 from typing import Any, Callable, Optional
 
 from ._library import LIB, VALUES, check, initialised, put
-from ._errors import UsageError
+from ._errors import UsageError, one_of
 
 ISAS = {'generic': VALUES['LGT_ISA_GENERIC'], 'avx2': VALUES['LGT_ISA_AVX2'], 'avx512': VALUES['LGT_ISA_AVX512'],
         'avx512bf16': VALUES['LGT_ISA_AVX512BF16'], 'amx': VALUES['LGT_ISA_AMX'], 'best': VALUES['LGT_ISA_BEST']}
@@ -87,8 +87,7 @@ class Context(OfThisProcess):
     instead = 'make another one by Context(threads, max_isa)'
 
     def __init__(self, threads: int = 0, max_isa: str = 'best'):
-        if max_isa not in ISAS:
-            raise UsageError(f'max_isa is "{max_isa}", expected one of {", ".join(ISAS)}')
+        one_of('max_isa', max_isa, ISAS)
         self._options = initialised('lgt_context_options')
         self._options.max_isa = ISAS[max_isa]
         put(self._options, 'threads', threads)

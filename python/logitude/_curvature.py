@@ -9,9 +9,9 @@ import numpy as np
 
 from . import _arrays as arrays
 from ._context import Context, in_context
-from ._errors import UsageError
+from ._errors import UsageError, one_of
 from ._head import Options, plan_for
-from ._library import LIB, TYPES, VALUES, initialised
+from ._library import LIB, TYPES, VALUES, initialised, put
 from ._loss import Loss
 
 if TYPE_CHECKING:
@@ -108,8 +108,7 @@ class Derivatives:
 
 def _prepare(by: str, loss: Any, x: Any, w: Any, labels: Any, b: Any, context: Any, options: Any) -> tuple[Any, Any, int]:
     """(plan, inputs, the length of vectors)"""
-    if by not in BY:
-        raise UsageError(f'by is {by!r}, expected one of {", ".join(BY)}')
+    one_of('by', by, BY)
     plan, more = plan_for(loss, x, w, context, options, second_order=True)
     given = plan._inputs(x, w, labels, b, more)
     return plan, given, LIB.lgt_curvature_size(ctypes.byref(given.c), BY[by])
@@ -129,7 +128,9 @@ def spectrum(x: Any, w: Any, labels: Any = None, *, loss: Union[str, Loss] = 'so
     """
     plan, given, size = _prepare(by, loss, x, w, labels, b, context, options)
     c, out, most = initialised('lgt_spectrum_options'), TYPES['lgt_spectrum'](), max(top, 0) + max(bottom, 0)
-    c.top, c.bottom, c.max_products, c.tolerance, c.seed = top, bottom, max_products, tolerance, seed
+    for name, value in (('top', top), ('bottom', bottom), ('max_products', max_products), ('tolerance', tolerance),
+                        ('seed', seed)):
+        put(c, name, value)
     values, residuals, rows = np.empty(most), np.empty(most), np.empty((most, size)) if vectors else None
     out.values, out.residuals = arrays.address(values), arrays.address(residuals)
     if rows is not None:

@@ -10,6 +10,7 @@ from . import _table
 BASE = {'int': ctypes.c_int, 'int64_t': ctypes.c_int64, 'uint64_t': ctypes.c_uint64, 'size_t': ctypes.c_size_t,
         'double': ctypes.c_double, 'float': ctypes.c_float, 'char': ctypes.c_char, 'void': None,
         'lgt_solve_watch': ctypes.c_void_p, 'lgt_pass_watch': ctypes.c_void_p}
+NUMBERS = ('int', 'int64_t', 'uint64_t', 'size_t', 'double')
 
 
 def lines(text: str) -> Iterator[str]:
@@ -35,6 +36,27 @@ def entries(text: str) -> Iterator[tuple[str, list[str]]]:
     for line in lines(text):
         name, _, body = line.partition(': ')
         yield name, re.split(r';\s*(?![^(]*\))' if text is _table.STRUCTS else r',\s*', body)
+
+
+class Number:
+    """The type of a number among arguments. ctypes would not name it, and of an integer too large take the low bits."""
+
+    def __init__(self, kind: Any, name: str):
+        self.kind, self.name = kind, name
+
+    def from_param(self, value: Any) -> Any:
+        try:
+            made = self.kind(value)
+        except TypeError as error:
+            raise TypeError(f'{self.name} is {value!r}: {error}') from None
+        if isinstance(made.value, int) and made.value != value:
+            raise OverflowError(f'{self.name} is {value}, which {8 * ctypes.sizeof(made)} bits do not hold')
+        return made
+
+
+def argument(base: str, stars: int, name: str) -> Any:
+    kind = c_type(base, stars)
+    return Number(kind, name) if stars == 0 and base in NUMBERS else kind
 
 
 def enum_values() -> dict[str, int]:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import Iterable, NoReturn
+from typing import Any, Iterable, NoReturn
 
 
 class Error(Exception):
@@ -69,6 +69,13 @@ def unknown(name: str, known: Iterable[str]) -> UsageError:
     near = get_close_matches(name, known, 1)
     return UsageError(f'unknown argument "{name}", {f"""the nearest is "{near[0]}"; """ if near else ""}expected one of '
                       f'{", ".join(known)}')
+
+
+def one_of(name: str, value: Any, known: Iterable[str]) -> None:
+    """Refuses a word that there is not."""
+    known = list(known)
+    if value not in known:
+        raise UsageError(f'{name} is {value!r}, expected one of {", ".join(known)}')
 
 
 def raise_error(status: int, message: str) -> NoReturn:

@@ -79,8 +79,8 @@ def explain(x: Any, w: Any, labels: Any = None, *, loss: Union[str, Loss] = 'sof
     _, head = head_for(loss, x, w, context)
     given = HeadInputs(head, x, w, labels, b, **more)
     c, out = initialised('lgt_explain_options'), TYPES['lgt_explanation']()
-    c.dtype, c.n_pushers, n = arrays.FLOATS[given.x.dtype], n_pushers, given.rows
-    for key, value in plan.items():
+    c.dtype, n = arrays.FLOATS[given.x.dtype], given.rows
+    for key, value in {'n_pushers': n_pushers, **plan}.items():
         put(c, key, value)
     if rows is not None:
         n = len(np.asarray(rows))

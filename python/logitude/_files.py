@@ -10,9 +10,9 @@ import numpy as np
 
 from . import _arrays as arrays
 from ._context import Context, Handle, OfThisProcess, create, in_context
-from ._errors import UsageError
+from ._errors import UsageError, one_of
 from ._head import Head, Predictions
-from ._library import LIB, TYPES, VALUES, encoded, encoded_path, initialised
+from ._library import LIB, TYPES, VALUES, encoded, encoded_path, initialised, put
 from ._loss import Loss, text
 
 Array = np.ndarray
@@ -97,9 +97,9 @@ def load_dataset(spec: str, split: str = 'train', *, label_column: Optional[str]
     or safetensors files. 8-bit features become value / 255. Rows of LIBSVM have least_dim features at least."""
     at, c = in_context(context), initialised('lgt_dataset_options')
     splits = {'train': VALUES['LGT_SPLIT_TRAIN'], 'test': VALUES['LGT_SPLIT_TEST']}
-    if split not in splits:
-        raise UsageError(f'split is {split!r}, expected train or test')
-    c.spec, c.split, c.labels_required, c.least_dim = encoded_path(spec, 'spec'), splits[split], labels_required, least_dim
+    one_of('split', split, splits)
+    c.spec, c.split, c.labels_required = encoded_path(spec, 'spec'), splits[split], labels_required
+    put(c, 'least_dim', least_dim)
     c.label_column = None if label_column is None else encoded(label_column, 'label_column')
     out = ctypes.POINTER(TYPES['lgt_dataset'])()
     at.call(LIB.lgt_dataset_load, at.address, ctypes.byref(c), ctypes.byref(out))

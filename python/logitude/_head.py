@@ -10,7 +10,7 @@ import numpy as np
 
 from . import _arrays as arrays
 from ._context import Context, Handle, OfThisProcess, create, in_context
-from ._errors import UsageError, unknown
+from ._errors import UsageError, one_of, unknown
 from ._library import LIB, TYPES, VALUES, initialised, put
 from ._loss import Loss, as_loss
 
@@ -137,7 +137,8 @@ class HeadInputs:
                 raise unknown(name, Options.__annotations__)
             if value is not None:
                 setattr(self.c, name, self._vector(value, name, lengths[self.VECTORS[name]], arrays.FLOAT64))
-        self.c.step, self.c.frozen = step, frozen
+        put(self.c, 'step', step)
+        self.c.frozen = frozen
 
     def _vector(self, value: Any, name: str, length: int, dtype: np.dtype) -> int:
         array = arrays.vector(value, name, length, dtype)
@@ -156,8 +157,7 @@ def _plan_options(dtype: np.dtype, options: dict[str, Any]) -> Any:
         if key not in PlanOptions.__annotations__:
             raise unknown(key, PlanOptions.__annotations__)
         if key in WORDS:
-            if value not in WORDS[key]:
-                raise UsageError(f'{key} is {value!r}, expected one of {", ".join(WORDS[key])}')
+            one_of(key, value, WORDS[key])
             value = WORDS[key][value]
         put(c, key, value)
     return c

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ._declare import TYPES, VALUES, c_type, functions
+from ._declare import TYPES, VALUES, argument, c_type, functions
 from ._errors import UsageError, raise_error
 from ._version import __version__
 
@@ -51,7 +51,7 @@ def declare(lib: ctypes.CDLL) -> None:
         except AttributeError:
             raise ImportError(f'{lib._name} has no {name}: it is not Logitude {__version__}') from None
         function.restype = c_type(base, stars)
-        function.argtypes = [c_type(b, s + bool(length)) for b, s, _, length in arguments]
+        function.argtypes = [argument(b, s + bool(length), n) for b, s, n, length in arguments]
 
 
 def verify(lib: ctypes.CDLL) -> None:
@@ -84,8 +84,9 @@ def put(options: Any, name: str, value: Any) -> None:
         setattr(options, name, value)
     except TypeError as error:
         raise UsageError(f'{name} is {value!r}: {error}') from None
-    if isinstance(value, int) and getattr(options, name) != value:  # ctypes takes its low bits
-        raise UsageError(f'{name} is {value}, which a field of {8 * getattr(type(options), name).size} bits does not hold')
+    made = getattr(options, name)
+    if isinstance(made, int) and made != value:  # ctypes takes its low bits
+        raise UsageError(f'{name} is {value}, which {8 * getattr(type(options), name).size} bits do not hold')
 
 
 def encoded(value: Any, name: str) -> bytes:
@@ -109,7 +110,10 @@ def _whole(found: bytes, value: Any, name: str) -> bytes:
 def check(function: Any, *arguments: Any) -> None:
     """Calls a fallible function, which takes its error record last; raises what it returns."""
     error = Failure()
-    status = function(*arguments, ctypes.byref(error))
+    try:
+        status = function(*arguments, ctypes.byref(error))
+    except ctypes.ArgumentError as wrong:
+        raise UsageError(str(wrong).split(': ', 2)[-1]) from None  # behind 'argument 2: TypeError: '
     if status:
         raise_error(status, error.message.decode(errors='replace'))
 

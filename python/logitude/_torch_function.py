@@ -12,7 +12,7 @@ import torch
 from ._context import Context, in_context
 from ._errors import UnsupportedError, UsageError, unknown
 from ._head import Head, Plan
-from ._library import LIB, TYPES, VALUES
+from ._library import LIB, TYPES, VALUES, put
 from ._loss import Loss
 
 Tensor = torch.Tensor
@@ -162,7 +162,8 @@ class Call:
 
     def inputs(self, x: Tensor, w: Tensor, b: Optional[Tensor], upstream: Optional[Tensor], kept: list[Tensor]) -> Any:
         """The C struct; `kept` holds what it points to."""
-        c = CInputs(step=self.step, frozen=self.frozen)
+        c = CInputs(frozen=self.frozen)
+        put(c, 'step', self.step)
         fill(c.x, x, kept)
         fill(c.w, w, kept)
         fill(c.b, b, kept)

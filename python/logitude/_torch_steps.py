@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from . import _arrays as arrays
 from ._context import in_context
-from ._errors import UsageError
+from ._errors import UsageError, one_of
 from ._library import LIB, TYPES, VALUES, check
 from ._torch_function import Call, COutputs, address, fill, last, refuse_head
 
@@ -77,8 +77,7 @@ class SteppedHead(nn.Module):
                  sample_rate: float = 1.0, correction: bool = True, seed: int = 0):
         super().__init__()
         refuse_head(head, 'SteppedHead')
-        if optimizer not in OPTIMIZERS:
-            raise UsageError(f'optimizer is {optimizer!r}, expected one of {", ".join(OPTIMIZERS)}')
+        one_of('optimizer', optimizer, OPTIMIZERS)
         if head.bias is not None or head.reduction == 'none' or head.weight.dtype != torch.float32:
             raise UsageError('a stepped head has float32 weights, no bias, and reduction "mean" or "sum"')
         self.head, self.optimizer, self.lr = head, optimizer, lr

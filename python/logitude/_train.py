@@ -10,7 +10,7 @@ import numpy as np
 from . import _arrays as arrays
 from ._align import Conflict, Terms, _conflict
 from ._context import Context, Handle, OfThisProcess, create, in_context
-from ._errors import DataError, UsageError, unknown
+from ._errors import DataError, UsageError, one_of, unknown
 from ._files import Model
 from ._head import PRECISIONS
 from ._library import LIB, TYPES, VALUES, check, encoded, initialised, put
@@ -90,8 +90,7 @@ def _options(loss: Loss, options: dict[str, Any]) -> Any:
         if key not in KEYS:
             raise unknown(key, ('label_names', 'sample_weights', 'start', *KEYS))
         if key in WORDS:
-            if value not in WORDS[key]:
-                raise UsageError(f'{key} is {value!r}, expected one of {", ".join(WORDS[key])}')
+            one_of(key, value, WORDS[key])
             setattr(c, key, WORDS[key][value])
         elif key == 'align':
             terms = Terms()

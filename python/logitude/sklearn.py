@@ -26,7 +26,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
 from ._analysis import review_scale
-from ._errors import DataError, UsageError
+from ._errors import DataError, UsageError, one_of
 from ._head import Head
 from ._library import LIB, VALUES
 from ._loss import Loss, loss_with
@@ -191,8 +191,7 @@ class SoftmaxRegression(_HeadClassifier):
         """X (N, D), y (N) labels of any kind, sample_weight (N) >= 0."""
         *rows, classes = self._rows(X, y, sample_weight)
         x, index, weights = _weighed(*rows)
-        if self.solver not in SOLVED:
-            raise UsageError(f'solver is {self.solver!r}, expected one of {", ".join(SOLVED)}')
+        one_of('solver', self.solver, SOLVED)
         going_on, binary, start = self._start(classes), len(classes) == 2, None
         l2 = self._penalty(weights.sum(), MOST_L2 / (1 + binary))
         mean = np.average(x, axis=0, weights=weights) if self.fit_intercept else np.zeros(x.shape[1])
@@ -374,8 +373,7 @@ class MarginClassifier(_HeadClassifier):
     def _options(self) -> dict[str, Any]:
         if self.solver in SOLVED:
             return {'optimizer': self.solver, 'tolerance': self.tol, 'max_iterations': self.max_iter}
-        if self.solver not in STEPPED:
-            raise UsageError(f'solver is {self.solver!r}, expected one of {", ".join(SOLVED + STEPPED)}')
+        one_of('solver', self.solver, SOLVED + STEPPED)
         return {'optimizer': self.solver, 'epochs': self.epochs, 'schedule': self.schedule}
 
     def _train(self, x: Array, index: Array, weights: Array, classes: Array, going_on: bool,

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Runs test modules of this folder: run.py NAME...  Exits 77 (skipped) without NumPy, and those of torch without PyTorch. The package is taken from the folder
-above, the library from LOGITUDE_LIBRARY or where the package finds it."""
+"""Runs test modules of this folder: run.py NAME...  Exits 77 (skipped) without NumPy, and those of torch without PyTorch. The
+package is taken from the folder above, the library from LOGITUDE_LIBRARY or where the package finds it."""
 import importlib.util
 import sys
 import unittest

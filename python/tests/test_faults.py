@@ -56,6 +56,19 @@ class WhatIsRefused(unittest.TestCase):
             labels[2] = 2 ** 64 - 100  # that of ignored rows, if it wraps
             self.refused(ValueError, f'labels.2. is {2 ** 64 - 100}, expected {2 ** 63 - 1} at most', self.x, self.w, labels)
 
+    def test_integers_that_wrap_are_refused(self):
+        x, w, y, beyond = self.x, self.w, self.y, 2 ** 64 + 50
+        self.refused(ValueError, f'step is {beyond}, which 64 bits do not hold', x, w, y, step=beyond)
+        for name, value, call, arguments in (
+                ('threads', np.int64(2 ** 32), logitude.Context, ()), ('seed', -1, logitude.spectrum, (x, w, y)),
+                ('max_products', beyond, logitude.spectrum, (x, w, y)), ('n_pushers', beyond, logitude.explain, (x, w, y)),
+                ('least_dim', beyond, logitude.load_dataset, ('x.npy',)), ('capacity', beyond, logitude.AlignBank, (3,)),
+                ('step', beyond, logitude.lint, ('arcface',)), ('seed', -1, logitude.check_gradients, ('arcface',))):
+            self.refused(ValueError, f'{name} is {value}, which .* bits do not hold', *arguments, call=call, **{name: value})
+        self.refused(ValueError, "dim is 'a': ", 'a', 5, call=logitude.AlignBank)
+        found = logitude.loss_and_gradients(x, w, y, loss='lsoftmax', step=np.int32(50))
+        self.assertEqual(found.loss, logitude.loss_and_gradients(x, w, y, loss='lsoftmax', step=50).loss)
+
     def test_layouts(self):
         x, w, y = self.x, self.w, self.y
         self.refused(ValueError, r'x has the strides .*, expected contiguous rows; .*ascontiguousarray\(x\)',
@@ -106,7 +119,7 @@ class WhatIsRefused(unittest.TestCase):
         self.refused(ValueError, "reduction is 'avg', expected one of mean, sum, none", x, w, y, reduction='avg')
         self.refused(ValueError, 'unknown argument "weights"', x, w, y, weights=1)
         self.refused(NotImplementedError, 'smoothing', x, w, y, classes=np.arange(7), label_smoothing=0.1)
-        self.refused(ValueError, 'max_isa is "sse"', call=logitude.Context, max_isa='sse')
+        self.refused(ValueError, "max_isa is 'sse'", call=logitude.Context, max_isa='sse')
         self.refused(ValueError, '1024', call=logitude.Context, threads=2000)
 
     def test_options_that_there_are_not_are_refused_and_the_nearest_is_named(self):

@@ -112,7 +112,7 @@ class Train(unittest.TestCase):
                 (ValueError, 'unknown argument "ephocs", the nearest is "epochs"', lambda: logitude.Trainer(x, y, ephocs=1)),
                 (ValueError, 'unknown argument "comm"', lambda: logitude.Trainer(x, y, comm=1)),
                 (ValueError, 'epochs is 2.5: ', lambda: logitude.Trainer(x, y, epochs=2.5)),
-                (ValueError, f'seed is {2 ** 64}, which a field of 64 bits', lambda: logitude.Trainer(x, y, seed=2 ** 64)),
+                (ValueError, f'seed is {2 ** 64}, which 64 bits do not', lambda: logitude.Trainer(x, y, seed=2 ** 64)),
                 (ValueError, 'align is 3, expected text', lambda: logitude.Trainer(x, y, align=3)),
                 (ValueError, "optimizer is 'adam', expected one of sgd", lambda: logitude.Trainer(x, y, optimizer='adam')),
                 (ValueError, 'labels reach from 0 to 3, expected 0 to 1', lambda: logitude.Trainer(x, y, label_names='ab')),
