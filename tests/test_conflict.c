@@ -112,6 +112,33 @@ static void angles_are_those_of_a_drawing(void **state) {
     lgt_align_plan_free(plan);
 }
 
+/* v <- v - 2 <v, m> m / |m|^2: neighbours that lie opposite each other in a drawing then do so but for rounding. */
+static void mirror(double *v, const double *m) {
+    double along = dot(v, m, 3) / dot(m, m, 3);
+    for (int k = 0; k < 3; k++) v[k] -= 2 * along * m[k];
+}
+
+static void pulls_that_cancel_are_not_compared(void **state) {
+    (void)state;
+    const int64_t labels[] = {0, 0, 0};
+    lgt_align_plan *plan = test_align_plan(context, "pga:k=2", 3, 3);
+    lgt_error err;
+    for (uint64_t draw = 0; draw < 50; draw++) {
+        double x[] = {1, 0, 0, cos(0.5), sin(0.5), 0, cos(0.5), -sin(0.5), 0}, by[3], head[9];
+        lgt_conflict_row rows[3];
+        test_normal(by, 3, draw, 0), test_normal(head, 9, draw, 1);
+        for (int i = 0; i < 3; i++) mirror(x + 3 * i, by);
+        lgt_align_inputs in = {
+            .x = lgt_view_of(x, 3, 3, LGT_F64), .labels = labels, .head = lgt_view_of(head, 3, 3, LGT_F64)};
+        lgt_align_outputs out = {.rows = rows};
+        assert_ok(lgt_align_run(plan, &in, &out, &err), err);
+        assert_true(rows[0].pull < 1e-15 && rows[0].n_undefined == 0);
+        assert_true(!rows[0].compared && isnan(rows[0].inner) && isnan(rows[0].largest));
+        assert_true(rows[1].compared && rows[2].compared);
+    }
+    lgt_align_plan_free(plan);
+}
+
 /* --- Resolving --- */
 
 enum { SIZE = ROWS * DIM };
@@ -229,6 +256,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_printed_condition_fails_on_many_cases_and_the_right_one_on_none),
         cmocka_unit_test(angles_are_those_of_a_drawing),
+        cmocka_unit_test(pulls_that_cancel_are_not_compared),
         cmocka_unit_test(projecting_takes_out_the_opposing_part_alone),
         cmocka_unit_test(scaling_leaves_the_head_its_share),
         cmocka_unit_test(a_head_is_compared_with_its_own_neighbours),

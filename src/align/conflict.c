@@ -9,7 +9,8 @@
 #include "base/sizes.h"
 #include "math/sphere.h"
 
-/* A projection shorter than this share of its vector is rounding: its direction is undefined. */
+/* A projection shorter than this share of its vector, or a sum than this share of its parts', is rounding: its
+ * direction is undefined. */
 static const double least_share = 1e-12;
 
 /* v <- -(v - <v, unit> unit), or zeros where nothing but rounding is left; returns its length. */
@@ -32,10 +33,11 @@ static double tangent(const double *unit, const double *t, int64_t dim, double *
     return length;
 }
 
-/* Sums alpha_a <d, P_x t_a> over the neighbours that have an angle with d = `head`; finds its extremes. */
-static void compare(const lgt_align_plan *p, const lgt_pull *pull, const double *head, int angles, double *scratch,
-                    lgt_conflict_row *out) {
-    double *across = scratch, *direction = scratch + p->dim, least = INFINITY, most = -INFINITY;
+/* Sums alpha_a <d, P_x t_a> over the neighbours that have an angle with d = `head`; finds its extremes. Returns
+ * sum alpha_a |P_x t_a|, the length of the pull if its parts did not cancel. */
+static double compare(const lgt_align_plan *p, const lgt_pull *pull, const double *head, int angles, double *scratch,
+                      lgt_conflict_row *out) {
+    double *across = scratch, *direction = scratch + p->dim, least = INFINITY, most = -INFINITY, reach = 0;
     int64_t dim = p->dim;
     out->inner = 0;
     for (int64_t k = 0; k < dim; k++) direction[k] = head[k] / out->head;
@@ -48,7 +50,9 @@ static void compare(const lgt_align_plan *p, const lgt_pull *pull, const double 
         }
         double c = lgt_dot(direction, across, dim);
         lgt_phi phi = lgt_phi_at(p->phi, p->tau, lgt_dot(pull->unit, e->target, dim));
-        out->inner += pull->share / pull->length * e->beta * phi.pull * length * out->head * c;
+        double part = pull->share / pull->length * e->beta * phi.pull * length;
+        out->inner += part * out->head * c;
+        reach += fabs(part);
         least = fmin(least, c);
         most = fmax(most, c);
         if (!angles) continue;
@@ -59,6 +63,7 @@ static void compare(const lgt_align_plan *p, const lgt_pull *pull, const double 
     out->sufficient = least >= 0 && out->n_undefined < pull->n_edges;
     out->printed = most >= 0;
     out->exact = out->inner >= 0;
+    return reach;
 }
 
 /* gradient = -e. Takes out of e its part against d, or shrinks e so that <d + e, d> >= (1 - lose) <d, d>. */
@@ -81,10 +86,10 @@ void lgt_conflict_judge(const lgt_align_plan *plan, const lgt_pull *pull, double
         out->n_undefined = pull->n_edges;
         return;
     }
-    compare(plan, pull, head, angles, scratch, out);
-    out->compared = out->pull > 0 && out->n_undefined < pull->n_edges;
+    double reach = compare(plan, pull, head, angles, scratch, out);
+    out->compared = out->pull > least_share * reach && out->n_undefined < pull->n_edges;
     if (!out->compared) {
-        out->inner = NAN;
+        out->inner = out->largest = out->smallest = NAN;
         out->sufficient = out->exact = out->printed = 0;
         return;
     }
