@@ -20,6 +20,16 @@ static lgt_status refuse(const cli_args *args, const char *source, const char *c
     return LGT_OK;
 }
 
+/* By logits the matrix is that of the softmax alone. */
+static lgt_status check_terms(const cli_args *args, lgt_error *err) {
+    static const char *const terms[] = {"label-smoothing", "z-loss"};
+    for (int i = 0; i < 2 && cli_choice(args, "wrt") == CLI_BY_LOGITS; i++)
+        if (cli_real(args, terms[i]) > 0)
+            return cli_fail(err, LGT_ERR_USAGE, "--%s does not go with --wrt logits, which is about the softmax alone",
+                            terms[i]);
+    return LGT_OK;
+}
+
 static lgt_status check_source(const cli_args *args, lgt_error *err) {
     static const char *const needed[] = {"loss", "features", "weights", "labels", NULL};
     static const char *const of_model[] = {"model", "data", "limit", "label-column", NULL};
@@ -174,6 +184,7 @@ static lgt_status read_direction(const cli_args *args, cli_curved_problem *p, lg
 lgt_status cli_curved_problem_open(const cli_args *args, cli_curved_problem *out, lgt_error *err) {
     memset(out, 0, sizeof *out);
     lgt_status status = check_source(args, err);
+    if (!status) status = check_terms(args, err);
     if (!status) status = cli_context_open(args, &out->context, err);
     out->arrays = (cli_head_arrays){.context = out->context, .dtype = LGT_F64, .ignore_label = LGT_NO_IGNORE};
     if (!status && is_given(args, "logits"))

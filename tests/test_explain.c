@@ -14,6 +14,8 @@
 enum { SMOOTHING = 1, Z_LOSS = 2, SOFT = 4, MARGINS = 8, SCALES = 16, QUALITIES = 32, IGNORED = 64, FROZEN = 128 };
 enum { PUSHERS = 3, FIELDS = 20 };
 
+TEST_SHARED_CONTEXT(2)
+
 /* A head problem in double with whatever `marks` ask for; pointers into one block. */
 typedef struct problem {
     lgt_loss loss;
@@ -134,26 +136,29 @@ static lgt_explain_options options_of(const problem *p) {
     return o;
 }
 
-static lgt_status try(lgt_context *context, const problem *p, const lgt_explain_options *options, told *t,
-                      lgt_error *err) {
+static lgt_status try(lgt_context *at, const problem *p, const lgt_explain_options *options, told *t, lgt_error *err) {
     lgt_head *head = NULL;
     lgt_head_inputs in = inputs_of(p);
-    lgt_status status = lgt_head_create(context, &p->loss, p->d, p->c, &head, err);
+    lgt_status status = lgt_head_create(at, &p->loss, p->d, p->c, &head, err);
     if (!status) status = lgt_explain_run(head, options, &in, &t->e, err);
     lgt_head_free(head);
     return status;
 }
 
-static told explain(lgt_context *context, const problem *p) {
+static told explain_by(lgt_context *at, const problem *p) {
     told t = room(p->n, p->d);
     lgt_explain_options options = options_of(p);
     lgt_error err;
-    assert_ok(try(context, p, &options, &t, &err), err);
+    assert_ok(try(at, p, &options, &t, &err), err);
     return t;
 }
 
+static told explain(const problem *p) {
+    return explain_by(context, p);
+}
+
 /* dx of the sum of the L_i and loss_rows by a plan. */
-static void run_plan(lgt_context *context, const problem *p, lgt_engine engine, double *dx, double *loss) {
+static void run_plan(const problem *p, lgt_engine engine, double *dx, double *loss) {
     lgt_explain_options o = options_of(p);
     lgt_plan_options options;
     lgt_head *head = NULL;
@@ -199,10 +204,9 @@ static const int options_to_try[] = {0,
                                      SCALES | MARGINS | SMOOTHING,
                                      QUALITIES | FROZEN};
 
-typedef void (*visitor)(lgt_context *context, const problem *p, const char *what);
+typedef void (*visitor)(const problem *p, const char *what);
 
 static void for_all(visitor visit, int64_t n, int64_t d, int64_t c) {
-    lgt_context *context = test_context(2);
     const char *const *const tables[] = {test_specs, more_specs};
     char what[160];
     int visited = 0;
@@ -212,11 +216,10 @@ static void for_all(visitor visit, int64_t n, int64_t d, int64_t c) {
                 problem p = make(*spec, options_to_try[k], n, d, c, 7 + k);
                 p.marks = allowed(&p.loss, p.marks);
                 snprintf(what, sizeof what, "%s with options %d", *spec, p.marks);
-                if (p.marks == options_to_try[k]) visit(context, &p, what), visited++;
+                if (p.marks == options_to_try[k]) visit(&p, what), visited++;
                 drop(&p);
             }
     assert_true(visited > 200);
-    lgt_context_free(context);
 }
 
 /* Attraction, repulsion and penalty of all rows together. */
@@ -233,13 +236,13 @@ static double norm(const double *v, int64_t n) {
     return sqrt(lgt_dot(v, v, n));
 }
 
-static void check_sums(lgt_context *context, const problem *p, const char *what) {
-    told t = explain(context, p);
+static void check_sums(const problem *p, const char *what) {
+    told t = explain(p);
     double *dx = calloc((size_t)(2 * p->n * p->d + p->n), sizeof *dx), *sum = dx + p->n * p->d,
            *loss = sum + p->n * p->d;
     assert_non_null(dx);
     add_up(p, &t, sum);
-    run_plan(context, p, LGT_ENGINE_REFERENCE, dx, loss);
+    run_plan(p, LGT_ENGINE_REFERENCE, dx, loss);
     /* The same formulas in the same order but for the sum over classes: a few roundings. */
     assert_at_most(test_relative_error(sum, dx, p->n * p->d), 1e-13, what);
     assert_at_most(test_relative_error(t.e.loss, loss, p->n), 1e-14, what);
@@ -250,7 +253,7 @@ static void check_sums(lgt_context *context, const problem *p, const char *what)
         if (t.e.gradient[i] > 0)
             assert_at_most(fabs(hypot(t.e.tangential[i], t.e.radial[i]) / t.e.gradient[i] - 1), 1e-13, what);
     }
-    run_plan(context, p, LGT_ENGINE_CPU, dx, loss);
+    run_plan(p, LGT_ENGINE_CPU, dx, loss);
     assert_at_most(test_relative_error(sum, dx, p->n * p->d), 1e-12, what);
     free(dx);
     forget(&t);
@@ -263,8 +266,8 @@ static void forces_add_up_to_the_gradient(void **state) {
     for_all(check_sums, 2, 3, 140); /* more classes than a tile holds */
 }
 
-static void check_bounds(lgt_context *context, const problem *p, const char *what) {
-    told t = explain(context, p);
+static void check_bounds(const problem *p, const char *what) {
+    told t = explain(p);
     for (int64_t i = 0; i < p->n; i++) {
         if (p->labels[i] == -7 && (p->marks & IGNORED)) {
             assert_true(isnan(t.e.bound[i]) && isnan(t.e.tight_bound[i]));
@@ -299,10 +302,9 @@ static void alpha_is_its_closed_form(void **state) {
                  {"sphereface:m=4,lambda=0.5", 4, 0.5},
                  {"sphereface-r:m=2", 2, 0}};
     (void)state;
-    lgt_context *context = test_context(1);
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         problem p = make(cases[k].spec, 0, 200, 3, 4, 11 + k);
-        told t = explain(context, &p);
+        told t = explain(&p);
         for (int64_t i = 0; i < p.n; i++) {
             double theta = t.e.theta[i], m = cases[k].m, lambda = cases[k].lambda;
             double alpha = sin(theta + m) / sin(theta);
@@ -313,16 +315,14 @@ static void alpha_is_its_closed_form(void **state) {
         forget(&t);
         drop(&p);
     }
-    lgt_context_free(context);
 }
 
 /* |dL/dx| = sqrt(2) (1 - p_y) |W centred| for two classes without a bias: both bounds are attained up to their factor.
  */
 static void the_tight_bound_is_attained_by_two_classes(void **state) {
     (void)state;
-    lgt_context *context = test_context(1);
     problem p = make("softmax", 0, 40, 6, 2, 5);
-    told t = explain(context, &p);
+    told t = explain(&p);
     for (int64_t i = 0; i < p.n; i++) {
         assert_at_most(fabs(t.e.gradient[i] / t.e.tight_bound[i] - 1), 1e-9, "attained");
         double difference = 0;
@@ -331,15 +331,13 @@ static void the_tight_bound_is_attained_by_two_classes(void **state) {
     }
     forget(&t);
     drop(&p);
-    lgt_context_free(context);
 }
 
 static void softmax_forces_are_the_weighted_classes(void **state) {
     (void)state;
-    lgt_context *context = test_context(1);
     enum { CLASSES = 100 }; /* in two tiles */
     problem p = make("softmax", 0, 30, 4, CLASSES, 17);
-    told t = explain(context, &p);
+    told t = explain(&p);
     for (int64_t i = 0; i < p.n; i++) {
         double z[CLASSES], sum = 0, total = 0, best = 0;
         int64_t hardest = -1, y = p.labels[i];
@@ -358,7 +356,6 @@ static void softmax_forces_are_the_weighted_classes(void **state) {
     }
     forget(&t);
     drop(&p);
-    lgt_context_free(context);
 }
 
 /* --- Gradient modes --- */
@@ -370,16 +367,15 @@ static void modes_differ_as_two_runs_tell(void **state) {
         {"lsoftmax:m=2,lambda=1", "lsoftmax:m=2,lambda=1", "lsoftmax:m=2,lambda=1,gradient=detached"},
         {"magface:s=20", "magface:s=20", "magface:s=20,gradient=detached"}};
     (void)state;
-    lgt_context *context = test_context(2);
     for (size_t k = 0; k < sizeof specs / sizeof *specs; k++) {
         problem p = make(specs[k][0], 0, 25, 4, 7, 23);
-        told t = explain(context, &p);
+        told t = explain(&p);
         double dx[2][100], loss[25];
         for (int mode = 0; mode < 2; mode++) {
             problem other = p;
             lgt_error err;
             assert_ok(lgt_loss_parse(specs[k][1 + mode], &other.loss, &err), err);
-            run_plan(context, &other, LGT_ENGINE_REFERENCE, dx[mode], loss);
+            run_plan(&other, LGT_ENGINE_REFERENCE, dx[mode], loss);
         }
         double widest = 0;
         for (int i = 0; i < 25; i++) {
@@ -393,17 +389,15 @@ static void modes_differ_as_two_runs_tell(void **state) {
         forget(&t);
         drop(&p);
     }
-    lgt_context_free(context);
 }
 
 static void without_an_angular_margin_the_modes_are_one(void **state) {
     static const char *const specs[] = {"softmax",     "normalized",  "cosface", "normalized:gradient=unit",
                                         "arcface:m=0", "lsoftmax:m=1"};
     (void)state;
-    lgt_context *context = test_context(1);
     for (size_t k = 0; k < sizeof specs / sizeof *specs; k++) {
         problem p = make(specs[k], 0, 50, 5, 6, 29);
-        told t = explain(context, &p);
+        told t = explain(&p);
         for (int64_t i = 0; i < p.n; i++) {
             assert_true(t.e.detached_angle[i] == 0);
             assert_true(t.e.detached_ratio[i] == 1);
@@ -411,7 +405,6 @@ static void without_an_angular_margin_the_modes_are_one(void **state) {
         forget(&t);
         drop(&p);
     }
-    lgt_context_free(context);
 }
 
 /* --- Corners --- */
@@ -419,12 +412,11 @@ static void without_an_angular_margin_the_modes_are_one(void **state) {
 static void vectors_without_a_direction_feel_nothing(void **state) {
     static const char *const specs[] = {"normalized", "arcface", "sphereface", "magface"};
     (void)state;
-    lgt_context *context = test_context(1);
     for (size_t k = 0; k < sizeof specs / sizeof *specs; k++) {
         problem p = make(specs[k], 0, 3, 4, 3, 31);
         for (int64_t d = 0; d < 4; d++) p.x[d] = 0, p.w[2 * 4 + d] = 0;
         p.labels[0] = 0, p.labels[1] = 2, p.labels[2] = 1;
-        told t = explain(context, &p);
+        told t = explain(&p);
         assert_true(t.e.gradient[0] == 0 && t.e.attraction[0] == 0 && t.e.repulsion[0] == 0);
         assert_true(isnan(t.e.theta[0]) && isnan(t.e.alpha[0]) && isnan(t.e.bound[0]) && isnan(t.e.detached_angle[0]));
         assert_true(isnan(t.e.radial[0]) && isinf(t.e.sensitivity[0]) && t.e.x_norm[0] == 0);
@@ -435,39 +427,53 @@ static void vectors_without_a_direction_feel_nothing(void **state) {
         forget(&t);
         drop(&p);
     }
-    lgt_context_free(context);
 }
 
+/* alpha is there the limit of a quotient of two vanishing forces, or infinite. */
 static void parallel_and_opposite_rows_stay_finite(void **state) {
+    static const struct {
+        const char *spec;
+        double at_0, at_pi;
+    } cases[] = {{"lsoftmax:m=4,lambda=0", 16, 16},
+                 {"sphereface:m=3,lambda=0", 9, 9},
+                 {"sphereface:m=3,lambda=1", 5, 5},
+                 {"sphereface-r:m=2", 4, 4},
+                 {"combined:m1=3,m2=0", 9, 9},
+                 {"combined:m1=1,m2=0", 1, 1},
+                 {"arcface:clamp=0.05", 0, 0},
+                 {"arcface:m=0.5,tail=clip", INFINITY, 0},
+                 {"normalized", 1, 1},
+                 {"softmax", 1, 1}};
     (void)state;
-    lgt_context *context = test_context(1);
-    problem p = make("arcface:m=0.5", 0, 2, 4, 3, 37);
-    for (int64_t d = 0; d < 4; d++) p.x[d] = 2 * p.w[d], p.x[4 + d] = -p.w[d];
-    p.labels[0] = p.labels[1] = 0;
-    told t = explain(context, &p);
-    assert_true(t.e.theta[0] == 0 && t.e.theta[1] > 3.14159265);
-    assert_true(isinf(t.e.alpha[0]) && isfinite(t.e.gradient[0]) && isfinite(t.e.gradient[1]));
-    assert_true(t.e.attraction[0] == 0);
-    assert_true(t.e.gradient[0] <= t.e.tight_bound[0] && t.e.gradient[1] <= t.e.tight_bound[1]);
-    forget(&t);
-    drop(&p);
-    lgt_context_free(context);
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        problem p = make(cases[k].spec, 0, 2, 4, 3, 41);
+        for (int64_t d = 0; d < 4; d++) p.x[d] = 2 * p.w[d], p.x[4 + d] = -p.w[d];
+        p.labels[0] = p.labels[1] = 0;
+        told t = explain(&p);
+        assert_true(t.e.theta[0] == 0 && t.e.theta[1] > 3.14159265);
+        for (int i = 0; i < 2; i++) {
+            double wanted = i ? cases[k].at_pi : cases[k].at_0, alpha = t.e.alpha[i];
+            assert_at_most(alpha == wanted ? 0 : fabs(alpha - wanted), 1e-12, cases[k].spec);
+            assert_true(isfinite(t.e.gradient[i]) && t.e.gradient[i] <= t.e.tight_bound[i] * (1 + 1e-15));
+        }
+        assert_true(t.e.attraction[0] == 0 || cases[k].spec[0] != 'a');
+        forget(&t);
+        drop(&p);
+    }
 }
 
 static void one_class_and_no_rows(void **state) {
     (void)state;
-    lgt_context *context = test_context(1);
     problem p = make("normalized", 0, 2, 3, 1, 41);
-    told t = explain(context, &p);
+    told t = explain(&p);
     assert_true(t.e.p[0] == 1 && t.e.loss[0] == 0 && t.e.gradient[0] == 0 && t.e.tight_bound[0] == 0);
     assert_true(isnan(t.e.attraction_share[0]) && t.e.nearest[0] == -1 && t.e.pusher_shares[0] == 0);
     forget(&t);
     drop(&p);
     p = make("arcface", 0, 0, 3, 2, 41);
-    t = explain(context, &p);
+    t = explain(&p);
     forget(&t);
     drop(&p);
-    lgt_context_free(context);
 }
 
 /* --- Which rows, how many threads, which type --- */
@@ -477,7 +483,7 @@ static void threads_do_not_change_a_bit(void **state) {
     lgt_context *one = test_context(1), *three = test_context(3);
     for (const char *const *spec = more_specs; *spec; spec++) {
         problem p = make(*spec, SMOOTHING, 131, 9, 130, 43); /* several blocks, of several tiles */
-        told a = explain(one, &p), b = explain(three, &p);
+        told a = explain_by(one, &p), b = explain_by(three, &p);
         assert_memory_equal(a.block, b.block, a.n_numbers * sizeof(double));
         assert_memory_equal(a.names, b.names, a.n_names * sizeof(int64_t));
         forget(&a), forget(&b);
@@ -490,10 +496,9 @@ static void threads_do_not_change_a_bit(void **state) {
 static void chosen_rows_are_those_of_the_whole(void **state) {
     static const int64_t rows[] = {17, 0, 4, 4};
     (void)state;
-    lgt_context *context = test_context(2);
     /* The state of a loss follows all rows, whichever are asked for. */
     problem p = make("adaface:s=10,ema=0.5", 0, 18, 4, 5, 47);
-    told all = explain(context, &p), some = room(4, 4);
+    told all = explain(&p), some = room(4, 4);
     lgt_explain_options options = options_of(&p);
     lgt_error err;
     options.rows = rows, options.n_rows = 4;
@@ -506,19 +511,16 @@ static void chosen_rows_are_those_of_the_whole(void **state) {
     assert_true(some.e.state[0] == all.e.state[0] && all.e.state[0] != lgt_loss_value(&p.loss, "mean"));
     forget(&some), forget(&all);
     drop(&p);
-    lgt_context_free(context);
 }
 
 static void nothing_need_be_wanted(void **state) {
     (void)state;
-    lgt_context *context = test_context(1);
     problem p = make("arcface", 0, 5, 4, 3, 53);
     lgt_explain_options options = options_of(&p);
     told none = {.block = NULL};
     lgt_error err;
     assert_ok(try(context, &p, &options, &none, &err), err);
     drop(&p);
-    lgt_context_free(context);
 }
 
 /* --- Faults --- */
@@ -526,7 +528,6 @@ static void nothing_need_be_wanted(void **state) {
 static void what_is_wrong_is_told(void **state) {
     static const int64_t outside[] = {0, 5};
     (void)state;
-    lgt_context *context = test_context(1);
     problem p = make("softmax", 0, 5, 4, 3, 59);
     told t = room(5, 4);
     lgt_error err;
@@ -554,7 +555,6 @@ static void what_is_wrong_is_told(void **state) {
     assert_fails(try(context, &p, &options, &t, &err), LGT_ERR_DATA, err, "w holds inf at row 0, column 1");
     forget(&t);
     drop(&p);
-    lgt_context_free(context);
 }
 
 static void every_refused_allocation_is_survived(void **state) {
@@ -566,10 +566,10 @@ static void every_refused_allocation_is_survived(void **state) {
     lgt_status status = LGT_ERR_MEMORY;
     for (int64_t fail_at = 1; status; fail_at++) {
         assert_true(fail_at < 200);
-        lgt_context *context = test_context_failing(fail_at);
-        status = try(context, &p, &options, &t, &err);
+        lgt_context *failing = test_context_failing(fail_at);
+        status = try(failing, &p, &options, &t, &err);
         if (status) assert_int_equal(status, LGT_ERR_MEMORY);
-        lgt_context_free(context);
+        lgt_context_free(failing);
         assert_int_equal(test_live_blocks(), 0);
     }
     forget(&t);
@@ -580,17 +580,17 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(forces_add_up_to_the_gradient),
                                        cmocka_unit_test(bounds_hold_and_the_tight_one_is_tighter),
                                        cmocka_unit_test(alpha_is_its_closed_form),
+                                       cmocka_unit_test(parallel_and_opposite_rows_stay_finite),
                                        cmocka_unit_test(the_tight_bound_is_attained_by_two_classes),
                                        cmocka_unit_test(softmax_forces_are_the_weighted_classes),
                                        cmocka_unit_test(modes_differ_as_two_runs_tell),
                                        cmocka_unit_test(without_an_angular_margin_the_modes_are_one),
                                        cmocka_unit_test(vectors_without_a_direction_feel_nothing),
-                                       cmocka_unit_test(parallel_and_opposite_rows_stay_finite),
                                        cmocka_unit_test(one_class_and_no_rows),
                                        cmocka_unit_test(threads_do_not_change_a_bit),
                                        cmocka_unit_test(chosen_rows_are_those_of_the_whole),
                                        cmocka_unit_test(nothing_need_be_wanted),
                                        cmocka_unit_test(what_is_wrong_is_told),
                                        cmocka_unit_test(every_refused_allocation_is_survived)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, open_context, close_context);
 }

@@ -139,8 +139,8 @@ typedef struct lgt_scale_review {
     double needed;                       /* least scale whose bound is the wanted probability */
     double needed_with_margin;           /* the same with the margin in place; NaN: no scale will do */
     double suggested;                    /* twice that */
-    double satisfied;         /* angle at which a sample has the probability while all others are at 90 degrees;
-                               * NaN: none */
+    double satisfied;         /* largest angle at which a sample has the probability while all others are at 90
+                               * degrees; NaN: none */
     int too_small, too_large; /* below needed_with_margin; above 8 times that */
 } lgt_scale_review;
 

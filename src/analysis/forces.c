@@ -91,6 +91,13 @@ static void bound_gradient(row_state *s, lgt_force_row *out) {
 
 /* --- Angles and names --- */
 
+/* Eq. 102 at u' = scale cos(theta); at 0 and pi, where the plain force vanishes, its limit: infinite unless the loss's
+ * force vanishes too, but for the rounding of a multiple of pi. */
+static double alpha_of(const lgt_bend *bend, double scale, const lgt_angle *angle) {
+    if (angle->sine > 0 || fabs(bend->d_theta) > 1e-12 * scale) return 1 - bend->d_theta / (scale * angle->sine);
+    return 1 - bend->d_theta_theta / (scale * angle->c);
+}
+
 static void measure_angles(row_state *s, lgt_force_row *out) {
     const lgt_problem *p = s->field->problem;
     const lgt_batch *batch = s->field->batch;
@@ -107,12 +114,12 @@ static void measure_angles(row_state *s, lgt_force_row *out) {
     lgt_ray_load(p, batch->w, sums->target.row, w);
     lgt_bend bend = lgt_target_bend(p, batch, sums->i, x, w, &angle);
     double of_w = p->unit_w ? 1 : w->norm, of_x = p->unit_x ? 1 : x->norm;
-    double slope = lgt_class_scale(p, batch, sums->y) * of_w * of_x * angle.sine; /* of the plain logit, by -theta */
+    double scale = lgt_class_scale(p, batch, sums->y) * of_w * of_x;
     out->p = lgt_sigmoid(sums->target.z - lgt_lse_value(sums->crowd.sum));
     out->w_norm = w->norm;
     if (x->norm == 0 || w->norm == 0) return;
     out->theta = angle.theta;
-    out->alpha = bend.d_theta == 0 ? 1 : 1 - bend.d_theta / slope;
+    out->alpha = bend.d_theta == 0 && bend.d_theta_theta == 0 ? 1 : alpha_of(&bend, scale, &angle);
 }
 
 static void name_pushers(const row_state *s, int64_t *pushers, double *shares) {

@@ -10,11 +10,16 @@
  * it is 9 times, and users report that it does not. */
 static const double large = 8;
 
+/* A target logit that rises again does so over more than half a degree. */
+enum { PIECES = 360 };
+
 /* The angle from which on the target logit is below `wanted`; NaN where it always is. */
 static double angle_of(const lgt_target_curve *curve, double wanted) {
-    double low = 0, high = LGT_PI;
-    if (lgt_target_curve_at(curve, 0).value < wanted) return NAN;
-    if (lgt_target_curve_at(curve, high).value >= wanted) return LGT_PI;
+    int i = PIECES;
+    while (i >= 0 && lgt_target_curve_at(curve, LGT_PI * i / PIECES).value < wanted) i--;
+    if (i < 0) return NAN;
+    if (i == PIECES) return LGT_PI;
+    double low = LGT_PI * i / PIECES, high = LGT_PI * (i + 1) / PIECES;
     while (high - low > 1e-12) {
         double middle = low + (high - low) / 2;
         if (lgt_target_curve_at(curve, middle).value >= wanted)

@@ -51,26 +51,34 @@ static double share_at(const lgt_loss *loss, int64_t step) {
 
 /* --- Forces on random directions --- */
 
-/* Means over theta ~ N(pi/2, 1/dim), by the trapezoid rule on six deviations either side with `spacing` deviations
- * between nodes; angles outside [0, pi], which exist in few dimensions only, are left out. */
+/* Means over theta ~ N(pi/2, 1/dim), by the trapezoid rule on six deviations either side with at most `spacing`
+ * deviations between nodes; angles outside [0, pi], which exist in few dimensions only, are left out. */
 typedef struct start {
     double force, dead; /* mean force over the plain head's; share of directions under a tenth of it */
     double logit;       /* at 90 degrees, over the logit's scale */
 } start;
 
+/* The part of a step between two nodes in which a line is negative. */
+static double negative_part(double from, double to) {
+    double below = fmax(0, -from) + fmax(0, -to), above = fmax(0, from) + fmax(0, to);
+    return below > 0 ? below / (below + above) : 0;
+}
+
 static start start_at(const lgt_loss *loss, int64_t step, int64_t dim, double spacing) {
     lgt_target_curve curve = {0};
-    double mean = 0, plain = 0, dead = 0, weights = 0, deviation = 1 / sqrt((double)dim);
+    double mean = 0, plain = 0, dead = 0, weights = 0, deviation = 1 / sqrt((double)dim), before = 0;
     if (lgt_target_curve_open(loss, step, lgt_lint_norm(loss), 1, &curve, NULL)) return (start){NAN, NAN, NAN};
-    int n = (int)lround(6 / spacing);
+    double reach = fmin(6, LGT_PI / 2 / deviation);
+    int n = (int)ceil(reach / spacing);
     for (int i = -n; i <= n; i++) {
-        double z = i * spacing, theta = LGT_PI / 2 + z * deviation, weight = exp(-z * z / 2);
-        if (theta < 0 || theta > LGT_PI) continue;
+        double z = i * reach / n, theta = LGT_PI / 2 + z * deviation, weight = exp(-z * z / 2);
         double force = fabs(lgt_target_curve_at(&curve, theta).slope), unbent = curve.scale * sin(theta);
+        double excess = force - dead_force * unbent, middle = (i - 0.5) * reach / n,
+               between = exp(-middle * middle / 2);
         mean += weight * force;
         plain += weight * unbent;
-        dead += weight * (force < dead_force * unbent);
-        weights += weight;
+        if (i > -n) dead += between * negative_part(before, excess), weights += between;
+        before = excess;
     }
     return (start){mean / plain, dead / weights, lgt_target_curve_at(&curve, LGT_PI / 2).value / curve.scale};
 }

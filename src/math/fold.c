@@ -6,6 +6,6 @@
 #include "math/sphere.h"
 
 lgt_fold lgt_fold_at(double phi) {
-    double k = floor(phi / LGT_PI), sign = fmod(k, 2) == 0 ? 1 : -1;
+    double k = phi > 0 ? ceil(phi / LGT_PI) - 1 : 0, sign = fmod(k, 2) == 0 ? 1 : -1;
     return (lgt_fold){sign * cos(phi) - 2 * k, -sign * sin(phi), -sign * cos(phi)};
 }

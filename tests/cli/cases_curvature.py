@@ -160,6 +160,8 @@ class Curvature(Case):
                    *arrays)
         self.fails(2, ["gradient=unit", "it has no Hessian"], "curvature", "--loss", "sphereface:gradient=unit", *arrays)
         self.fails(2, "--logits needs --wrt logits: there is no head behind them", "curvature", "--logits", "z.npy")
+        for term in ("--z-loss", "--label-smoothing"):
+            self.fails(2, f"{term} does not go with --wrt logits, which is about the softmax alone", "curvature", "--wrt", "logits", "--logits", "z.npy", term, 0.1)
         self.fails(2, "--features does not go with --logits", "curvature", "--wrt", "logits", "--logits", "z.npy",
                    "--features", "x.npy")
         self.fails(2, "--data is missing: --model and --data go together", "curvature", "--model", "m")

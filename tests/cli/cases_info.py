@@ -37,13 +37,17 @@ class Check(Case):
         self.assertRegex(text, r"(?m)^cosface:m=0\.2 .* passed$")
         self.assertEqual(len(text.splitlines()), 2)
 
+    def test_a_large_scale_passes(self):
+        for dtype in ("f64", "f32"):
+            self.succeeds("check", "--loss", "arcface:s=10000", "--problems", 100, "--dtype", dtype, "-q")
+
     def test_a_loss_beyond_its_tolerance_exits_with_7(self):
-        # Differences with a step of 6e-6 cannot follow a scale of 1e6: a sound loss, but a check that must fail.
-        done = self.run_program("check", "--loss", "normalized:s=1000000", "--problems", 5, "--json")
+        # Differences cannot follow a scale of 1e6: a sound loss, but a check that must fail.
+        done = self.run_program("check", "--loss", "normalized:s=1000000", "--problems", 200, "--json")
         self.assertEqual((done.returncode, done.stderr), (7, "logitude: 1 of 1 losses are outside their tolerance\n"))
         report = json.loads(done.stdout)
         self.assertEqual((report["passed"], report["losses"][0]["passed"]), (False, False))
-        done = self.run_program("check", "--loss", "normalized:s=1000000", "--problems", 5)
+        done = self.run_program("check", "--loss", "normalized:s=1000000", "--problems", 200)
         self.assertRegex(done.stdout, r"(?m)^normalized:s=1000000 .* FAILED$")
 
     def test_a_gradient_that_is_not_exact_has_nothing_to_be_compared_with(self):
