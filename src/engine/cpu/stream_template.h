@@ -146,19 +146,6 @@ static int64_t FN(part_of)(const FN(stream) * s, int64_t group, int64_t tile) {
 
 #include "engine/cpu/pass_template.h"
 
-static void FN(release)(const lgt_problem *problem, void *state) {
-    FN(stream) *s = state;
-    if (!s) return;
-    void *blocks[] = {s->offsets,     s->norms,          s->pulls,    s->target_rows, s->kept,
-                      s->class_turns, s->row_turns,      s->z_motion, s->stretch,     s->moving_features,
-                      s->x_motion,    s->found,          s->x_norms,  s->zero_rows,   s->bad_rows,
-                      s->next,        s->tile_last,      s->db,       s->dw,          s->dx,
-                      s->of_ranks,    s->crowds,         s->rows,     s->targets,     s->features,
-                      s->x_factors,   (void *)s->x_rows, s->workers,  s->arena};
-    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) lgt_release(problem->context, blocks[i]);
-    lgt_release(problem->context, s);
-}
-
 static int64_t FN(most_listed)(const lgt_problem *p) {
     return p->options.max_classes > 0 ? lgt_min64(p->options.max_classes, p->n_classes) : p->n_classes;
 }
@@ -250,7 +237,7 @@ typedef struct FN(holding) {
     int64_t tiles, classes, stripes, ranks;
 } FN(holding);
 
-/* The arrays of a panel; returns their bytes. */
+/* The arrays of a panel, which are released by this list too; returns their bytes. */
 static int64_t FN(list_panel)(FN(stream) * s, const FN(holding) * h, FN(wanted) * out) {
     const lgt_problem *p = s->problem;
     const lgt_layout *l = &s->layout;
@@ -293,6 +280,21 @@ static int64_t FN(list_panel)(FN(stream) * s, const FN(holding) * h, FN(wanted) 
         bytes += part; /* so much is refused when it is asked for */
     }
     return bytes;
+}
+
+static void FN(release)(const lgt_problem *problem, void *state) {
+    FN(stream) *s = state;
+    FN(wanted) panel[FN(n_wanted)];
+    if (!s) return;
+    FN(list_panel)(s, &(FN(holding)){0}, panel);
+    for (int i = 0; i < FN(n_wanted); i++) {
+        void *block;
+        memcpy(&block, panel[i].block, sizeof block);
+        lgt_release(problem->context, block);
+    }
+    void *blocks[] = {s->offsets, s->kept, s->workers, s->arena};
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) lgt_release(problem->context, blocks[i]);
+    lgt_release(problem->context, s);
 }
 
 static lgt_status FN(create_panel)(FN(stream) * s, int64_t *bytes, lgt_error *err) {
