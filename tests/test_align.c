@@ -117,6 +117,20 @@ static void what_is_wrong_with_a_specification_is_told(void **state) {
     }
 }
 
+static void values_of_any_length_are_read_to_their_end(void **state) {
+    (void)state;
+    char spec[200] = "pga:k=1,weight=1.";
+    lgt_align_terms terms;
+    lgt_error err;
+    size_t used = strlen(spec);
+    memset(spec + used, '0', 62);
+    strcpy(spec + used + 62, "e2");
+    assert_ok(lgt_align_parse(spec, &terms, &err), err);
+    assert_true(lgt_align_value(&terms.terms[0], "weight") == 100);
+    strcpy(spec + used + 62, "x"); /* beyond what messages repeat */
+    assert_fails(lgt_align_parse(spec, &terms, &err), LGT_ERR_USAGE, err, "pga: weight is \"1.000");
+}
+
 /* --- Neighbours --- */
 
 /* Row i's k largest positive cosines within its label by brute force; returns how many there are. */
@@ -464,6 +478,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_parameter_survives_writing_and_reading),
         cmocka_unit_test(what_is_wrong_with_a_specification_is_told),
+        cmocka_unit_test(values_of_any_length_are_read_to_their_end),
         cmocka_unit_test(neighbours_are_those_of_a_search_by_brute_force),
         cmocka_unit_test(of_equals_the_first_rows_are_chosen),
         cmocka_unit_test(unreliable_edges_are_left_out),

@@ -1,12 +1,12 @@
 /* Alignment terms: their parameters as data, and specifications NAME[:key=value,...]+... read and written back. */
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
 #include "align/align_terms.h"
 #include "base/error.h"
 #include "base/text.h"
-
-enum { WORD_MAX = 63 };
+#include "loss/parameters.h"
 
 static const char *const phi_words[] = {"linear", "square", "hinge", "log", "exp", NULL};
 static const char *const beta_words[] = {"uniform", "similarity", "reliability", NULL};
@@ -97,85 +97,14 @@ const lgt_align *lgt_align_of(const lgt_align_terms *terms, lgt_align_kind kind)
 
 /* --- Reading --- */
 
-/* The text [at, end). */
-typedef struct piece {
-    const char *at, *end;
-} piece;
-
-/* The part before the first `mark`; *rest is what follows, its `at` NULL where there is no mark. */
-static piece cut(piece text, char mark, piece *rest) {
-    const char *found = text.at;
-    while (found < text.end && *found != mark) found++;
-    *rest = found < text.end ? (piece){found + 1, text.end} : (piece){NULL, NULL};
-    return (piece){text.at, found};
+static lgt_param_table table_of(const lgt_align_info *info) {
+    return (lgt_param_table){info->name, info->params, info->n_params};
 }
 
-static void copy(piece text, char out[WORD_MAX + 1]) {
-    size_t length = (size_t)(text.end - text.at);
-    if (length > WORD_MAX) length = WORD_MAX;
-    memcpy(out, text.at, length);
-    out[length] = '\0';
-}
-
-/* Keeps the word nearest to `typed`. */
-static void nearer(const char *typed, const char *word, const char **best, int *distance) {
-    int d = lgt_text_distance(typed, word);
-    if (d < *distance) *distance = d, *best = word;
-}
-
-static lgt_status wrong_value(const lgt_align *term, int index, const char *typed, const char *expected,
-                              lgt_error *err) {
-    return lgt_fail(err, LGT_ERR_USAGE, "%s: %s is \"%s\", expected %s", term->info->name,
-                    term->info->params[index].key, typed, expected);
-}
-
-static lgt_status read_value(lgt_align *term, int index, const char *typed, lgt_error *err) {
-    const lgt_param_info *param = &term->info->params[index];
-    char expected[160], low[32], high[32];
-    double value;
-    if (param->kind == LGT_PARAM_CHOICE) {
-        size_t used = lgt_text_format(expected, sizeof expected, "one of");
-        for (int i = 0; param->words[i]; i++) {
-            if (strcmp(typed, param->words[i]) == 0) {
-                term->values[index] = i;
-                return LGT_OK;
-            }
-            used += lgt_text_format(expected + used, sizeof expected - used, " %s", param->words[i]);
-        }
-        return wrong_value(term, index, typed, expected, err);
-    }
-    int whole = param->kind == LGT_PARAM_INTEGER;
-    if (lgt_text_double(typed, strlen(typed), &value) && value >= param->low && value <= param->high &&
-        (!whole || value == floor(value))) {
-        term->values[index] = value;
-        return LGT_OK;
-    }
-    lgt_text_from_double(low, sizeof low, param->low);
-    lgt_text_from_double(high, sizeof high, param->high);
-    lgt_text_format(expected, sizeof expected, "%s from %s to %s", whole ? "an integer" : "a number", low, high);
-    return wrong_value(term, index, typed, expected, err);
-}
-
-static lgt_status read_pair(lgt_align *term, piece pair, unsigned *seen, lgt_error *err) {
-    char typed[WORD_MAX + 1], key[WORD_MAX + 1], text[WORD_MAX + 1];
-    const char *best = "";
-    int distance = 1000;
-    piece value, name = cut(pair, '=', &value);
-    copy(pair, typed);
-    if (!value.at)
-        return lgt_fail(err, LGT_ERR_USAGE, "%s: \"%s\" is not of the form key=value", term->info->name, typed);
-    copy(name, key);
-    copy(value, text);
-    for (int i = 0; i < term->info->n_params; i++) {
-        const char *known = term->info->params[i].key;
-        nearer(key, known, &best, &distance);
-        if (strcmp(key, known) != 0) continue;
-        if (*seen >> i & 1u) return lgt_fail(err, LGT_ERR_USAGE, "%s: %s is given twice", term->info->name, known);
-        *seen |= 1u << i;
-        return read_value(term, i, text, err);
-    }
-    return lgt_fail(err, LGT_ERR_USAGE, "%s has no parameter \"%s\"; the nearest is \"%s\"", term->info->name, key,
-                    best);
+static lgt_status read_value(void *target, int index, lgt_piece text, lgt_error *err) {
+    lgt_align *term = target;
+    lgt_param_table table = table_of(term->info);
+    return lgt_param_read(&table, index, text, &term->values[index], err);
 }
 
 /* Values that are each within their bounds may still not go together. */
@@ -190,36 +119,32 @@ static lgt_status check(const lgt_align *term, lgt_error *err) {
     return LGT_OK;
 }
 
-static lgt_status read_term(piece text, lgt_align *out, lgt_error *err) {
-    char typed[WORD_MAX + 1];
-    const char *best = "";
-    int distance = 1000;
-    unsigned seen = 0;
-    piece pairs, name = cut(text, ':', &pairs);
-    copy(name, typed);
+static lgt_status unknown_term(lgt_piece name, lgt_error *err) {
+    char typed[LGT_WORD_MAX + 1];
+    lgt_nearest nearest = {typed, "", INT_MAX};
+    lgt_piece_quote(name, typed);
+    for (int i = 0; i < COUNT(infos); i++) lgt_nearest_try(&nearest, infos[i].name);
+    return lgt_fail(err, LGT_ERR_USAGE, "there is no alignment \"%s\"; the nearest is \"%s\"", typed, nearest.word);
+}
+
+static lgt_status read_term(lgt_piece text, lgt_align *out, lgt_error *err) {
+    lgt_piece pairs, name = lgt_piece_split(text, ':', &pairs);
     *out = (lgt_align){0};
-    for (int i = 0; i < COUNT(infos); i++) {
-        nearer(typed, infos[i].name, &best, &distance);
-        if (strcmp(typed, infos[i].name) == 0) out->info = &infos[i];
-    }
-    if (!out->info)
-        return lgt_fail(err, LGT_ERR_USAGE, "there is no alignment \"%s\"; the nearest is \"%s\"", typed, best);
-    lgt_status status = LGT_OK;
-    for (int i = 0; i < out->info->n_params && !status; i++)
-        status = read_value(out, i, out->info->params[i].default_text, err);
-    while (!status && pairs.at) {
-        piece pair = cut(pairs, ',', &pairs);
-        status = read_pair(out, pair, &seen, err);
-    }
+    for (int i = 0; i < COUNT(infos); i++)
+        if (lgt_piece_is(name, infos[i].name)) out->info = &infos[i];
+    if (!out->info) return unknown_term(name, err);
+    lgt_param_table table = table_of(out->info);
+    lgt_status status = lgt_params_default(&table, read_value, out, err);
+    if (!status) status = lgt_params_read(&table, pairs, read_value, out, err);
     return status ? status : check(out, err);
 }
 
 lgt_status lgt_align_parse(const char *spec, lgt_align_terms *out, lgt_error *err) {
     lgt_align_terms terms = {.n_terms = 0};
-    piece rest = {spec, spec + strlen(spec)};
+    lgt_piece rest = lgt_piece_of(spec);
     while (rest.at) {
         lgt_align term;
-        piece text = cut(rest, '+', &rest);
+        lgt_piece text = lgt_piece_split(rest, '+', &rest);
         lgt_status status = read_term(text, &term, err);
         if (status) return status;
         if (lgt_align_of(&terms, term.info->kind))
@@ -237,10 +162,7 @@ static size_t format_term(const lgt_align *term, char *out, size_t size) {
     for (int i = 0; i < term->info->n_params; i++) {
         const lgt_param_info *param = &term->info->params[i];
         used += lgt_text_format(out + used, size - used, "%c%s=", i ? ',' : ':', param->key);
-        if (param->kind == LGT_PARAM_CHOICE)
-            used += lgt_text_format(out + used, size - used, "%s", param->words[(int)term->values[i]]);
-        else
-            used += lgt_text_from_double(out + used, size - used, term->values[i]);
+        used += lgt_param_format(param, term->values[i], out + used, size - used);
     }
     return used;
 }

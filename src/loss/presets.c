@@ -1,10 +1,12 @@
 /* What other systems make of these losses: their settings, and what remains different. The facts come from the public
  * sources of the projects that each row names. */
+#include <limits.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/text.h"
 #include "loss/definition.h"
+#include "loss/parameters.h"
 
 /* Said of several losses of one system. */
 #define OPENSPHERE_WEIGHTS                                                                                             \
@@ -94,19 +96,11 @@ const lgt_loss_preset *lgt_loss_preset_at(int index) {
     return index >= 0 && index < lgt_loss_preset_count() ? &presets[index] : NULL;
 }
 
-/* Whether name[0..length) is `word`. */
-static int is(const char *name, size_t length, const char *word) {
-    return strlen(word) == length && memcmp(name, word, length) == 0;
-}
-
 static lgt_status unknown_system(const char *system, lgt_error *err) {
-    const char *best = "";
-    int distance = 1000;
-    for (int i = 0; i < LGT_COUNT(presets); i++) {
-        int d = lgt_text_distance(system, presets[i].system);
-        if (d < distance) distance = d, best = presets[i].system;
-    }
-    return lgt_fail(err, LGT_ERR_USAGE, "there is no system \"%.63s\" to be like; the nearest is \"%s\"", system, best);
+    lgt_nearest nearest = {system, "", INT_MAX};
+    for (int i = 0; i < LGT_COUNT(presets); i++) lgt_nearest_try(&nearest, presets[i].system);
+    return lgt_fail(err, LGT_ERR_USAGE, "there is no system \"%.63s\" to be like; the nearest is \"%s\"", system,
+                    nearest.word);
 }
 
 static lgt_status unknown_pair(const char *name, const char *system, lgt_error *err) {
@@ -119,12 +113,12 @@ static lgt_status unknown_pair(const char *name, const char *system, lgt_error *
 }
 
 lgt_status lgt_loss_parse_like(const char *spec, const char *system, lgt_loss *out, lgt_error *err) {
-    size_t length = strcspn(spec, ":");
+    lgt_piece pairs, name = lgt_piece_split(lgt_piece_of(spec), ':', &pairs);
     int known = 0;
     for (int i = 0; i < LGT_COUNT(presets); i++) {
         if (strcmp(presets[i].system, system) != 0) continue;
         known = 1;
-        if (is(spec, length, presets[i].loss)) return lgt_loss_read(spec, presets[i].settings, out, err);
+        if (lgt_piece_is(name, presets[i].loss)) return lgt_loss_read(spec, presets[i].settings, out, err);
     }
     if (!known) return unknown_system(system, err);
     lgt_loss loss;
