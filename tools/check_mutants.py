@@ -9,7 +9,6 @@ The list is read as
     + what takes its place
 with empty lines between; lines that begin with % are remarks."""
 import os
-import sys
 
 import checklib
 

@@ -211,7 +211,8 @@ const lgt_align_edge *lgt_align_neighbours(const lgt_align_plan *plan, int64_t r
 
 /* --- Pull --- */
 
-double lgt_pull_gradient(const lgt_align_plan *plan, const lgt_pull *pull, double *gradient) {
+/* gradient (D) = share dL_i/dx; returns L_i, not weighted. */
+static double pull_gradient(const lgt_align_plan *plan, const lgt_pull *pull, double *gradient) {
     const double *unit = pull->unit;
     int64_t dim = plan->dim;
     double loss = 0;
@@ -245,7 +246,7 @@ static void pull_row(const pull_call *c, int64_t i, double *vectors) {
     p->rows[i] = (lgt_conflict_row){.inner = NAN, .cosine = NAN, .largest = NAN, .smallest = NAN};
     for (int64_t k = 0; k < p->dim; k++) gradient[k] = 0;
     if (pull.length > 0) {
-        p->loss_rows[i] = lgt_pull_gradient(p, &pull, gradient);
+        p->loss_rows[i] = pull_gradient(p, &pull, gradient);
         if (c->in->head.data) {
             lgt_align_read(c->in->head, i, head);
             lgt_conflict_judge(p, &pull, head, gradient, c->out->rows != NULL, head + p->dim, &p->rows[i]);

@@ -33,9 +33,6 @@ typedef struct lgt_pull {
     double share; /* weight / N */
 } lgt_pull;
 
-/* gradient (D) = share dL_i/dx; returns L_i, not weighted. */
-double lgt_pull_gradient(const lgt_align_plan *plan, const lgt_pull *pull, double *gradient);
-
 /* Compares the gradient with the head's `head` (D; overwritten), and resolves it. angles: largest and smallest too;
  * scratch holds two vectors. */
 void lgt_conflict_judge(const lgt_align_plan *plan, const lgt_pull *pull, double *head, double *gradient, int angles,

@@ -1,14 +1,10 @@
-/* log sum exp(z) = m + log sum exp(z - m), m = max z (Eq. 7), one term or one part at a time. */
+/* log sum exp(z) = m + log sum exp(z - m), m = max z (Eq. 7), one part at a time. */
 #include "math/lse.h"
 
 #include <math.h>
 
 lgt_lse lgt_lse_empty(void) {
     return (lgt_lse){-INFINITY, 0};
-}
-
-lgt_lse lgt_lse_add(lgt_lse a, double z) {
-    return lgt_lse_merge(a, (lgt_lse){z, 1});
 }
 
 lgt_lse lgt_lse_merge(lgt_lse a, lgt_lse b) {

@@ -9,8 +9,7 @@ typedef struct lgt_lse {
 
 lgt_lse lgt_lse_empty(void);
 
-/* The sum with one more term, or of two sums: the result depends on the order in the last bits only. */
-lgt_lse lgt_lse_add(lgt_lse a, double z);
+/* Two sums in one; a term z is the sum {z, 1}. The result depends on the order in the last bits only. */
 lgt_lse lgt_lse_merge(lgt_lse a, lgt_lse b);
 
 /* log of the sum (Eq. 7); -inf for the empty one. */

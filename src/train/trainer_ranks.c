@@ -24,12 +24,6 @@ int64_t lgt_ranks_count(const lgt_ranks *ranks, int rank) {
     return lgt_stripe_begin(ranks->n_classes, end) - lgt_stripe_begin(ranks->n_classes, begin);
 }
 
-int64_t lgt_ranks_stripe_of(const lgt_ranks *ranks, int64_t own) {
-    int64_t stripe = ranks->stripe_begin;
-    while (ranks->first + own >= lgt_stripe_begin(ranks->n_classes, stripe + 1)) stripe++;
-    return stripe;
-}
-
 lgt_status lgt_ranks_gather(const lgt_ranks *ranks, void *all, int64_t bytes, lgt_error *err) {
     const lgt_comm *comm = ranks->comm;
     if (!comm) return LGT_OK;

@@ -28,9 +28,6 @@ void lgt_ranks_free(lgt_context *context, lgt_ranks *ranks);
 /* The classes of a rank. */
 int64_t lgt_ranks_count(const lgt_ranks *ranks, int rank);
 
-/* The stripe of one of the own classes, counted from `first`. */
-int64_t lgt_ranks_stripe_of(const lgt_ranks *ranks, int64_t own);
-
 /* all (n_classes, bytes): own entries are there, the others' come. Collective. */
 lgt_status lgt_ranks_gather(const lgt_ranks *ranks, void *all, int64_t bytes, lgt_error *err);
 
