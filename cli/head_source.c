@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "outfile.h"
 #include "output.h"
 #include "shards.h"
 
@@ -143,11 +144,6 @@ lgt_status cli_source_convert(cli_source_file *s, lgt_error *err) {
 
 /* --- the head --- */
 
-static int ends_in(const char *text, const char *suffix) {
-    size_t n_text = strlen(text), n_suffix = strlen(suffix);
-    return n_text >= n_suffix && strcmp(text + n_text - n_suffix, suffix) == 0;
-}
-
 /* By the names that programs use, else the only matrix called weight within something. */
 static lgt_status guess_weight(const cli_source_file *s, const char **name, lgt_error *err) {
     static const char *const usual[] = {"head.weight", "coef_", "weight", "fc.weight"};
@@ -158,7 +154,7 @@ static lgt_status guess_weight(const cli_source_file *s, const char **name, lgt_
     }
     for (int64_t i = 0; i < s->tensors.n_tensors; i++) {
         const lgt_tensor *t = &s->tensors.tensors[i];
-        if (t->array.n_dims != 2 || !ends_in(t->name, "weight")) continue;
+        if (t->array.n_dims != 2 || !cli_ends_in(t->name, "weight")) continue;
         *name = t->name;
         found++;
     }
@@ -174,7 +170,7 @@ static void name_bias(const char *weight, char *out, size_t size) {
     size_t length = strlen(weight);
     if (strcmp(weight, "coef_") == 0)
         snprintf(out, size, "intercept_");
-    else if (ends_in(weight, "weight"))
+    else if (cli_ends_in(weight, "weight"))
         snprintf(out, size, "%.*sbias", (int)(length - strlen("weight")), weight);
     else
         *out = '\0';

@@ -11,11 +11,6 @@
 #include "ranks.h"
 #include "streams.h"
 
-static int ends_in(const char *text, const char *suffix) {
-    size_t n_text = strlen(text), n_suffix = strlen(suffix);
-    return n_text > n_suffix && strcmp(text + n_text - n_suffix, suffix) == 0;
-}
-
 /* Cuts the last part off a path, "" becomes "." and the root stays. Returns 0 when nothing is above. */
 static int go_up(char *path) {
     size_t length = strlen(path);
@@ -43,6 +38,11 @@ static char *copy_path(const char *path) {
     char *copy = cli_alloc((int64_t)strlen(path) + 2, 1); /* room for "." */
     strcpy(copy, path);
     return copy;
+}
+
+int cli_ends_in(const char *text, const char *suffix) {
+    size_t n_text = strlen(text), n_suffix = strlen(suffix);
+    return n_text >= n_suffix && strcmp(text + n_text - n_suffix, suffix) == 0;
 }
 
 char *cli_path_join(const char *folder, const char *name) {
@@ -89,9 +89,9 @@ lgt_status cli_out_open(const cli_args *args, cli_format *format, lgt_error *err
     *format = CLI_OUT_STDOUT;
     if (cli_is_stdout(path))
         return cli_source_of(args, "out") == CLI_DEFAULT ? LGT_OK : cli_output_check(args, "--out", path, err);
-    if (!ends_in(path, ".npy") && !ends_in(path, ".csv"))
+    if (!cli_ends_in(path, ".npy") && !cli_ends_in(path, ".csv"))
         return cli_fail(err, LGT_ERR_USAGE, "--out is '%s', expected a name that ends in .npy or .csv, or -", path);
-    *format = ends_in(path, ".npy") ? CLI_OUT_NPY : CLI_OUT_CSV;
+    *format = cli_ends_in(path, ".npy") ? CLI_OUT_NPY : CLI_OUT_CSV;
     return cli_is_first() ? cli_file_check(path, err) : LGT_OK;
 }
 

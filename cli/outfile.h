@@ -25,6 +25,9 @@ lgt_status cli_out_csv(lgt_context *context, const cli_args *args, cli_format fo
 /* A field, quoted where RFC 4180 asks for it. */
 void cli_csv_field(FILE *out, const char *text);
 
+/* Whether a path, or the name of a tensor, ends in `suffix`; one that is nothing else does. */
+int cli_ends_in(const char *text, const char *suffix);
+
 /* FOLDER/NAME, to be freed. */
 char *cli_path_join(const char *folder, const char *name);
 

@@ -79,11 +79,6 @@ typedef struct conversion {
 
 /* --- what is asked for --- */
 
-static int ends_in(const char *text, const char *suffix) {
-    size_t n_text = strlen(text), n_suffix = strlen(suffix);
-    return n_text > n_suffix && strcmp(text + n_text - n_suffix, suffix) == 0;
-}
-
 static lgt_status choose_format(conversion *c, lgt_error *err) {
     static const struct {
         const char *suffix;
@@ -95,7 +90,7 @@ static lgt_status choose_format(conversion *c, lgt_error *err) {
     else if (cli_has_rank(c->out))
         c->to = TO_INSIGHTFACE;
     for (size_t i = 0; i < sizeof known / sizeof *known && c->to < 0; i++)
-        if (ends_in(c->out, known[i].suffix)) c->to = known[i].to;
+        if (cli_ends_in(c->out, known[i].suffix)) c->to = known[i].to;
     if (c->to == TO_INSIGHTFACE && cli_is_stdout(c->out))
         return cli_fail(err, LGT_ERR_USAGE,
                         "OUT is -, but insightface is one file a rank, and standard output takes one");

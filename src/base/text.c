@@ -160,3 +160,7 @@ int lgt_text_distance(const char *a, const char *b) {
     }
     return last[m];
 }
+
+int lgt_text_compare(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}

@@ -29,4 +29,7 @@ size_t lgt_text_from_double(char *out, size_t size, double value);
  * are compared by their heads. */
 int lgt_text_distance(const char *a, const char *b);
 
+/* For qsort over texts (const char *): by their bytes. */
+int lgt_text_compare(const void *a, const void *b);
+
 #endif

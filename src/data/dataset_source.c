@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "data/folder.h"
 #include "data/output.h"
 
 static const char fashion_name[] = "fashion-mnist";
@@ -20,11 +21,6 @@ typedef struct request {
     lgt_split split;
     int split_named;
 } request;
-
-static int is_folder(const char *path) {
-    struct stat info;
-    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-}
 
 static int exists(const char *path) {
     struct stat info;
@@ -105,7 +101,7 @@ static lgt_status find_in_folder(lgt_context *context, const request *r, lgt_dat
 static lgt_status find_fashion_mnist(lgt_context *context, const lgt_dataset_options *options, request *r,
                                      lgt_dataset_source *out, lgt_error *err) {
     const char *folder = options->fashion_mnist ? options->fashion_mnist : fashion_folder;
-    if (!is_folder(folder))
+    if (!lgt_is_folder(folder))
         return lgt_fail(err, LGT_ERR_IO,
                         "%s: there is no such folder: install Debian's package dataset-fashion-mnist, or name the "
                         "folder of the four files by the option fashion_mnist (LOGITUDE_DATA on the command line)",
@@ -160,7 +156,7 @@ lgt_status lgt_dataset_source_find(lgt_context *context, const lgt_dataset_optio
     if (!exists(r.path)) take_split(&r);
     if (strcmp(r.path, fashion_name) == 0)
         status = find_fashion_mnist(context, options, &r, out, err);
-    else if (is_folder(r.path))
+    else if (lgt_is_folder(r.path))
         status = find_in_folder(context, &r, out, err);
     else
         status = split_files(context, options->spec, out, err);

@@ -1,4 +1,6 @@
 /* Folders: made with their parents. */
+#include "data/folder.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,7 +11,7 @@
 
 enum { PATH_ROOM = 4096 };
 
-static int is_folder(const char *path) {
+int lgt_is_folder(const char *path) {
     struct stat info;
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
@@ -17,7 +19,7 @@ static int is_folder(const char *path) {
 /* An existing folder is fine whatever mkdir says of it (EEXIST; EROFS or EACCES above one that may be written to). */
 static int make(const char *path) {
     if (mkdir(path, 0777) == 0) return 1;
-    int code = errno, found = is_folder(path);
+    int code = errno, found = lgt_is_folder(path);
     errno = code;
     return found;
 }

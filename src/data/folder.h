@@ -1,4 +1,4 @@
-/* What folders hold: numbered files, and what writers that died left behind. */
+/* Folders and what they hold: numbered files, and what writers that died left behind. */
 #ifndef LGT_DATA_FOLDER_H
 #define LGT_DATA_FOLDER_H
 
@@ -14,6 +14,9 @@ lgt_status lgt_folder_numbers(lgt_context *context, const char *folder, const ch
 /* Removes temporary files of lgt_output_open that no process writes any more; what cannot be removed stays, and so does
  * what has this process's number. */
 void lgt_folder_tidy(const char *folder);
+
+/* Whether there is a folder of this name. */
+int lgt_is_folder(const char *path);
 
 /* One that is not there is fine. Errors: IO. */
 lgt_status lgt_file_remove(const char *path, lgt_error *err);

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/text.h"
 
 enum { DECIMAL_ROOM = 24 };
 
@@ -16,10 +17,6 @@ typedef int (*comparison)(const void *, const void *);
 static int compare_integers(const void *a, const void *b) {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
     return (x > y) - (x < y);
-}
-
-static int compare_texts(const void *a, const void *b) {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 /* Sorts the items and keeps one of each; returns how many are left. */
@@ -103,7 +100,7 @@ lgt_status lgt_labels_from_texts(lgt_context *context, const char *texts, int64_
         rows[i] = texts;
         texts += strlen(texts) + 1;
     }
-    if (!status) status = number_rows(context, rows, n_rows, sizeof *rows, compare_texts, &distinct, out, err);
+    if (!status) status = number_rows(context, rows, n_rows, sizeof *rows, lgt_text_compare, &distinct, out, err);
     if (!status) status = lgt_labels_copy_names(context, (const char *const *)distinct, out->n_names, &out->names, err);
     lgt_release(context, distinct);
     lgt_release(context, rows);

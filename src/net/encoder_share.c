@@ -9,12 +9,13 @@
 
 /* --- parts --- */
 
-static int64_t cut(int64_t n, int64_t index, int64_t parts) {
+/* Where part `index` of n begins; unlike those of lgt_part_begin the longer parts lie among the others. */
+static int64_t cut(int64_t n, int64_t parts, int64_t index) {
     return n / parts * index + n % parts * index / parts;
 }
 
 lgt_span lgt_span_of(int64_t n, int rank, int size) {
-    return (lgt_span){cut(n, rank, size), cut(n, rank + 1, size)};
+    return (lgt_span){cut(n, size, rank), cut(n, size, rank + 1)};
 }
 
 lgt_span lgt_encoder_outputs(const lgt_encoder_pass *pass, int layer) {
@@ -78,7 +79,7 @@ lgt_block lgt_pass_output(const lgt_encoder_pass *pass) {
 /* n things of so many bytes, next to each other, of which each rank has its part. */
 static lgt_status gather_parts(const lgt_encoder_pass *p, void *data, int64_t n, int64_t bytes, lgt_error *err) {
     if (n == 0) return LGT_OK;
-    for (int r = 0; r <= p->comm.size; r++) p->offsets[r] = cut(n, r, p->comm.size) * bytes;
+    for (int r = 0; r <= p->comm.size; r++) p->offsets[r] = cut(n, p->comm.size, r) * bytes;
     return p->comm.gather(p->comm.user, data, p->offsets, err);
 }
 

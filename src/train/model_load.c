@@ -73,17 +73,13 @@ static lgt_status read_shape(loader *l, lgt_error *err) {
     return LGT_OK;
 }
 
-static int compare_texts(const void *a, const void *b) {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 static lgt_status check_distinct(const loader *l, lgt_error *err) {
     const lgt_model *m = l->model;
     char **sorted = NULL;
     lgt_status status = LGT_NEW(m->context, &sorted, m->n_classes, err);
     if (status) return status;
     memcpy(sorted, m->label_names, (size_t)m->n_classes * sizeof *sorted);
-    qsort(sorted, (size_t)m->n_classes, sizeof *sorted, compare_texts);
+    qsort(sorted, (size_t)m->n_classes, sizeof *sorted, lgt_text_compare);
     for (int64_t j = 1; j < m->n_classes && !status; j++)
         if (strcmp(sorted[j - 1], sorted[j]) == 0)
             status =

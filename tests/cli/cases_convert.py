@@ -59,6 +59,7 @@ class Convert(Case):
         self.report("convert", "again.safetensors", "t.npz")
         self.assertEqual(open(self.path("t.npz"), "rb").read(), first)  # the same bytes every time
         self.assertEqual(self.names(), ["again.safetensors", "t.npz", "t.safetensors"])
+        self.assertEqual(self.report("convert", "t.npz", ".safetensors")["to"], "safetensors")  # a suffix and nothing else
 
     def test_gzip_around_a_file_is_unpacked(self):
         for name, content in (("h.safetensors", open(self.path(self.write_head()), "rb").read()),
