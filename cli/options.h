@@ -55,6 +55,9 @@ typedef struct cli_verb {
     lgt_status (*run)(const cli_args *args, lgt_error *err);
 } cli_verb;
 
+/* `greatest` of integers that have no bound of their own, 2^53: exact in double, and so in all that reads reports. */
+#define CLI_INTEGER_MOST 0x1p53
+
 #define CLI_MAX_OPTIONS 48
 #define CLI_MAX_WORDS   32
 

@@ -49,6 +49,11 @@
         .name = "z-loss", .kind = CLI_REAL, .metavar = "ZETA", .default_text = "0", .least = 0, .greatest = 1e6,       \
         .group = place, .help = "adds ZETA lse^2 to the loss of every row"                                             \
     }
+#define CLI_OPTION_SEED(place, text)                                                                                   \
+    {                                                                                                                  \
+        .name = "seed", .kind = CLI_INTEGER, .metavar = "S", .default_text = "0", .least = 0,                          \
+        .greatest = CLI_INTEGER_MOST, .group = place, .help = text                                                     \
+    }
 
 /* What the help of verbs says whose rows ranks share. */
 #define CLI_NOTE_SHARED                                                                                                \

@@ -11,8 +11,6 @@ static const char *const schedules[] = {"constant", "cosine", "step", NULL};
 static const char *const reduces[] = {"exact", "fast", NULL}; /* as in lgt_reduce */
 static const char *const standardizes[] = {"none", "global", "feature", NULL};
 
-#define LARGEST_SEED 9007199254740992.0 /* 2^53: exact in every tool that reads run.json */
-
 const cli_option cli_train_options[] = {
     CLI_OPTION_DATA("labelled data to train on"),
     {.name = "test-data",
@@ -156,14 +154,7 @@ const cli_option cli_train_options[] = {
      .kind = CLI_FLAG,
      .group = "Training",
      .help = "do not add log(1/share) to the logits of drawn classes"},
-    {.name = "seed",
-     .kind = CLI_INTEGER,
-     .metavar = "S",
-     .default_text = "0",
-     .least = 0,
-     .greatest = LARGEST_SEED,
-     .group = "Training",
-     .help = "what initial weights and the order of rows are drawn from"},
+    CLI_OPTION_SEED("Training", "what initial weights and the order of rows are drawn from"),
     {.name = "out",
      .kind = CLI_FOLDER,
      .metavar = "DIR",

@@ -43,14 +43,7 @@ static const cli_option options[] = {
      .unit = "problems",
      .group = "Check",
      .help = "random problems a loss"},
-    {.name = "seed",
-     .kind = CLI_INTEGER,
-     .metavar = "S",
-     .default_text = "0",
-     .least = 0,
-     .greatest = 9007199254740992.0,
-     .group = "Check",
-     .help = "what the problems are drawn from"},
+    CLI_OPTION_SEED("Check", "what the problems are drawn from"),
 };
 
 typedef struct checker {
