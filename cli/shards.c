@@ -1,12 +1,14 @@
-/* Names of shards, and which of them there are. */
+/* Names of shards, which of them there are, and writing them. */
 #include "shards.h"
 
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "output.h"
 
@@ -69,4 +71,61 @@ int64_t cli_shards_named(const char *pattern) {
         if (!isalnum((unsigned char)at[-1]) && length > 0 && length < 10) return strtoll(digits, NULL, 10);
     }
     return 0;
+}
+
+/* IN may be a shard of an earlier writing under OUT's name, but then it is not for us to remove. */
+static lgt_status check_stale(const char *in_path, const char *pattern, int64_t n, lgt_error *err) {
+    struct stat in, old;
+    if (cli_has_rank(in_path) || stat(in_path, &in)) return LGT_OK;
+    for (int64_t rank = n; (rank = cli_shard_from(pattern, rank)) >= 0; rank++) {
+        char *path = cli_rank_path(pattern, rank);
+        int same = stat(path, &old) == 0 && old.st_dev == in.st_dev && old.st_ino == in.st_ino;
+        free(path);
+        if (same)
+            return cli_fail(err, LGT_ERR_USAGE, "%s: is IN and would count as shard %lld of OUT, expected another name",
+                            in_path, (long long)rank);
+    }
+    return LGT_OK;
+}
+
+/* Shards of an earlier writing, behind the n of this one, would be read as further classes. */
+static lgt_status remove_stale(const cli_args *args, const char *pattern, int64_t n, lgt_error *err) {
+    lgt_status status = LGT_OK;
+    for (int64_t rank = n; !status && (rank = cli_shard_from(pattern, rank)) >= 0; rank++) {
+        char *path = cli_rank_path(pattern, rank);
+        if (unlink(path))
+            status = cli_fail(err, LGT_ERR_IO, "%s: cannot remove this shard of an earlier writing: %s", path,
+                              strerror(errno));
+        else
+            cli_note(args, "%s: a shard of an earlier writing is removed", path);
+        free(path);
+    }
+    return status;
+}
+
+/* Contiguous ranges, the remainder to the first ranks. */
+lgt_status cli_shards_write(const cli_args *args, const cli_source_file *source, const char *pattern, json_t *files,
+                            lgt_error *err) {
+    const lgt_array *w = &source->weight;
+    int64_t n = cli_integer(args, "shards"), rows = w->shape[0], begin = 0, named = cli_shards_named(pattern);
+    size_t row = (size_t)w->shape[1] * lgt_dtype_size(w->dtype);
+    lgt_status status = LGT_OK;
+    if (n > rows)
+        return cli_fail(err, LGT_ERR_USAGE, "--shards is %lld, expected at most %lld, the rows of %s", (long long)n,
+                        (long long)rows, source->weight_name);
+    if (named && named != n)
+        return cli_fail(err, LGT_ERR_USAGE, "--shards is %lld, but the name %s counts %lld", (long long)n, pattern,
+                        (long long)named);
+    if ((status = check_stale(source->path, pattern, n, err))) return status;
+    if (source->bias.data) cli_note(args, "%s: has a bias, which shards leave out", source->path);
+    for (int64_t rank = 0; rank < n && !status; rank++) {
+        int64_t shape[2] = {rows / n + (rank < rows % n), w->shape[1]};
+        char *path = cli_rank_path(pattern, rank);
+        status =
+            lgt_npy_write(source->context, path, w->dtype, 2, shape, (const char *)w->data + (size_t)begin * row, err);
+        if (!status) cli_append(files, cli_string(path));
+        free(path);
+        begin += shape[0];
+    }
+    return status ? status : remove_stale(args, pattern, n, err);
 }

@@ -1,12 +1,9 @@
 /* logitude convert: heads and tensors between the files of programs. */
-#include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "head_model.h"
 #include "head_source.h"
 #include "logitude/logitude.h"
 #include "outfile.h"
@@ -14,6 +11,7 @@
 #include "session.h"
 #include "shards.h"
 #include "streams.h"
+#include "tensor_list.h"
 #include "verbs.h"
 
 enum { TO_SAFETENSORS, TO_NPZ, TO_NPY, TO_SKLEARN, TO_TORCH, TO_INSIGHTFACE, TO_LIBLINEAR, TO_MODEL, TO_ONNX };
@@ -142,25 +140,6 @@ static void wrote(conversion *c, const char *path) {
     cli_append(c->files, cli_string(path));
 }
 
-/* A list of tensors that borrows all it has. */
-typedef struct tensor_list {
-    lgt_tensor tensors[4];
-    lgt_metadata metadata[8];
-    lgt_tensors list;
-} tensor_list;
-
-static void add(tensor_list *t, const char *name, const lgt_array *array) {
-    lgt_tensor *to = &t->tensors[t->list.n_tensors++];
-    to->name = (char *)(uintptr_t)name;
-    to->array = *array;
-    t->list.tensors = t->tensors;
-}
-
-static void note(tensor_list *t, const char *key, const char *value) {
-    t->metadata[t->list.n_metadata++] = (lgt_metadata){(char *)(uintptr_t)key, (char *)(uintptr_t)value};
-    t->list.metadata = t->metadata;
-}
-
 static lgt_array labels_of(const cli_source_file *s) {
     lgt_array a = {.dtype = LGT_I64, .n_dims = 1, .shape = {s->n_classes}, .count = s->n_classes, .data = s->labels};
     return a;
@@ -168,10 +147,10 @@ static lgt_array labels_of(const cli_source_file *s) {
 
 static lgt_status write_all(conversion *c, lgt_error *err) {
     cli_source_file *s = &c->source;
-    tensor_list single = {.list = {.n_tensors = 0}};
+    cli_tensor_list single = {.list = {.n_tensors = 0}};
     const lgt_tensors *all = &s->tensors;
     if (all->n_tensors == 0 && s->weight_name) {
-        add(&single, s->weight_name, &s->weight);
+        cli_tensor_add(&single, s->weight_name, &s->weight);
         all = &single.list;
     }
     wrote(c, c->out);
@@ -194,7 +173,7 @@ static lgt_status round_as_asked(conversion *c, lgt_error *err) {
 
 static lgt_status write_sklearn(conversion *c, lgt_error *err) {
     cli_source_file *s = &c->source;
-    tensor_list t = {.list = {.n_tensors = 0}};
+    cli_tensor_list t = {.list = {.n_tensors = 0}};
     lgt_array labels = labels_of(s), zeros;
     cli_head_to_one_row(s);
     lgt_status status = round_as_asked(c, err);
@@ -202,11 +181,11 @@ static lgt_status write_sklearn(conversion *c, lgt_error *err) {
     zeros = s->weight;
     zeros.n_dims = 1;
     zeros.count = zeros.shape[0];
-    add(&t, "coef_", &s->weight);
+    cli_tensor_add(&t, "coef_", &s->weight);
     if (!s->bias.data) zeros.data = cli_source_own(s, zeros.count, sizeof(double));
-    add(&t, "intercept_", s->bias.data ? &s->bias : &zeros);
+    cli_tensor_add(&t, "intercept_", s->bias.data ? &s->bias : &zeros);
     if (s->labels)
-        add(&t, "classes_", &labels);
+        cli_tensor_add(&t, "classes_", &labels);
     else
         cli_note(c->args, "%s: labels are texts; classes_ is left out", s->path);
     wrote(c, c->out);
@@ -217,72 +196,17 @@ static lgt_status write_torch(conversion *c, lgt_error *err) {
     const char *given = cli_text(c->args, "prefix"), *prefix = given ? given : "";
     size_t size = strlen(prefix) + 8;
     char *weight = cli_alloc((int64_t)size, 1), *bias = cli_alloc((int64_t)size, 1);
-    tensor_list t = {.list = {.n_tensors = 0}};
+    cli_tensor_list t = {.list = {.n_tensors = 0}};
     snprintf(weight, size, "%sweight", prefix);
     snprintf(bias, size, "%sbias", prefix);
-    add(&t, weight, &c->source.weight);
-    if (c->source.bias.data) add(&t, bias, &c->source.bias);
-    note(&t, "format", "pt");
+    cli_tensor_add(&t, weight, &c->source.weight);
+    if (c->source.bias.data) cli_tensor_add(&t, bias, &c->source.bias);
+    cli_tensor_note(&t, "format", "pt");
     wrote(c, c->out);
     lgt_status status = lgt_tensors_write(c->context, c->out, &t.list, err);
     free(bias);
     free(weight);
     return status;
-}
-
-/* IN may be a shard of an earlier writing under OUT's name, but then it is not for us to remove. */
-static lgt_status check_stale(const conversion *c, int64_t n, lgt_error *err) {
-    struct stat in, old;
-    if (cli_has_rank(c->source.path) || stat(c->source.path, &in)) return LGT_OK;
-    for (int64_t rank = n; (rank = cli_shard_from(c->out, rank)) >= 0; rank++) {
-        char *path = cli_rank_path(c->out, rank);
-        int same = stat(path, &old) == 0 && old.st_dev == in.st_dev && old.st_ino == in.st_ino;
-        free(path);
-        if (same)
-            return cli_fail(err, LGT_ERR_USAGE, "%s: is IN and would count as shard %lld of OUT, expected another name",
-                            c->source.path, (long long)rank);
-    }
-    return LGT_OK;
-}
-
-/* Shards of an earlier writing, behind the n of this one, would be read as further classes. */
-static lgt_status remove_stale(const conversion *c, int64_t n, lgt_error *err) {
-    lgt_status status = LGT_OK;
-    for (int64_t rank = n; !status && (rank = cli_shard_from(c->out, rank)) >= 0; rank++) {
-        char *path = cli_rank_path(c->out, rank);
-        if (unlink(path))
-            status = cli_fail(err, LGT_ERR_IO, "%s: cannot remove this shard of an earlier writing: %s", path,
-                              strerror(errno));
-        else
-            cli_note(c->args, "%s: a shard of an earlier writing is removed", path);
-        free(path);
-    }
-    return status;
-}
-
-/* Contiguous ranges, the remainder to the first ranks. */
-static lgt_status write_shards(conversion *c, lgt_error *err) {
-    const lgt_array *w = &c->source.weight;
-    int64_t n = cli_integer(c->args, "shards"), rows = w->shape[0], begin = 0, named = cli_shards_named(c->out);
-    size_t row = (size_t)w->shape[1] * lgt_dtype_size(w->dtype);
-    lgt_status status = LGT_OK;
-    if (n > rows)
-        return cli_fail(err, LGT_ERR_USAGE, "--shards is %lld, expected at most %lld, the rows of %s", (long long)n,
-                        (long long)rows, c->source.weight_name);
-    if (named && named != n)
-        return cli_fail(err, LGT_ERR_USAGE, "--shards is %lld, but the name %s counts %lld", (long long)n, c->out,
-                        (long long)named);
-    if ((status = check_stale(c, n, err))) return status;
-    if (c->source.bias.data) cli_note(c->args, "%s: has a bias, which shards leave out", c->source.path);
-    for (int64_t rank = 0; rank < n && !status; rank++) {
-        int64_t shape[2] = {rows / n + (rank < rows % n), w->shape[1]};
-        char *path = cli_rank_path(c->out, rank);
-        status = lgt_npy_write(c->context, path, w->dtype, 2, shape, (const char *)w->data + (size_t)begin * row, err);
-        if (!status) wrote(c, path);
-        free(path);
-        begin += shape[0];
-    }
-    return status ? status : remove_stale(c, n, err);
 }
 
 static lgt_status write_liblinear(conversion *c, lgt_error *err) {
@@ -298,81 +222,6 @@ static lgt_status write_liblinear(conversion *c, lgt_error *err) {
     if (status) return status;
     wrote(c, c->out);
     return lgt_liblinear_write(c->context, c->out, solver, &s->weight, s->bias.data ? &s->bias : NULL, &labels, err);
-}
-
-/* The names of the classes as a model has them: a JSON list, to be freed; NULL: 0 .. C-1. */
-static char *label_names(const cli_source_file *s) {
-    int plain = s->labels != NULL;
-    json_t *list = json_array();
-    for (int64_t j = 0; j < s->n_classes && s->labels; j++) {
-        char text[24];
-        plain = plain && s->labels[j] == j;
-        snprintf(text, sizeof text, "%lld", (long long)s->labels[j]);
-        cli_append(list, cli_string(text));
-    }
-    char *out = plain ? NULL : cli_json_text(s->labels ? list : s->names, 0);
-    json_decref(list);
-    return out;
-}
-
-/* A head alone as `train --encoder none` writes it; then it must load. */
-static lgt_status write_model(conversion *c, const lgt_loss *loss, lgt_error *err) {
-    cli_source_file *s = &c->source;
-    float mean = 0, scale = 1;
-    lgt_array one = {.dtype = LGT_F32, .n_dims = 1, .shape = {1}, .count = 1};
-    lgt_array means = one, scales = one;
-    tensor_list t = {.list = {.n_tensors = 0}};
-    char spec[LGT_LOSS_SPEC_SIZE], classes[24], dim[24], *names = label_names(s);
-    means.data = &mean, scales.data = &scale;
-    lgt_loss_format(loss, spec, sizeof spec);
-    snprintf(classes, sizeof classes, "%lld", (long long)s->n_classes);
-    snprintf(dim, sizeof dim, "%lld", (long long)s->weight.shape[1]);
-    add(&t, "normalization.mean", &means);
-    add(&t, "normalization.scale", &scales);
-    add(&t, "head.weight", &s->weight);
-    if (s->bias.data) add(&t, "head.bias", &s->bias);
-    note(&t, "format", "logitude-model-1");
-    note(&t, "loss", spec);
-    note(&t, "encoder", "none");
-    note(&t, "classes", classes);
-    note(&t, "step", "0");
-    note(&t, "sample_shape", dim);
-    if (names) note(&t, "label_names", names);
-    wrote(c, c->out);
-    lgt_status status = lgt_tensors_write(c->context, c->out, &t.list, err);
-    free(names);
-    return status;
-}
-
-/* --loss, or that of the model that IN is. */
-static lgt_status find_loss(const conversion *c, lgt_loss *loss, lgt_error *err) {
-    const cli_source_file *s = &c->source;
-    const char *given = cli_text(c->args, "loss");
-    if (given || strcmp(s->format, "model") != 0) return lgt_loss_parse(given ? given : "softmax", loss, err);
-    const char *own = lgt_tensors_metadata(&s->tensors, "loss");
-    if (!own) return cli_fail(err, LGT_ERR_DATA, "%s: no metadata \"loss\", expected a model's: give --loss", s->path);
-    return lgt_loss_parse(own, loss, err) ? cli_fail_in(err, LGT_ERR_DATA, s->path) : LGT_OK;
-}
-
-static lgt_status check_model(conversion *c, lgt_loss *loss, lgt_error *err) {
-    cli_source_file *s = &c->source;
-    lgt_status status = find_loss(c, loss, err);
-    const lgt_array *parts[] = {&s->weight, &s->bias};
-    if (status) return status;
-    int64_t centres = lgt_loss_centres(loss);
-    if (s->bias.data && !loss->info->has_bias)
-        return cli_fail(err, LGT_ERR_USAGE, "%s: has a bias, but %s has none", s->path, loss->info->name);
-    if (centres == 1) cli_head_to_two_rows(s);
-    if (s->weight.shape[0] % centres)
-        return cli_fail(err, LGT_ERR_USAGE, "%s: %s has %lld rows, expected a multiple of the %lld centres of a class",
-                        s->path, s->weight_name, (long long)s->weight.shape[0], (long long)centres);
-    s->n_classes = s->weight.shape[0] / centres;
-    for (int i = 0; i < 2; i++)
-        for (int64_t k = 0; k < parts[i]->count; k++)
-            if (!isfinite(((const float *)parts[i]->data)[k]))
-                return cli_fail(err, LGT_ERR_DATA, "%s: %s: element %lld is not finite", s->path,
-                                i == 0 ? s->weight_name : "bias", (long long)k);
-    return LGT_OK;
 }
 
 static lgt_status write_onnx(conversion *c, const char *in, lgt_error *err) {
@@ -407,7 +256,7 @@ static lgt_status write_head(conversion *c, lgt_error *err) {
     lgt_status status =
         cli_head_find(&c->source, cli_text(c->args, "weight"), bias, cli_flag(c->args, "transpose"), err);
     if (!status && is_linear(c)) status = cli_head_linear(&c->source, err);
-    if (!status && c->to == TO_MODEL) status = check_model(c, &loss, err);
+    if (!status && c->to == TO_MODEL) status = cli_head_model_check(&c->source, cli_text(c->args, "loss"), &loss, err);
     if (!status && (is_linear(c) || c->to == TO_MODEL)) status = cli_head_labels(&c->source, err);
     if (status) return status;
     tell_losses(c);
@@ -419,11 +268,12 @@ static lgt_status write_head(conversion *c, lgt_error *err) {
     case TO_TORCH:
         return write_torch(c, err);
     case TO_INSIGHTFACE:
-        return write_shards(c, err);
+        return cli_shards_write(c->args, &c->source, c->out, c->files, err);
     case TO_LIBLINEAR:
         return write_liblinear(c, err);
     default:
-        return write_model(c, &loss, err);
+        wrote(c, c->out);
+        return cli_head_model_write(&c->source, &loss, c->out, err);
     }
 }
 

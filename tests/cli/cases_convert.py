@@ -236,6 +236,20 @@ class Convert(Case):
         self.report("convert", "s.npz", "l.txt", "--to", "liblinear")
         self.assertIn("label 9 4\n", self.read("l.txt"))
 
+    def test_a_model_is_written_as_train_writes_it(self):
+        self.write("x.csv", "".join("%d,%d,%s\n" % (i % 5, i % 7, "abc"[i % 3]) for i in range(30)))
+        self.write_npy("x.npy", [[1, 2], [3, 4]], "f4")
+        for loss in ("softmax", "subcenter:k=2"):
+            model = loss[:3] + "/model.safetensors"
+            self.run_program("train", "--data", "x.csv", "--loss", loss, "--encoder", "none", "--epochs", 1, "--out", loss[:3],
+                             "--no-report", "-q")
+            self.report("convert", model, "m.safetensors", "--to", "model")
+            (made, notes), (trained, wanted) = self.read_tensors("m.safetensors"), self.read_tensors(model)
+            self.assertEqual(*({name: t[:2] for name, t in tensors.items()} for tensors in (made, trained)))
+            self.assertEqual(json.loads(notes.pop("label_names")), json.loads(wanted.pop("label_names")))
+            self.assertEqual(dict(notes, step=wanted["step"]), wanted)
+            self.succeeds("predict", "--model", "m.safetensors", "--data", "x.npy")  # it loads
+
     def test_a_model_of_several_centres(self):
         rows, labels = tools.clusters(40, 3, 4, seed=1)
         self.write("x.csv", "".join("%r,%r,%r,%d\n" % (*row, 10 * y + 3) for row, y in zip(rows, labels)))
