@@ -95,7 +95,8 @@ static int read_number(const cli_option *option, const char *text, cli_value *ou
     if (option->kind == CLI_INTEGER) {
         out->integer = strtoll(text, &end, 10);
         out->real = (double)out->integer;
-        if (errno) return 0;
+        long long most = (long long)CLI_INTEGER_MOST; /* beyond it bounds are not exact */
+        if (errno || out->integer > most || out->integer < -most) return 0;
     } else {
         out->real = strtod(text, &end);
         if (!isfinite(out->real)) return 0;

@@ -119,6 +119,8 @@ class Plan(Case):
         for args, message in (
             ([], "plan needs --classes C; see 'logitude plan --help'"),
             (["--classes", "1"], "--classes is '1', expected an integer from 2 to 9007199254740992"),
+            (["--classes", "9007199254740993"],
+             "--classes is '9007199254740993', expected an integer from 2 to 9007199254740992"),
             (["--classes", "9", "--ranks", "0"], "--ranks is '0', expected an integer from 1 to 65536"),
             (["--classes", "9", "--network", "100"], "--network is '100', " + rate),
             (["--classes", "9", "--network", "100Gbps"], "--network is '100Gbps', " + rate),
