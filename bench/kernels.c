@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/compiler.h"
 #include "base/cpu_features.h"
 #include "kernel/kernels.h"
@@ -21,12 +21,6 @@ typedef struct timings {
     double seconds[WHATS][MOST_REPEATS];
     int repeats;
 } timings;
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static int by_size(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
@@ -55,11 +49,11 @@ static volatile double sink; /* so that the loops are not optimised away */
         enum { LANES = bytes / sizeof(T), CHAINS = 12, TURNS = 1000000 / LANES / CHAINS };                             \
         vector_##name a[CHAINS], x = (vector_##name){0} + (T)(1 - 1e-6), y = (vector_##name){0} + (T)1e-6;             \
         for (int i = 0; i < CHAINS; i++) a[i] = x * (T)i;                                                              \
-        double start = now();                                                                                          \
+        double start = lgt_clock_now();                                                                                \
         for (int n = 0; n < TURNS; n++)                                                                                \
             for (int i = 0; i < CHAINS; i++) a[i] = a[i] * x + y;                                                      \
         for (int i = 0; i < CHAINS; i++) sink += (double)a[i][0];                                                      \
-        return (now() - start) * 1e6 / (TURNS * CHAINS * LANES);                                                       \
+        return (lgt_clock_now() - start) * 1e6 / (TURNS * CHAINS * LANES);                                             \
     }
 
 ROOF(float, 16, f32_16)

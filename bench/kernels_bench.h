@@ -42,20 +42,20 @@ static void FN(bench)(const char *name, const lgt_extent *e, const KERNELS *set,
     t.repeats = repeats;
     for (int r = 0; r < repeats; r++) {
         t.seconds[ROOF][r] = ceiling();
-        at[0] = now();
+        at[0] = lgt_clock_now();
         set->pack_classes(e, w, ones, e->tile, pw);
         set->turn_classes(e, e->tile, pw);
-        at[1] = now();
+        at[1] = lgt_clock_now();
         set->logits(e, pw, e->tile, px, e->block, a.u);
-        at[2] = now();
+        at[2] = lgt_clock_now();
         set->exp_sum(e, a.u, e->tile, e->block, (T)0.1, a.v, a.v + most, a.v + 2 * most, a.v + 3 * most);
         set->exp_weights(e, a.u, e->tile, e->block, (T)0.1, a.v, a.v + most, a.v, a.v, a.v);
         set->pack_weights(e, a.u, e->tile, e->block, pw, px, pu);
-        at[3] = now();
+        at[3] = lgt_clock_now();
         set->gather_w(e, weights, e->tile, e->block, px, a.dw, a.width, 0);
-        at[4] = now();
+        at[4] = lgt_clock_now();
         set->gather_x(e, weights, e->tile, e->block, pw, a.dx, a.width, 1);
-        at[5] = now();
+        at[5] = lgt_clock_now();
         static const int order[] = {PACK, LOGITS, EXPS, GATHER_W, GATHER_X};
         for (int i = 0; i < 5; i++) t.seconds[order[i]][r] = at[i + 1] - at[i];
     }
@@ -72,13 +72,13 @@ static void FN(gemm)(const char *name, const lgt_extent *e, int repeats, roof_lo
     for (int r = 0; r < repeats; r++) {
         double at[4];
         t.seconds[ROOF][r] = ceiling();
-        at[0] = now();
+        at[0] = lgt_clock_now();
         GEMM(CblasRowMajor, CblasNoTrans, CblasTrans, c, n, d, 1, a.w, d, a.x, d, 0, a.u, ld);
-        at[1] = now();
+        at[1] = lgt_clock_now();
         GEMM(CblasRowMajor, CblasNoTrans, CblasNoTrans, c, d, n, 1, a.u, ld, a.x, d, 0, a.dw, wide);
-        at[2] = now();
+        at[2] = lgt_clock_now();
         GEMM(CblasRowMajor, CblasTrans, CblasNoTrans, n, d, c, 1, a.u, ld, a.w, d, 1, a.dx, wide);
-        at[3] = now();
+        at[3] = lgt_clock_now();
         static const int order[] = {LOGITS, GATHER_W, GATHER_X};
         for (int i = 0; i < 3; i++) t.seconds[order[i]][r] = at[i + 1] - at[i];
     }

@@ -2,8 +2,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "bench/clock.h"
 #include "bench/matter.h"
+#include "bench/median.h"
 #include "kernel/kernels.h"
 #include "logitude/bench.h"
 #include "support.h"

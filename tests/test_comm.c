@@ -5,8 +5,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "comm/call.h"
 #include "comm_laws.h"
 #include "ranks.h"
@@ -15,12 +15,6 @@ enum { MOST = 64 };
 
 static const int sizes[] = {1, 2, 3, 4, 7};
 #define COUNT(array) (sizeof(array) / sizeof *(array))
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* What every rank heard of its last call. */
 typedef struct hearing {
@@ -248,10 +242,10 @@ typedef struct absence {
 
 static void stay_away(void *argument, const lgt_comm *comm) {
     absence *a = argument;
-    double start = now();
+    double start = lgt_clock_now();
     if (comm->rank >= a->from && comm->rank < a->to) return;
     a->heard.status[comm->rank] = comm->barrier(comm->user, &a->heard.err[comm->rank]);
-    a->seconds[comm->rank] = now() - start;
+    a->seconds[comm->rank] = lgt_clock_now() - start;
 }
 
 static void who_does_not_come_is_named_when_the_time_is_over(void **state) {

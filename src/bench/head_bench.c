@@ -2,11 +2,12 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/sizes.h"
-#include "bench/clock.h"
 #include "bench/matter.h"
+#include "bench/median.h"
 #include "logitude/bench.h"
 
 enum { STREAM_X = 1, STREAM_W, STREAM_LABELS, MOST_REPEAT = 1000000 };
@@ -116,9 +117,9 @@ static lgt_status timed_runs(head_bench *b, int n, double *seconds, lgt_error *e
     lgt_bench_poison(b->context, b->dw, n_w, b->o.dtype);
     lgt_bench_poison(b->context, b->loss_rows, b->o.n_rows, LGT_F64);
     for (int r = 0; r < n; r++) {
-        double start = lgt_bench_now();
+        double start = lgt_clock_now();
         lgt_status status = lgt_plan_run(b->plan, &b->in, &b->out, err);
-        seconds[r] = lgt_bench_now() - start;
+        seconds[r] = lgt_clock_now() - start;
         if (status) return status;
     }
     if (!lgt_bench_finite(b->context, b->loss_rows, b->o.n_rows, LGT_F64)) return unwritten("the loss", err);

@@ -2,12 +2,13 @@
  * class costs; steps tell what the optimizer adds (docs/scaling.md, Eq. S12). */
 #include <math.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "base/sizes.h"
-#include "bench/clock.h"
 #include "bench/matter.h"
+#include "bench/median.h"
 #include "logitude/bench.h"
 
 enum { STREAM_CHUNK = 1 << 16, LEAST_STREAM = 64 };
@@ -116,9 +117,9 @@ static lgt_status run_stream(machine_bench *b, stream *s, double *seconds, lgt_e
     lgt_bench_fill(b->context, s->x, s->count, LGT_F32, 1, b->o->seed, 0);
     lgt_bench_fill(b->context, s->y, s->count, LGT_F32, 1, b->o->seed, 1);
     for (int r = 0; r < b->o->repeat; r++) {
-        double start = lgt_bench_now();
+        double start = lgt_clock_now();
         lgt_parallel_for(b->context, lgt_ceil_div(s->count, STREAM_CHUNK), stream_chunk, s);
-        seconds[r] = lgt_bench_now() - start;
+        seconds[r] = lgt_clock_now() - start;
     }
     return lgt_bench_finite(b->context, s->y, s->count, LGT_F32)
                ? LGT_OK

@@ -1,9 +1,9 @@
 /* The roof: rounds of multiply-adds on registers, spread over the threads as a head's work is. */
 #include <math.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/parallel.h"
-#include "bench/clock.h"
 #include "kernel/kernels.h"
 #include "logitude/bench.h"
 
@@ -45,11 +45,11 @@ lgt_status lgt_bench_roof(lgt_context *context, lgt_dtype dtype, lgt_precision p
     round_of_peak round = {lgt_kernels_f32_of(isa, precision), dtype == LGT_F64 ? lgt_kernels_f64_of(isa) : NULL,
                            FIRST_TURNS, 0};
     int64_t n_tasks = (int64_t)TASKS_A_THREAD * lgt_context_threads(context);
-    double work = 0, elapsed = 0, start = lgt_bench_now();
+    double work = 0, elapsed = 0, start = lgt_clock_now();
     for (; elapsed < seconds; round.turns *= elapsed < seconds / 4 ? 2 : 1) {
         lgt_parallel_for(context, n_tasks, run_task, &round);
         work += round.work * (double)n_tasks;
-        elapsed = lgt_bench_now() - start;
+        elapsed = lgt_clock_now() - start;
     }
     *gflops = work / elapsed * 1e-9;
     return lgt_succeed(err);

@@ -1,11 +1,12 @@
 /* Times training steps of a head alone on random data: what a head of a million classes costs with its optimizer. */
 #include <math.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/sizes.h"
-#include "bench/clock.h"
 #include "bench/matter.h"
+#include "bench/median.h"
 #include "logitude/bench.h"
 
 /* Batches that differ; later epochs walk them in another order. */
@@ -78,9 +79,9 @@ static lgt_status measure(step_bench *b, lgt_bench_step_result *out, lgt_error *
     lgt_status status = lgt_trainer_step(b->trainer, &record, err); /* pages and threads of the first do not count */
     out->loss_first = record.loss;
     for (int r = 0; r < b->o.repeat && !status; r++) {
-        double start = lgt_bench_now();
+        double start = lgt_clock_now();
         status = lgt_trainer_step(b->trainer, &record, err);
-        b->seconds[r] = lgt_bench_now() - start;
+        b->seconds[r] = lgt_clock_now() - start;
     }
     if (status) return status;
     out->loss_last = record.loss;

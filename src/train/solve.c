@@ -1,8 +1,8 @@
 /* Training a head on fixed features to the minimum of its objective, and the proof of how near it is. */
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "math/sphere.h"
@@ -21,12 +21,6 @@ typedef struct solver {
     lgt_solve_record *record;
     double start;
 } solver;
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* --- The model and the vector --- */
 
@@ -163,7 +157,7 @@ static void fill_record(solver *s, const lgt_descent *d) {
     r->goal = s->limits.tolerance * fmax(1, d->first_norm);
     r->converged = d->converged;
     r->stopped = d->stopped;
-    r->seconds = now() - s->start;
+    r->seconds = lgt_clock_now() - s->start;
 }
 
 static int watch(void *user, const lgt_descent *d) {
@@ -194,7 +188,7 @@ static lgt_status prepare(solver *s, int second_order, lgt_error *err) {
 
 lgt_status lgt_trainer_solve(lgt_trainer *trainer, lgt_solve_watch on_iteration, void *user, lgt_solve_record *record,
                              lgt_error *err) {
-    solver s = {.trainer = trainer, .watch = on_iteration, .user = user, .record = record, .start = now()};
+    solver s = {.trainer = trainer, .watch = on_iteration, .user = user, .record = record, .start = lgt_clock_now()};
     int second_order = trainer->options.optimizer == LGT_OPTIMIZER_NEWTON_CG;
     if (!lgt_is_solved(&trainer->options))
         return lgt_fail(err, LGT_ERR_USAGE, "this trainer's optimizer makes steps, expected lbfgs or newton-cg");

@@ -1,8 +1,8 @@
 /* A training step: gather and normalise a batch, forward, head, backward, update. */
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/philox.h"
@@ -65,12 +65,6 @@ lgt_status lgt_trainer_predict(lgt_trainer *trainer, lgt_view x, const int64_t *
     lgt_head_step_settle(&t->head_step);
     return lgt_head_predict_shared(t->head, t->ranks.comm, x, lgt_trainer_weights(t), lgt_trainer_bias(t), labels, out,
                                    err);
-}
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 /* --- reporting divergence --- */
@@ -380,7 +374,7 @@ static void begin_epoch(lgt_trainer *t) {
 
 lgt_status lgt_trainer_step(lgt_trainer *trainer, lgt_train_record *record, lgt_error *err) {
     lgt_trainer *t = trainer;
-    double start = now();
+    double start = lgt_clock_now();
     const int64_t *rows = NULL;
     lgt_head_outputs out = {0};
     if (lgt_is_solved(&t->options))
@@ -398,7 +392,7 @@ lgt_status lgt_trainer_step(lgt_trainer *trainer, lgt_train_record *record, lgt_
         if (err) *err = own;
         return status;
     }
-    t->seconds += now() - start;
+    t->seconds += lgt_clock_now() - start;
     count_step(t, &out, n);
     *record = lgt_trainer_record(t);
     return lgt_succeed(err);

@@ -6,16 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "comm_laws.h"
 #include "logitude/mpi.h"
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* What the command line does with a failure: it tells, and ends all ranks. */
 static void give_up(const lgt_comm *comm, const char *text) {
@@ -70,9 +64,9 @@ static double seconds_of_gather(const lgt_comm *comm, char *data, int64_t bytes,
     int64_t at[65];
     for (int r = 0; r <= comm->size; r++) at[r] = r * bytes;
     comm->barrier(comm->user, NULL);
-    double start = now();
+    double start = lgt_clock_now();
     for (int i = 0; i < rounds; i++) comm->gather(comm->user, data, at, NULL);
-    return (now() - start) / rounds;
+    return (lgt_clock_now() - start) / rounds;
 }
 
 static void measure(const lgt_comm *comm) {

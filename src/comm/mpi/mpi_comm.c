@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "comm/call.h"
 
@@ -47,12 +48,6 @@ struct lgt_mpi {
     int broken;
     char reason[400];
 };
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static lgt_status LGT_PRINTF(2, 3) give_up(lgt_mpi *mpi, const char *format, ...) {
     va_list args;
@@ -177,7 +172,7 @@ static lgt_status end_message(lgt_mpi *mpi, lgt_comm_op op, int code, int i, con
 static lgt_status complete(lgt_mpi *mpi, lgt_comm_op op) {
     static const double suspicious = 0.1;
     lgt_status status = LGT_OK;
-    double since = now();
+    double since = lgt_clock_now();
     while (mpi->left > 0 && status == LGT_OK) {
         int i = MPI_UNDEFINED, done = 0;
         MPI_Status ended;
@@ -185,10 +180,10 @@ static lgt_status complete(lgt_mpi *mpi, lgt_comm_op op) {
         if (code != MPI_SUCCESS && i == MPI_UNDEFINED) return refuse(mpi, lgt_comm_op_name(op), code);
         if (code != MPI_SUCCESS || (done && i != MPI_UNDEFINED)) {
             status = end_message(mpi, op, code, i, &ended);
-            if (mpi->left > 0) since = now();
+            if (mpi->left > 0) since = lgt_clock_now();
             continue;
         }
-        double waited = now() - since;
+        double waited = lgt_clock_now() - since;
         if (waited > suspicious) status = find_stray(mpi, op);
         if (status == LGT_OK && waited > mpi->timeout) status = name_missing(mpi, lgt_comm_op_name(op));
         if (status == LGT_OK) pause_after(waited);
@@ -376,11 +371,11 @@ static lgt_status join_world(lgt_mpi *mpi) {
     MPI_Comm_size(MPI_COMM_WORLD, &mpi->size);
     int code = MPI_Comm_idup(MPI_COMM_WORLD, &mpi->comm, &mpi->requests[0]);
     if (code != MPI_SUCCESS) return refuse(mpi, "a duplicate of MPI_COMM_WORLD", code);
-    double since = now();
+    double since = lgt_clock_now();
     for (int done = 0; !done;) {
         code = MPI_Test(&mpi->requests[0], &done, MPI_STATUS_IGNORE);
         if (code != MPI_SUCCESS) return refuse(mpi, "a duplicate of MPI_COMM_WORLD", code);
-        double waited = now() - since;
+        double waited = lgt_clock_now() - since;
         if (!done && waited > mpi->timeout)
             return give_up(mpi, "not all of %d ranks began within %g s", mpi->size, mpi->timeout);
         if (!done) pause_after(waited);

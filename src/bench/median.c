@@ -1,14 +1,7 @@
-/* The monotonic clock, and medians. */
-#include "bench/clock.h"
+/* The median. */
+#include "bench/median.h"
 
 #include <stdlib.h>
-#include <time.h>
-
-double lgt_bench_now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static int by_size(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
