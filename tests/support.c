@@ -114,6 +114,13 @@ void test_labels(int64_t *out, int64_t count, int64_t n_classes, uint64_t seed) 
     for (int64_t i = 0; i < count; i++) out[i] = (int64_t)lgt_rng_below(&rng, (uint64_t)i, (uint64_t)n_classes);
 }
 
+lgt_loss test_loss_of(const char *spec) {
+    lgt_loss loss;
+    lgt_error err;
+    assert_ok(lgt_loss_parse(spec, &loss, &err), err);
+    return loss;
+}
+
 double test_relative_error(const double *a, const double *b, int64_t count) {
     double worst = 0, scale = 0;
     for (int64_t i = 0; i < count; i++) {

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "logitude/context.h"
+#include "logitude/loss.h"
 #include "logitude/types.h"
 
 /* A context of that many threads; fails the test on error. Every context here keeps to the instruction set that
@@ -48,6 +49,9 @@ lgt_context *test_context_with(lgt_allocator allocator);
 void test_normal(double *out, int64_t count, uint64_t seed, uint64_t stream);
 void test_normal_f32(float *out, int64_t count, uint64_t seed, uint64_t stream);
 void test_labels(int64_t *out, int64_t count, int64_t n_classes, uint64_t seed);
+
+/* The loss of a specification; fails the test on error. */
+lgt_loss test_loss_of(const char *spec);
 
 /* max |a - b| / max |b|, the max-norm relative error; 0 when both are all zero, infinite on a NaN. */
 double test_relative_error(const double *a, const double *b, int64_t count);

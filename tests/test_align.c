@@ -16,19 +16,7 @@ typedef struct batch {
     int64_t labels[MOST_ROWS], ids[MOST_ROWS];
 } batch;
 
-static lgt_context *context;
-
-static int open_context(void **state) {
-    (void)state;
-    context = test_context(2);
-    return 0;
-}
-
-static int close_context(void **state) {
-    (void)state;
-    lgt_context_free(context);
-    return 0;
-}
+TEST_SHARED_CONTEXT(2)
 
 static batch draw(int64_t n, int64_t dim, int64_t classes, uint64_t seed) {
     batch b = {.n = n, .dim = dim};

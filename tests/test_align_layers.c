@@ -16,19 +16,7 @@ typedef struct stack {
     lgt_mut muts[LAYERS];
 } stack;
 
-static lgt_context *context;
-
-static int open_context(void **state) {
-    (void)state;
-    context = test_context(2);
-    return 0;
-}
-
-static int close_context(void **state) {
-    (void)state;
-    lgt_context_free(context);
-    return 0;
-}
+TEST_SHARED_CONTEXT(2)
 
 static void draw(stack *s, uint64_t seed, int64_t n_rows) {
     memset(s, 0, sizeof *s);

@@ -12,13 +12,6 @@ enum { MOST = 70000 };
 
 TEST_SHARED_CONTEXT(2)
 
-static lgt_loss loss_of(const char *spec) {
-    lgt_loss loss;
-    lgt_error err;
-    assert_ok(lgt_loss_parse(spec, &loss, &err), err);
-    return loss;
-}
-
 static lgt_bench_head_options small_options(void) {
     lgt_bench_head_options o;
     lgt_bench_head_options_init(&o);
@@ -96,7 +89,7 @@ static void the_loss_is_that_of_the_plan_and_no_matter_of_threads(void **state) 
     lgt_context *alone = test_context(1);
     lgt_error err;
     for (size_t s = 0; s < sizeof specs / sizeof *specs; s++) {
-        lgt_loss loss = loss_of(specs[s]);
+        lgt_loss loss = test_loss_of(specs[s]);
         lgt_bench_head_options o = small_options();
         lgt_bench_head_result a, b, c;
         assert_ok(lgt_bench_head_run(context, &loss, &o, &a, &err), err);
@@ -115,7 +108,7 @@ static void the_loss_is_that_of_the_plan_and_no_matter_of_threads(void **state) 
 
 static void every_arithmetic_gives_about_the_same_loss(void **state) {
     (void)state;
-    lgt_loss loss = loss_of("arcface:s=8");
+    lgt_loss loss = test_loss_of("arcface:s=8");
     lgt_bench_head_options o = small_options();
     lgt_bench_head_result r[4];
     lgt_error err;
@@ -130,7 +123,7 @@ static void every_arithmetic_gives_about_the_same_loss(void **state) {
 
 static void wrong_options_are_refused(void **state) {
     (void)state;
-    lgt_loss loss = loss_of("softmax");
+    lgt_loss loss = test_loss_of("softmax");
     lgt_bench_head_options o = small_options();
     lgt_bench_head_result r;
     lgt_error err;
@@ -164,7 +157,7 @@ static lgt_bench_step_options small_step(void) {
 
 static void steps_are_a_training_and_no_matter_of_threads(void **state) {
     (void)state;
-    lgt_loss loss = loss_of("arcface:s=16");
+    lgt_loss loss = test_loss_of("arcface:s=16");
     lgt_context *alone = test_context(1);
     lgt_error err;
     for (int i = 0; i < 4; i++) {
@@ -182,7 +175,7 @@ static void steps_are_a_training_and_no_matter_of_threads(void **state) {
 
 static void wrong_steps_are_refused(void **state) {
     (void)state;
-    lgt_loss loss = loss_of("softmax");
+    lgt_loss loss = test_loss_of("softmax");
     lgt_bench_step_options o = small_step();
     lgt_bench_step_result r;
     lgt_error err;
@@ -205,7 +198,7 @@ static void wrong_steps_are_refused(void **state) {
 
 static void refused_memory_of_steps_leaks_nothing(void **state) {
     (void)state;
-    lgt_loss loss = loss_of("arcface");
+    lgt_loss loss = test_loss_of("arcface");
     lgt_bench_step_options o = small_step();
     lgt_bench_step_result r;
     lgt_error err;
@@ -222,7 +215,7 @@ static void refused_memory_of_steps_leaks_nothing(void **state) {
 
 static void refused_memory_is_an_error_and_leaks_nothing(void **state) {
     (void)state;
-    lgt_loss loss = loss_of("arcface");
+    lgt_loss loss = test_loss_of("arcface");
     lgt_bench_head_options o = small_options();
     lgt_bench_head_result r;
     lgt_error err;

@@ -9,19 +9,7 @@
 
 enum { ROWS = 60, DIM = 6, CLASSES = 5 };
 
-static lgt_context *context;
-
-static int open_context(void **state) {
-    (void)state;
-    context = test_context(2);
-    return 0;
-}
-
-static int close_context(void **state) {
-    (void)state;
-    lgt_context_free(context);
-    return 0;
-}
+TEST_SHARED_CONTEXT(2)
 
 static double dot(const double *a, const double *b, int n) {
     double sum = 0;

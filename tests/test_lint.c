@@ -11,13 +11,6 @@
 #include "loss/definition.h"
 #include "math/sphere.h"
 
-static lgt_loss parse(const char *spec) {
-    lgt_loss loss;
-    lgt_error err;
-    assert_ok(lgt_loss_parse(spec, &loss, &err), err);
-    return loss;
-}
-
 static lgt_lint lint_loss(const lgt_loss *loss, int64_t step, double r) {
     lgt_lint lint;
     lgt_error err;
@@ -27,7 +20,7 @@ static lgt_lint lint_loss(const lgt_loss *loss, int64_t step, double r) {
 }
 
 static lgt_lint lint_of(const char *spec) {
-    lgt_loss loss = parse(spec);
+    lgt_loss loss = test_loss_of(spec);
     return lint_loss(&loss, 0, lgt_lint_norm(&loss));
 }
 
@@ -173,7 +166,8 @@ static void the_largest_force_is_where_the_sine_peaks(void **state) {
 }
 
 static void a_margin_that_reads_the_norm_is_seen_at_that_norm(void **state) {
-    lgt_loss adaface = parse("adaface"), magface = parse("magface:tail=cosface"), arcface = parse("arcface");
+    lgt_loss adaface = test_loss_of("adaface"), magface = test_loss_of("magface:tail=cosface"),
+             arcface = test_loss_of("arcface");
     (void)state;
     assert_true(lgt_lint_norm(&arcface) == 1 && lgt_lint_norm(&magface) == 60 && lgt_lint_norm(&adaface) == 20);
     /* A norm far above the mean has the angular margin -m: the logit rises up to theta = m. */
@@ -186,8 +180,8 @@ static void a_margin_that_reads_the_norm_is_seen_at_that_norm(void **state) {
 }
 
 static void the_step_decides(void **state) {
-    lgt_loss warm = parse("arcface:tail=cosface,warmup=linear/100/200"),
-             moving = parse("lsoftmax:lambda=geometric/1000/0.5/0");
+    lgt_loss warm = test_loss_of("arcface:tail=cosface,warmup=linear/100/200"),
+             moving = test_loss_of("lsoftmax:lambda=geometric/1000/0.5/0");
     (void)state;
     assert_int_equal(lint_loss(&warm, 100, 1).n_defects, 0);
     assert_at_most(fabs(lint_loss(&warm, 150, 1).jumps[0].theta - (LGT_PI - 0.25)), 1e-14, "half the margin");
@@ -264,7 +258,7 @@ static double draw(const lgt_param_info *param, const lgt_rng *rng, uint64_t at)
 }
 
 static lgt_loss random_loss(const lgt_loss_info *info, const lgt_rng *rng, uint64_t at) {
-    lgt_loss loss = parse(info->name);
+    lgt_loss loss = test_loss_of(info->name);
     for (int p = 0; p < info->n_params; p++) loss.values[p] = draw(&info->params[p], rng, at + (uint64_t)p);
     if (lgt_schedule_is_lambda(&loss)) loss.schedule = (lgt_schedule){.a = floor(4 * lgt_rng_uniform(rng, at + 20))};
     if (strcmp(info->name, "magface") == 0) { /* in order, as its check demands */
@@ -323,7 +317,7 @@ static void forces_are_the_slopes_of_the_drawn_logits(void **state) {
     enum { POINTS = 2001 };
     static double theta[POINTS], logit[POINTS], force[POINTS], plain_logit[POINTS], plain_force[POINTS];
     const lgt_lint_curve curve = {theta, logit, force, plain_logit, plain_force};
-    lgt_loss loss = parse("lsoftmax:m=3,lambda=1");
+    lgt_loss loss = test_loss_of("lsoftmax:m=3,lambda=1");
     lgt_error err;
     (void)state;
     assert_ok(lgt_lint_draw(&loss, 0, 2, 3, POINTS, &curve, &err), err);
@@ -341,7 +335,7 @@ static void forces_are_the_slopes_of_the_drawn_logits(void **state) {
 
 static void wrong_norms_and_steps_are_refused(void **state) {
     static const double norms[] = {0, -1, NAN, INFINITY, 1e101};
-    lgt_loss loss = parse("arcface");
+    lgt_loss loss = test_loss_of("arcface");
     lgt_lint lint;
     lgt_error err;
     (void)state;

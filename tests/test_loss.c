@@ -14,13 +14,6 @@
 static const double eps = DBL_EPSILON;
 static const long double long_pi = 3.141592653589793238462643383279502884L;
 
-static lgt_loss parse(const char *spec) {
-    lgt_loss loss;
-    lgt_error err;
-    assert_ok(lgt_loss_parse(spec, &loss, &err), err);
-    return loss;
-}
-
 /* ---- the losses and settings that every test goes through ---- */
 
 enum { MOST_CASES = 220 };
@@ -39,7 +32,7 @@ static void add_case(const char *name, const char *settings, const char *tail, d
     assert_true(n_cases < MOST_CASES);
     loss_case *c = &cases[n_cases++];
     lgt_text_format(c->spec, sizeof c->spec, "%s%s", name, settings);
-    c->loss = parse(c->spec);
+    c->loss = test_loss_of(c->spec);
     double s = lgt_loss_value(&c->loss, "s");
     c->name = name, c->tail = tail, c->m = m, c->lambda = lambda, c->s = isnan(s) ? 0 : s;
 }
@@ -212,7 +205,7 @@ static void small_margins_keep_their_digits(void **state) {
     for (int i = 0; i < 4; i++) {
         char spec[64];
         lgt_text_format(spec, sizeof spec, "arcface:s=1,m=%.17g,tail=none", margins[i]);
-        lgt_loss loss = parse(spec);
+        lgt_loss loss = test_loss_of(spec);
         for (int step = 0; step <= 300; step++) {
             double theta = 3 * step / 300.0;
             long double half = margins[i] / 2.0L, exact = -2 * sinl(theta + half) * sinl(half);
@@ -327,7 +320,7 @@ static void target_logits_fall_with_the_angle_but_for_known_tails(void **state) 
 static double jump_at_the_end(const char *tail, double m) {
     char spec[64];
     lgt_text_format(spec, sizeof spec, "arcface:s=64,m=%.17g,tail=%s", m, tail);
-    lgt_loss loss = parse(spec);
+    lgt_loss loss = test_loss_of(spec);
     double side[2];
     for (int i = 0; i < 2; i++) {
         lgt_pair pair = pair_at(LGT_PI - m + (i ? 1e-12 : -1e-12), 1, 1);
@@ -404,7 +397,7 @@ static void the_plain_loss_has_the_same_scale_and_no_margin(void **state) {
 }
 
 static void unknown_parameters_have_the_value_nan(void **state) {
-    lgt_loss loss = parse("arcface:s=3,m=0.25,tail=fold");
+    lgt_loss loss = test_loss_of("arcface:s=3,m=0.25,tail=fold");
     (void)state;
     assert_true(lgt_loss_value(&loss, "s") == 3 && lgt_loss_value(&loss, "m") == 0.25);
     assert_true(lgt_loss_value(&loss, "tail") == 2 && lgt_loss_value(&loss, "gradient") == 0);

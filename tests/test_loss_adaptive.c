@@ -13,13 +13,6 @@
 
 static const double eps = DBL_EPSILON;
 
-static lgt_loss parse(const char *spec) {
-    lgt_loss loss;
-    lgt_error err;
-    assert_ok(lgt_loss_parse(spec, &loss, &err), err);
-    return loss;
-}
-
 /* The target logit of a cosine loss. */
 static double target(const lgt_loss *loss, const lgt_pair *pair) {
     return lgt_loss_value(loss, "s") * pair->c + bend_at(loss, pair).value;
@@ -43,7 +36,7 @@ static long double defined_adaface(double theta, double m, double h, double mean
 
 static void adaface_follows_the_quality_of_the_sample(void **state) {
     static const double qualities[] = {0, 1e-3, 5, 12, 20, 21.5, 28, 1e3, 1e300};
-    lgt_loss loss = parse("adaface:m=0.4,h=0.333,mean=20,deviation=3");
+    lgt_loss loss = test_loss_of("adaface:m=0.4,h=0.333,mean=20,deviation=3");
     (void)state;
     for (size_t k = 0; k < sizeof qualities / sizeof *qualities; k++) {
         for (int step = 0; step <= 360; step++) {
@@ -57,8 +50,8 @@ static void adaface_follows_the_quality_of_the_sample(void **state) {
 
 /* At its mean the margins are those of CosFace, at the ends those of ArcFace turned round and of CosFace doubled. */
 static void adaface_at_three_qualities_is_a_known_loss(void **state) {
-    lgt_loss ada = parse("adaface:m=0.4,h=1,mean=20,deviation=3,tail=none"), arc = parse("arcface:m=0.4,tail=none"),
-             cos_once = parse("cosface:m=0.4");
+    lgt_loss ada = test_loss_of("adaface:m=0.4,h=1,mean=20,deviation=3,tail=none"),
+             arc = test_loss_of("arcface:m=0.4,tail=none"), cos_once = test_loss_of("cosface:m=0.4");
     (void)state;
     for (int step = 0; step <= 100; step++) {
         double theta = LGT_PI * step / 100, noise = 64 * 8 * eps;
@@ -72,7 +65,7 @@ static void adaface_at_three_qualities_is_a_known_loss(void **state) {
 }
 
 static void the_quality_is_a_constant_and_beyond_its_clip_changes_nothing(void **state) {
-    lgt_loss loss = parse("adaface:m=0.4,h=0.333,mean=20,deviation=3");
+    lgt_loss loss = test_loss_of("adaface:m=0.4,h=0.333,mean=20,deviation=3");
     double end = (3 + 1e-3) / 0.333; /* from the mean to either end of the clip */
     (void)state;
     for (int step = 1; step < 90; step++) {
@@ -98,7 +91,7 @@ static void adaface_derivatives_agree_with_differences(void **state) {
     for (int t = 0; t < 5; t++) {
         char spec[96];
         lgt_text_format(spec, sizeof spec, "adaface:m=0.7,h=0.333,mean=20,deviation=3,tail=%s", tails[t]);
-        lgt_loss loss = parse(spec);
+        lgt_loss loss = test_loss_of(spec);
         for (int step = 1; step < 180; step++) {
             for (int k = 0; k < 5; k++) {
                 lgt_pair pair = pair_of_quality(LGT_PI * step / 180, qualities[k]);
@@ -116,7 +109,7 @@ static const char *const magface = "magface:s=64,l_m=0.45,u_m=0.8,l_a=10,u_a=110
 
 static void magface_has_the_margin_and_the_penalty_of_its_norm(void **state) {
     static const double norms[] = {0, 1, 10, 10.5, 60, 109, 110, 1e6};
-    lgt_loss loss = parse(magface);
+    lgt_loss loss = test_loss_of(magface);
     (void)state;
     for (size_t k = 0; k < sizeof norms / sizeof *norms; k++) {
         long double a = fmaxl(10, fminl(110, norms[k])), m = 0.45L + 0.35L * (a - 10) / 100;
@@ -138,7 +131,7 @@ static void magface_derivatives_agree_with_differences(void **state) {
     for (int t = 0; t < 6; t++) {
         char spec[128];
         lgt_text_format(spec, sizeof spec, "%s,tail=%s", magface, tails[t]);
-        lgt_loss loss = parse(spec);
+        lgt_loss loss = test_loss_of(spec);
         for (int step = 1; step < 180; step++) {
             for (int k = 0; k < 6; k++) {
                 lgt_pair pair = pair_at(LGT_PI * step / 180, norms[k], 0.5);
@@ -155,7 +148,7 @@ static void magface_derivatives_agree_with_differences(void **state) {
 
 static void beyond_its_norms_magface_has_no_force_along_the_norm(void **state) {
     static const double norms[] = {0, 9.999, 110.001, 1e9};
-    lgt_loss loss = parse(magface);
+    lgt_loss loss = test_loss_of(magface);
     (void)state;
     for (int k = 0; k < 4; k++) {
         lgt_pair pair = pair_at(1, norms[k], 2);
@@ -171,7 +164,7 @@ static void beyond_its_norms_magface_has_no_force_along_the_norm(void **state) {
 /* What the least lambda_g is for: however the margin pulls on the norm (at most s k, times 1 - p_y <= 1), the penalty
  * pushes a short feature outwards more. At it the two balance at l_a alone. */
 static void at_the_least_penalty_short_features_still_grow(void **state) {
-    lgt_loss loss = parse("magface:lambda_g=22.58667");
+    lgt_loss loss = test_loss_of("magface:lambda_g=22.58667");
     (void)state;
     for (int step = 0; step <= 180; step++) {
         lgt_pair shortest = pair_at(LGT_PI * step / 180, 10, 2);
@@ -186,7 +179,7 @@ static void at_the_least_penalty_short_features_still_grow(void **state) {
 /* ---- CurricularFace ---- */
 
 static void curricularface_weighs_what_is_nearer_than_its_target_allows(void **state) {
-    lgt_loss loss = parse("curricularface:m=0.5,t=0.25");
+    lgt_loss loss = test_loss_of("curricularface:m=0.5,t=0.25");
     (void)state;
     assert_true(lgt_loss_bends_crowd(&loss));
     for (int step = 0; step <= 180; step++) {
@@ -202,7 +195,7 @@ static void no_other_loss_bends_the_crowd(void **state) {
     int bending = 0;
     (void)state;
     for (int i = 0; i < lgt_loss_count(); i++) {
-        lgt_loss loss = parse(lgt_loss_at(i)->name);
+        lgt_loss loss = test_loss_of(lgt_loss_at(i)->name);
         lgt_pair pair = pair_at(1, 3, 2);
         lgt_crowd_bend crowd;
         lgt_loss_crowd(&loss, &pair, 0, &crowd);
@@ -224,9 +217,9 @@ static void curricularface_and_subcenter_bend_the_target_as_arcface_does(void **
         lgt_text_format(spec[0], sizeof spec[0], "arcface:m=0.7,tail=%s", tails[t]);
         lgt_text_format(spec[1], sizeof spec[1], "curricularface:m=0.7,t=0.9,tail=%s", tails[t]);
         lgt_text_format(spec[2], sizeof spec[2], "subcenter:m=0.7,k=5,tail=%s", tails[t]);
-        lgt_loss arc = parse(spec[0]);
+        lgt_loss arc = test_loss_of(spec[0]);
         for (int other = 1; other < 3; other++) {
-            lgt_loss loss = parse(spec[other]);
+            lgt_loss loss = test_loss_of(spec[other]);
             for (int step = 0; step <= 180; step++) {
                 lgt_pair pair = pair_at(LGT_PI * step / 180, 3, 2);
                 lgt_bend a = bend_at(&arc, &pair), b = bend_at(&loss, &pair);
@@ -243,7 +236,8 @@ static void move(lgt_loss *loss, lgt_batch_moments batch) {
 }
 
 static void state_moves_by_its_share_of_a_batch(void **state) {
-    lgt_loss ada = parse("adaface:ema=0.25,mean=20,deviation=100"), curricular = parse("curricularface:ema=0.5,t=0.2");
+    lgt_loss ada = test_loss_of("adaface:ema=0.25,mean=20,deviation=100"),
+             curricular = test_loss_of("curricularface:ema=0.5,t=0.2");
     (void)state;
     move(&ada, (lgt_batch_moments){.n = 5, .quality_mean = 24, .quality_square = 16, .cosine_mean = 0.9});
     assert_true(lgt_loss_value(&ada, "mean") == 21);        /* 20 + (24 - 20)/4 */
@@ -260,11 +254,11 @@ static void only_losses_with_state_move_and_ema_0_holds_it(void **state) {
     for (int i = 0; i < lgt_loss_count(); i++) {
         char spec[64];
         const lgt_loss_info *info = lgt_loss_at(i);
-        lgt_loss loss = parse(info->name);
+        lgt_loss loss = test_loss_of(info->name);
         assert_int_equal(lgt_loss_definition_of(&loss)->move != NULL, lgt_loss_n_state(info) > 0);
         if (!lgt_loss_definition_of(&loss)->move) continue;
         lgt_text_format(spec, sizeof spec, "%s:ema=0", info->name);
-        lgt_loss held = parse(spec), before = held;
+        lgt_loss held = test_loss_of(spec), before = held;
         move(&held, batch);
         assert_memory_equal(held.values, before.values, sizeof held.values);
         before = loss;

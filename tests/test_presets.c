@@ -16,13 +16,6 @@ static lgt_loss like(const char *spec, const char *system) {
     return loss;
 }
 
-static lgt_loss parse(const char *spec) {
-    lgt_loss loss;
-    lgt_error err;
-    assert_ok(lgt_loss_parse(spec, &loss, &err), err);
-    return loss;
-}
-
 static int same(const lgt_loss *a, const lgt_loss *b) {
     return a->info == b->info && memcmp(a->values, b->values, sizeof a->values) == 0 &&
            a->schedule.kind == b->schedule.kind && memcmp(&a->schedule.a, &b->schedule.a, 4 * sizeof(double)) == 0;
@@ -37,10 +30,10 @@ static void every_row_reads_as_what_it_says(void **state) {
         char spec[256];
         lgt_loss loss = like(preset->loss, preset->system);
         lgt_text_format(spec, sizeof spec, "%s:%s", preset->loss, preset->settings);
-        lgt_loss written = parse(spec);
+        lgt_loss written = test_loss_of(spec);
         assert_true(same(&loss, &written));
         lgt_loss_format(&loss, spec, sizeof spec);
-        lgt_loss back = parse(spec);
+        lgt_loss back = test_loss_of(spec);
         assert_true(same(&loss, &back));
         for (int j = 0; j < i; j++) {
             const lgt_loss_preset *other = lgt_loss_preset_at(j);
@@ -55,7 +48,7 @@ static void every_row_differs_from_the_defaults_or_says_that_it_does_not(void **
     (void)state;
     for (int i = 0; i < lgt_loss_preset_count(); i++) {
         const lgt_loss_preset *preset = lgt_loss_preset_at(i);
-        lgt_loss loss = like(preset->loss, preset->system), bare = parse(preset->loss);
+        lgt_loss loss = like(preset->loss, preset->system), bare = test_loss_of(preset->loss);
         int says_so = strstr(preset->difference, "has the defaults of this library") != NULL;
         if (same(&loss, &bare) != says_so) fail_msg("%s like %s", preset->loss, preset->system);
         unchanged += says_so;
@@ -103,7 +96,7 @@ static void settings_are_those_of_the_systems(void **state) {
     };
     (void)state;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        lgt_loss found = like(known[i][1], known[i][0]), wanted = parse(known[i][2]);
+        lgt_loss found = like(known[i][1], known[i][0]), wanted = test_loss_of(known[i][2]);
         if (!same(&found, &wanted)) fail_msg("%s like %s is not %s", known[i][1], known[i][0], known[i][2]);
     }
 }
@@ -114,7 +107,7 @@ static void keys_that_are_given_win_and_the_others_stay(void **state) {
     (void)state;
     for (int i = 0; i < lgt_loss_preset_count(); i++) {
         const lgt_loss_preset *preset = lgt_loss_preset_at(i);
-        lgt_loss system = like(preset->loss, preset->system), bare = parse(preset->loss);
+        lgt_loss system = like(preset->loss, preset->system), bare = test_loss_of(preset->loss);
         for (int p = 0; p < system.info->n_params; p++) {
             const lgt_param_info *param = &system.info->params[p];
             char spec[160];

@@ -9,13 +9,6 @@
 
 static const double eps = DBL_EPSILON;
 
-static lgt_loss parse(const char *spec) {
-    lgt_loss loss;
-    lgt_error err;
-    assert_ok(lgt_loss_parse(spec, &loss, &err), err);
-    return loss;
-}
-
 static void schedules_take_their_stated_values(void **state) {
     static const struct {
         const char *text;
@@ -45,7 +38,7 @@ static void schedules_take_their_stated_values(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         lgt_text_format(spec, sizeof spec, "lsoftmax:lambda=%s", known[i].text);
-        lgt_loss loss = parse(spec);
+        lgt_loss loss = test_loss_of(spec);
         double value = lgt_schedule_at(&loss.schedule, known[i].step);
         /* 1 + 2.5e-5 * 40000 is rounded before the power of 35. */
         assert_at_most(fabs(value - known[i].value), 40 * eps * known[i].value, spec);
@@ -62,7 +55,7 @@ static void schedules_never_grow_and_stay_finite(void **state) {
                                         "lsoftmax:lambda=power/1e9/1e308/1e308/1e-9"};
     (void)state;
     for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
-        lgt_loss loss = parse(specs[i]);
+        lgt_loss loss = test_loss_of(specs[i]);
         double last = INFINITY;
         for (int64_t step = 0; step < INT64_MAX / 2; step = step < 1000 ? step + 1 : step / 2 * 3) {
             double value = lgt_schedule_at(&loss.schedule, step);
@@ -73,8 +66,8 @@ static void schedules_never_grow_and_stay_finite(void **state) {
 }
 
 static void the_bend_follows_the_schedule(void **state) {
-    lgt_loss moving = parse("lsoftmax:m=3,lambda=geometric/1000/0.5/5"), first = parse("lsoftmax:m=3,lambda=1000"),
-             last = parse("lsoftmax:m=3,lambda=5");
+    lgt_loss moving = test_loss_of("lsoftmax:m=3,lambda=geometric/1000/0.5/5"),
+             first = test_loss_of("lsoftmax:m=3,lambda=1000"), last = test_loss_of("lsoftmax:m=3,lambda=5");
     lgt_pair pair = pair_at(1, 2, 3);
     lgt_bend a, b;
     (void)state;

@@ -8,13 +8,6 @@
 #include "logitude/analysis.h"
 #include "math/sphere.h"
 
-static lgt_loss parse(const char *spec) {
-    lgt_loss loss;
-    lgt_error err;
-    assert_ok(lgt_loss_parse(spec, &loss, &err), err);
-    return loss;
-}
-
 static lgt_schedule_review review_loss(const lgt_loss *loss, int64_t n_steps, int64_t dim, double target) {
     lgt_schedule_review review;
     lgt_error err;
@@ -23,7 +16,7 @@ static lgt_schedule_review review_loss(const lgt_loss *loss, int64_t n_steps, in
 }
 
 static lgt_schedule_review review_of(const char *spec, int64_t n_steps, int64_t dim, double target) {
-    lgt_loss loss = parse(spec);
+    lgt_loss loss = test_loss_of(spec);
     return review_loss(&loss, n_steps, dim, target);
 }
 
@@ -128,7 +121,7 @@ static void check_lambda_proposal(const lgt_loss *loss, int64_t n_steps, double 
     lgt_lint_curve curve = {.force = (double[181]){0}, .plain_force = (double[181]){0}};
     lgt_error err;
     lgt_loss_format(loss, text, sizeof text);
-    lgt_loss back = parse(text); /* ready to be pasted */
+    lgt_loss back = test_loss_of(text); /* ready to be pasted */
     lgt_schedule_review r = review_loss(&back, n_steps, 512, target);
     assert_ok(lgt_lint_draw(&back, 0, 1, 1, 181, &curve, &err), err);
     for (int i = 0; i <= 180; i++)
@@ -148,7 +141,7 @@ static void proposals_of_lambda_keep_their_promises(void **state) {
     static const double targets[] = {0, 1, 5};
     (void)state;
     for (int i = 0; i < 5 * 4 * 3; i++) {
-        lgt_loss loss = parse(specs[i / 12]), proposals[2];
+        lgt_loss loss = test_loss_of(specs[i / 12]), proposals[2];
         int count = 0;
         lgt_error err;
         int64_t n_steps = lengths[i / 3 % 4];
@@ -161,7 +154,7 @@ static void proposals_of_lambda_keep_their_promises(void **state) {
 }
 
 static void proposals_of_warm_ups_lie_between_an_eighth_and_a_quarter(void **state) {
-    lgt_loss loss = parse("cosface:s=30,m=0.2"), proposals[2];
+    lgt_loss loss = test_loss_of("cosface:s=30,m=0.2"), proposals[2];
     int count = 0;
     lgt_error err;
     (void)state;
@@ -172,7 +165,7 @@ static void proposals_of_warm_ups_lie_between_an_eighth_and_a_quarter(void **sta
             char text[LGT_LOSS_SPEC_SIZE];
             lgt_loss_format(&proposals[k], text, sizeof text);
             lgt_schedule_review r;
-            loss = parse(text);
+            loss = test_loss_of(text);
             r = review_loss(&loss, n, 128, 5);
             assert_true(r.first == 0 && r.last == 1 && r.warnings == 0);
             assert_at_most(fabs(r.arrives - 0.25), 1 / (double)n, text);
@@ -181,7 +174,8 @@ static void proposals_of_warm_ups_lie_between_an_eighth_and_a_quarter(void **sta
 }
 
 static void where_there_is_nothing_to_plan_that_is_said(void **state) {
-    lgt_loss softmax = parse("softmax"), plain = parse("lsoftmax:m=1"), arcface = parse("arcface"), proposals[2];
+    lgt_loss softmax = test_loss_of("softmax"), plain = test_loss_of("lsoftmax:m=1"), arcface = test_loss_of("arcface"),
+             proposals[2];
     lgt_schedule_review review;
     int count = 7;
     lgt_error err;
@@ -200,7 +194,7 @@ static void where_there_is_nothing_to_plan_that_is_said(void **state) {
 /* ---- scales ---- */
 
 static lgt_scale_review scale_of(const char *spec, int64_t n_classes, double probability) {
-    lgt_loss loss = parse(spec);
+    lgt_loss loss = test_loss_of(spec);
     lgt_scale_review review;
     lgt_error err;
     assert_ok(lgt_scale_review_run(&loss, 0, n_classes, probability, &review, &err), err);
@@ -249,7 +243,7 @@ static void scales_are_called_small_and_large(void **state) {
 }
 
 static void scales_without_sense_are_refused(void **state) {
-    lgt_loss arcface = parse("arcface"), lsoftmax = parse("lsoftmax");
+    lgt_loss arcface = test_loss_of("arcface"), lsoftmax = test_loss_of("lsoftmax");
     lgt_scale_review r;
     lgt_error err;
     (void)state;

@@ -9,13 +9,6 @@
 #include "logitude/loss.h"
 #include "math/sphere.h"
 
-static lgt_loss parse(const char *spec) {
-    lgt_loss loss;
-    lgt_error err;
-    assert_ok(lgt_loss_parse(spec, &loss, &err), err);
-    return loss;
-}
-
 static lgt_pair pair_at(double theta, double r) {
     return (lgt_pair){cos(theta), sin(theta), theta, r, 1, r};
 }
@@ -29,7 +22,7 @@ static int is_warmed(const lgt_loss_info *info) {
 static lgt_loss with_warmup(const char *spec, const char *warmup) {
     char text[256];
     lgt_text_format(text, sizeof text, "%s%cwarmup=%s", spec, strchr(spec, ':') ? ',' : ':', warmup);
-    return parse(text);
+    return test_loss_of(text);
 }
 
 /* ---- the parameter ---- */
@@ -41,7 +34,7 @@ static void every_margin_without_lambda_can_warm_up(void **state) {
     (void)state;
     for (int i = 0; i < lgt_loss_count(); i++) n += is_warmed(lgt_loss_at(i));
     for (size_t i = 0; i < sizeof warmed / sizeof *warmed; i++) {
-        lgt_loss loss = parse(warmed[i]);
+        lgt_loss loss = test_loss_of(warmed[i]);
         const lgt_param_info *params = loss.info->params;
         assert_true(is_warmed(loss.info));
         assert_string_equal(params[loss.info->n_params - 2].key, "warmup"); /* before the gradient mode */
@@ -61,7 +54,7 @@ static void warm_ups_are_written_as_they_are_read(void **state) {
         lgt_loss_format(&loss, text, sizeof text);
         lgt_text_format(part, sizeof part, ",warmup=%s,gradient=exact", good[i]);
         assert_non_null(strstr(text, part));
-        lgt_loss back = parse(text);
+        lgt_loss back = test_loss_of(text);
         assert_int_equal(back.schedule.kind, loss.schedule.kind);
         assert_memory_equal(&back.schedule.a, &loss.schedule.a, 4 * sizeof loss.schedule.a);
     }
@@ -106,7 +99,7 @@ static void what_is_no_warm_up_is_refused_with_what_was_expected(void **state) {
 static void specifications_of_the_longest_numbers_fit(void **state) {
     (void)state;
     for (int i = 0; i < lgt_loss_count(); i++) {
-        lgt_loss loss = parse(lgt_loss_at(i)->name);
+        lgt_loss loss = test_loss_of(lgt_loss_at(i)->name);
         char text[LGT_LOSS_SPEC_SIZE];
         for (int p = 0; p < loss.info->n_params; p++)
             if (loss.info->params[p].kind != LGT_PARAM_CHOICE) loss.values[p] = -1.2345678901234567e-300;
@@ -203,7 +196,7 @@ static void assert_same_bend(const lgt_loss *a, int64_t step_a, const lgt_loss *
 static void half_way_the_margin_is_half_as_large(void **state) {
     (void)state;
     for (int i = 0; i < N_HALVES; i++) {
-        lgt_loss whole = with_warmup(halves[i][0], "linear/10/20"), half = parse(halves[i][1]);
+        lgt_loss whole = with_warmup(halves[i][0], "linear/10/20"), half = test_loss_of(halves[i][1]);
         assert_same_bend(&whole, 15, &half, 0);
     }
 }
@@ -211,7 +204,7 @@ static void half_way_the_margin_is_half_as_large(void **state) {
 static void from_its_end_on_a_warm_up_is_as_if_it_had_never_been(void **state) {
     (void)state;
     for (int i = 0; i < N_HALVES; i++) {
-        lgt_loss none = parse(halves[i][0]), linear = with_warmup(halves[i][0], "linear/10/20"),
+        lgt_loss none = test_loss_of(halves[i][0]), linear = with_warmup(halves[i][0], "linear/10/20"),
                  exponential = with_warmup(halves[i][0], "exponential/10/20");
         assert_same_bend(&linear, 20, &none, 0);
         assert_same_bend(&exponential, 20, &none, 0);
