@@ -542,6 +542,7 @@ static void what_is_wrong_is_told(void **state) {
     assert_fails(try(context, &p, &options, &t, &err), LGT_ERR_USAGE, err, "label_smoothing is 1");
     options = options_of(&p), options.dtype = LGT_F32;
     assert_fails(try(context, &p, &options, &t, &err), LGT_ERR_USAGE, err, "x is f64, expected f32");
+    assert_fails(try(context, &p, NULL, &t, &err), LGT_ERR_USAGE, err, "x is f64, expected f32"); /* as by default */
     options = options_of(&p), p.labels[3] = 3;
     assert_fails(try(context, &p, &options, &t, &err), LGT_ERR_DATA, err, "row 3 is 3");
     p.labels[3] = 0, p.x[4 * 4 + 1] = NAN;

@@ -120,6 +120,11 @@ static void wrong_options_are_refused(void **state) {
     assert_fails(lgt_plan_create(f->head, &o, &plan, &f->err), LGT_ERR_USAGE, f->err, "label_smoothing is 1");
     lgt_plan_options_init(&o), o.z_loss = -1;
     assert_fails(lgt_plan_create(f->head, &o, &plan, &f->err), LGT_ERR_USAGE, f->err, "z_loss is -1");
+    o.z_loss = nextafter(1e6, INFINITY);
+    assert_fails(lgt_plan_create(f->head, &o, &plan, &f->err), LGT_ERR_USAGE, f->err, "expected 0 to 1e6");
+    o.z_loss = 1e6;
+    assert_ok(lgt_plan_create(f->head, &o, &plan, &f->err), f->err);
+    lgt_plan_free(plan);
     lgt_plan_options_init(&o), o.dtype = LGT_F16;
     assert_fails(lgt_plan_create(f->head, &o, &plan, &f->err), LGT_ERR_UNSUPPORTED, f->err, "not in f16");
     lgt_plan_options_init(&o), o.struct_size = 3;
@@ -131,6 +136,39 @@ static void wrong_options_are_refused(void **state) {
     assert_ok(lgt_plan_create(head, &o, &plan, &f->err), f->err);
     assert_fails(lgt_plan_run(plan, &f->in, &f->out, &f->err), LGT_ERR_USAGE, f->err, "arcface has no bias");
     lgt_plan_free(plan), lgt_head_free(head);
+}
+
+static void options_that_do_not_go_together_are_refused(void **state) {
+    static const char listed[] = "listed classes go with neither label smoothing nor second order";
+    fixture *f = *state;
+    lgt_plan *plan = NULL;
+    lgt_plan_options o;
+    lgt_plan_options_init(&o), o.max_classes = 2, o.label_smoothing = 0.1;
+    assert_fails(lgt_plan_create(f->head, &o, &plan, &f->err), LGT_ERR_UNSUPPORTED, f->err, listed);
+    lgt_plan_options_init(&o), o.max_classes = 2, o.second_order = 1;
+    assert_fails(lgt_plan_create(f->head, &o, &plan, &f->err), LGT_ERR_UNSUPPORTED, f->err, listed);
+    for (int precision = LGT_PRECISION_BF16X3; precision <= LGT_PRECISION_BF16; precision++) {
+        lgt_plan_options_init(&o), o.precision = (lgt_precision)precision, o.second_order = 1;
+        assert_fails(lgt_plan_create(f->head, &o, &plan, &f->err), LGT_ERR_UNSUPPORTED, f->err, "first-order plans");
+    }
+    assert_null(plan);
+}
+
+static void without_options_a_plan_has_the_defaults(void **state) {
+    fixture *f = *state;
+    lgt_plan *plan = NULL, *spelled = NULL;
+    lgt_plan_options o;
+    lgt_plan_options_init(&o);
+    assert_ok(lgt_plan_create(f->head, NULL, &plan, &f->err), f->err);
+    assert_ok(lgt_plan_create(f->head, &o, &spelled, &f->err), f->err);
+    assert_int_equal(lgt_plan_bytes(plan), lgt_plan_bytes(spelled));
+    assert_fails(lgt_plan_run(plan, &f->in, &f->out, &f->err), LGT_ERR_USAGE, f->err, "the plan allows 1");
+    f->in.x.rows = f->out.dx.rows = 1;
+    assert_ok(lgt_plan_run(plan, &f->in, &f->out, &f->err), f->err);
+    double loss = f->out.loss;
+    assert_ok(lgt_plan_run(spelled, &f->in, &f->out, &f->err), f->err);
+    assert_true(loss == f->out.loss);
+    lgt_plan_free(plan), lgt_plan_free(spelled);
 }
 
 static void a_plan_for_the_loss_alone_gives_the_same_loss_and_no_gradients(void **state) {
@@ -356,6 +394,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(wrong_shapes_and_types_are_refused_with_their_values, set_up, tear_down),
         cmocka_unit_test_setup_teardown(wrong_values_are_refused_with_their_place, set_up, tear_down),
         cmocka_unit_test_setup_teardown(wrong_options_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(options_that_do_not_go_together_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(without_options_a_plan_has_the_defaults, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_plan_for_the_loss_alone_gives_the_same_loss_and_no_gradients, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_run_remembers_nothing_of_the_one_before, set_up, tear_down),

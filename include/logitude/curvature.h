@@ -11,12 +11,12 @@ extern "C" {
 
 /* The largest singular value of w (C, D), float32 or float64, and a proven upper bound of it: a Cholesky factorisation
  * of mu I - G, G the Gram matrix of the smaller side, that runs to its end shows |G| <= mu, and every rounding on the
- * way is added (Eq. 120 to 122). The bound is about 1e-10 + k^2 1e-16
- * above the value. directions: rows are divided by their lengths first (a zero row stays zero). centred: the mean of
- * the rows (of the directions) is then taken out. A matrix of zeros, and one without rows or columns, gives 0 and 0.
- * Time C D k + k^3/3, memory 2 k^2 + 256 k doubles, with C < D 2 C^2 + C D. The same bits for any number
- * of threads. Errors: USAGE (type, layout), DATA (NaN or infinity, naming the row), NONFINITE (the norm exceeds
- * double), MEMORY. */
+ * way is added (Eq. 120 to 122). With k = min(C, D) and n = max(C, D) the bound is about 1e-10 + k^2 1e-16 of the value
+ * above it, and up to n 5e-17 (|w|_F / norm)^2 of the value more, which only long matrices notice. directions: rows are
+ * divided by their lengths first (a zero row stays zero). centred: the mean of the rows (of the directions) is then
+ * taken out. A matrix of zeros, and one without rows or columns, gives 0 and 0. Time C D k + k^3/3, memory 2 k^2 + 256
+ * k doubles, with C < D 2 C^2 + C D. The same bits for any number of threads. Errors: USAGE (type, layout), DATA (NaN
+ * or infinity, naming the row), NONFINITE (the norm exceeds double), MEMORY. */
 LGT_API lgt_status lgt_spectral_norm(lgt_context *context, lgt_view w, int centred, int directions, double *norm,
                                      double *upper, lgt_error *err);
 

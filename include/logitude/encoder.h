@@ -36,16 +36,21 @@ LGT_API int lgt_encoder_n_layers(const lgt_encoder *encoder);
 LGT_API void lgt_encoder_layer(lgt_encoder *encoder, int layer, lgt_mut *weight, lgt_mut *bias);
 
 /* Memory for batches of at most max_rows; `training` reserves what backward needs. Forward and backward allocate
- * nothing. */
+ * nothing. With M the rows and a skew of less than 48, s the outputs of all layers and w those of the widest: about M
+ * (in + 2 w) floats, with `training` at most about M (2 in + 2 s + 4 w) and a tile a thread. Errors: USAGE (max_rows
+ * below 0), MEMORY. */
 LGT_API lgt_status lgt_encoder_pass_create(lgt_encoder *encoder, int64_t max_rows, int training, lgt_encoder_pass **out,
                                            lgt_error *err);
 LGT_API void lgt_encoder_pass_free(lgt_encoder_pass *pass);
 
-/* y (N, out_dim) = encoder(x (N, in_dim)). x must stay until backward. Errors: USAGE (shape, type, too many rows). */
+/* y (N, out_dim) = encoder(x (N, in_dim)). x must stay until backward. 2 N P flops, P all weights without the biases.
+ * Errors: USAGE (shape, type, too many rows). */
 LGT_API lgt_status lgt_encoder_forward(lgt_encoder_pass *pass, lgt_view x, lgt_mut y, lgt_error *err);
 
 /* Gradients of the last forward: dparams (n_params) overwritten with dJ/dparams, given dy (N, out_dim) = dJ/dy;
- * dx (N, in_dim) too when its data is not NULL. ReLU's derivative at 0 is 0. */
+ * dx (N, in_dim) too when its data is not NULL. ReLU's derivative at 0 is 0. 4 N P flops; without dx the first layer's
+ * weights count half. Errors: USAGE (a pass without training, no forward before it, shapes, types, dparams NULL where
+ * there are parameters). */
 LGT_API lgt_status lgt_encoder_backward(lgt_encoder_pass *pass, lgt_view dy, float *dparams, lgt_mut dx,
                                         lgt_error *err);
 
@@ -53,7 +58,7 @@ LGT_API lgt_status lgt_encoder_backward(lgt_encoder_pass *pass, lgt_view dy, flo
 LGT_API lgt_view lgt_encoder_hidden(const lgt_encoder_pass *pass, int layer);
 
 /* lgt_encoder_backward where the loss also reads hidden outputs: dhidden[l] (N, out of layer l) is its gradient by
- * those of hidden layer l, data NULL: none. dhidden NULL: none at all. */
+ * those of hidden layer l, data NULL: none. dhidden NULL: none at all. Cost and errors: as lgt_encoder_backward. */
 LGT_API lgt_status lgt_encoder_backward_through(lgt_encoder_pass *pass, lgt_view dy, const lgt_view *dhidden,
                                                 float *dparams, lgt_mut dx, lgt_error *err);
 

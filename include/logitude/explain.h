@@ -52,11 +52,11 @@ typedef struct lgt_explanation {
     double state[LGT_LOSS_MAX_STATE]; /* as in lgt_head_outputs: of all rows of x, asked for or not */
 } lgt_explanation;
 
-/* Explains rows of x. Reads of `in` what lgt_plan_run does. Rows go in blocks of up to 64, which share two
- * readings of w and are shared out to the threads: 6 C D flops a row. Memory: C numbers, N bytes, and a thread 400 D' +
- * 12,800 numbers, D' being D rounded up to a multiple of 32 (0.9 MiB at D = 256), and 1 KiB for each pusher. The same
- * bits for any number of threads. Errors: those of lgt_plan_create and lgt_plan_run; USAGE (a row outside x,
- * n_pushers < 0). After an error the outputs are unspecified. */
+/* Explains rows of x. options NULL: the defaults. Reads of `in` what lgt_plan_run does. Rows go in blocks of up to 64,
+ * which share two readings of w and are shared out to the threads: 6 C D flops a row. Memory: C numbers, N bytes, and a
+ * thread 400 D' + 12,800 numbers, D' being D rounded up to a multiple of 32 (0.9 MiB at D = 256), and 1 KiB for each
+ * pusher. The same bits for any number of threads. Errors: those of lgt_plan_create and lgt_plan_run; USAGE (a row
+ * outside x, n_pushers < 0). After an error the outputs are unspecified. */
 LGT_API lgt_status lgt_explain_run(const lgt_head *head, const lgt_explain_options *options, const lgt_head_inputs *in,
                                    lgt_explanation *out, lgt_error *err);
 

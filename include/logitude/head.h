@@ -64,16 +64,16 @@ typedef struct lgt_plan_options {
     int64_t max_rows; /* the most rows a run may have; default 1 */
     lgt_reduction reduction;
     double label_smoothing;  /* e in [0, 1): target (1-e) [j=y] + e/C; the margin stays on y (Eq. 10) */
-    double z_loss;           /* zeta >= 0: adds zeta lse^2 to every L_i (Eq. 11) */
+    double z_loss;           /* zeta in [0, 1e6]: adds zeta lse^2 to every L_i (Eq. 11) */
     int64_t ignore_label;    /* rows with this label count for nothing; default LGT_NO_IGNORE */
     int loss_only;           /* 1: the plan never computes gradients, and reserves no memory for them */
     int second_order;        /* 1: the plan serves lgt_plan_hvp, and reserves memory for it */
-    lgt_precision precision; /* other than FULL: LGT_F32 and the cpu engine; second order is always FULL */
+    lgt_precision precision; /* other than FULL: LGT_F32 and the cpu engine, without second_order */
     int64_t workspace;       /* most bytes the plan may hold on two threads: what its work leaves free keeps weights or
                                 logits, which are else computed twice; default 0: 64 MiB, or as much as the work needs if
                                 that is more. In BF16 results depend on it, to rounding: there all weights may be kept */
     int64_t max_classes;     /* most classes of a run that lists them (in->classes), and if fewer than C every run does;
-                                default 0: no run does */
+                                default 0: no run does. Goes with neither label_smoothing nor second_order */
     int sinks;               /* 1: runs may hand rows of dw to a sink; a batch is then never cut into panels */
     const lgt_comm *comm; /* the ranks that share the classes, each with those of lgt_head_shard (docs/scaling.md); must
                              outlive the plan. Default NULL: this one has all. The cpu engine only */
@@ -89,8 +89,8 @@ LGT_API void lgt_plan_options_init(lgt_plan_options *options);
 LGT_API lgt_status lgt_head_shard(const lgt_head *head, int size, int rank, int64_t *first, int64_t *count,
                                   lgt_error *err);
 
-/* Allocates everything a run needs. Errors: USAGE (an option out of range), UNSUPPORTED (the engine does not serve
- * this combination), MEMORY. */
+/* Allocates everything a run needs. options NULL: the defaults. Errors: USAGE (an option out of range), UNSUPPORTED
+ * (options that do not go together, or that the engine does not serve), MEMORY. */
 LGT_API lgt_status lgt_plan_create(const lgt_head *head, const lgt_plan_options *options, lgt_plan **out,
                                    lgt_error *err);
 LGT_API void lgt_plan_free(lgt_plan *plan);

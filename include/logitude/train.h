@@ -18,13 +18,12 @@ extern "C" {
 typedef struct lgt_model lgt_model;
 
 /* Writes encoder.<l>.weight (out, in), encoder.<l>.bias (out), head.weight (C, D), of k rows a class where the loss has
- * k centres, head.bias (C) if there is one,
- * normalization.mean and normalization.scale (1 or in_dim; x' = (x - mean) * scale), all F32, and string metadata:
- * format, loss, encoder, classes, step, sample_shape ("28,28"), label_names (a JSON list; absent when they are
- * 0 .. C-1), align (absent without alignment); and where `pga` has a bank that is not empty align.ids (n) and
- * align.labels (n), I64, align.scores (n), F64, align.directions (n, D), F32; for every layer l that another one
- * follows in `k` align.k.<l>.ids, .labels and .scores. Errors: those of lgt_tensors_write, NONFINITE (a parameter),
- * DATA (a label name that is not UTF-8). */
+ * k centres, head.bias (C) if there is one, normalization.mean and normalization.scale (1 or in_dim; x' = (x - mean) *
+ * scale), all F32, and string metadata: format, loss, encoder, classes, step, sample_shape ("28,28"), label_names (a
+ * JSON list; absent when they are 0 .. C-1), align (absent without alignment); and where `pga` has a bank that is not
+ * empty align.ids (n) and align.labels (n), I64, align.scores (n), F64, align.directions (n, D), F32; for every layer l
+ * that another one follows in `k` align.k.<l>.ids, .labels and .scores. Errors: those of lgt_tensors_write, NONFINITE
+ * (a parameter), DATA (a label name that is not UTF-8). */
 LGT_API lgt_status lgt_model_save(const lgt_model *model, const char *path, lgt_error *err);
 /* Errors: those of lgt_tensors_read, and DATA for a file that is no model or contradicts itself. */
 LGT_API lgt_status lgt_model_load(lgt_context *context, const char *path, lgt_model **out, lgt_error *err);
@@ -124,7 +123,7 @@ typedef struct lgt_train_record {
     double align_loss, epoch_align_loss; /* of the alignment terms, weighted: this step's, mean over the epoch so far */
     lgt_conflict conflict;               /* of direction alignment with the head, over the epoch so far */
     double epoch_loss, epoch_accuracy;   /* means over the epoch so far (accuracy of the plain logits among the step's
-                                            classes, before   each update) */
+                                            classes, before each update) */
     double lr;
     double schedule;   /* the loss's lambda, or its margin's factor, at this step; NaN if neither is scheduled */
     double seconds;    /* spent in lgt_trainer_step since the start */
