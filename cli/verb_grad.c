@@ -75,8 +75,9 @@ static const cli_option options[] = {
      .least = 1,
      .greatest = INFINITY,
      .group = "Computation",
-     .help = "memory of the engine cpu: what its work leaves free keeps logits, which are else computed twice; no bit "
-             "depends on it (default: 64 MiB)"},
+     .help =
+         "memory of the engine cpu: what its work leaves free keeps logits, which are else computed twice; with bf16 "
+         "roundings depend on it, else no bit does (default: 64 MiB)"},
     {.name = "out",
      .kind = CLI_FOLDER,
      .metavar = "DIR",

@@ -36,7 +36,7 @@ class PlanOptions(TypedDict, total=False):
     z_loss: float          # zeta >= 0: adds zeta lse^2 to every L_i
     ignore_label: int      # rows with this label count for nothing
     precision: str         # 'full' (default), 'bf16x3' or 'bf16': how float32 matrices are multiplied
-    workspace: int         # most bytes a plan may hold; 0: 64 MiB
+    workspace: int         # most bytes a plan may hold on two threads; 0: 64 MiB
 
 
 class Inputs(TypedDict, total=False):

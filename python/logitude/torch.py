@@ -68,7 +68,8 @@ class HeadLoss(nn.Module):
     like: another system's settings in place of the defaults of a specification. reduction: 'mean' (weighted), 'sum' or
     'none'. ignore_index: rows with this label count for nothing. class_weights (C) >= 0. label_smoothing in [0, 1), z_loss
     >= 0. precision of products: 'full', 'bf16x3' or 'bf16'; None: 'bf16' for bfloat16 embeddings, else 'full'. bias: (C),
-    softmax only. factor: multiplies the embeddings first. workspace: most bytes a plan may hold; 0: 64 MiB.
+    softmax only. factor: multiplies the embeddings first. workspace: most bytes a plan may hold on two
+    threads; 0: 64 MiB.
 
     state_dict has `weight`, `bias`, and of losses that carry something from step to step `state` (the moving averages of
     AdaFace and CurricularFace) and `step` (schedules). Both move in training mode alone. A state_dict of
