@@ -8,10 +8,26 @@
 #include <sys/stat.h>
 
 #include "output.h"
+#include "ranks.h"
 
 /* A record's keys and values are not written to. */
 static lgt_metadata fact(const char *key, char *value) {
     return (lgt_metadata){(char *)(uintptr_t)key, value};
+}
+
+/* What ranks must have alike beside the training itself, or some would wait for what others never do, and clear what
+ * these go on from. */
+static lgt_status compare_ranks(const cli_checkpoints *c, int has_test, lgt_error *err) {
+    static const char *const numbers[] = {"checkpoint-every", "keep", "log-every"};
+    char text[24];
+    lgt_status status = lgt_comm_same(c->comm, "data.test", has_test ? c->test : "none", LGT_ERR_DATA, err);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers && !status; i++) {
+        snprintf(text, sizeof text, "%" PRId64, cli_integer(c->args, numbers[i]));
+        status = lgt_comm_same(c->comm, numbers[i], text, LGT_ERR_USAGE, err);
+    }
+    if (!status) status = lgt_comm_same(c->comm, "report", c->report, LGT_ERR_USAGE, err);
+    const char *resume = cli_flag(c->args, "resume") ? "yes" : "no";
+    return status ? status : lgt_comm_same(c->comm, "resume", resume, LGT_ERR_USAGE, err);
 }
 
 lgt_status cli_checkpoints_open(cli_checkpoints *out, const cli_args *args, const lgt_comm *comm, uint64_t test,
@@ -29,7 +45,7 @@ lgt_status cli_checkpoints_open(cli_checkpoints *out, const cli_args *args, cons
     out->facts[0] = fact("data.test", out->test);
     out->facts[1] = fact("log-every", out->log_every);
     out->facts[2] = fact("report", out->report);
-    return LGT_OK;
+    return compare_ranks(out, test != 0, err);
 }
 
 static void warn(void *user, const char *message) {
@@ -53,7 +69,7 @@ lgt_status cli_checkpoints_resume(cli_checkpoints *checkpoints, lgt_trainer *tra
     cli_args *args = (cli_args *)(uintptr_t)checkpoints->args; /* on its way through the watch, which only reads */
     int found = 0;
     if (!cli_flag(checkpoints->args, "resume")) return LGT_OK;
-    lgt_status status = measure_log(run, &about.log_length, err);
+    lgt_status status = cli_ranks_agree(checkpoints->comm, measure_log(run, &about.log_length, err), err);
     if (!status) status = lgt_checkpoint_resume(trainer, run->folder, &about, warn, args, &found, err);
     if (status) return status;
     if (!found) {

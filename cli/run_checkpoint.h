@@ -25,7 +25,8 @@ typedef struct cli_checkpoints {
 } cli_checkpoints;
 
 /* By --checkpoint-every, --keep and --resume. `test`: the fingerprint of the test data, or 0. Fails with USAGE for
- * optimizers that have none. In place: the record points into itself. */
+ * optimizers that have none, and with USAGE or DATA on all ranks where some have other ones of these options, other
+ * test data, or other lines and measurements. In place: the record points into itself. */
 lgt_status cli_checkpoints_open(cli_checkpoints *out, const cli_args *args, const lgt_comm *comm, uint64_t test,
                                 lgt_error *err);
 

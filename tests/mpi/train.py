@@ -15,7 +15,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'cli'))
 from jobs import ENDS_WITHIN, PACKAGES, SETTINGS, TIMEOUT, command, litter, processes, shared_memory  # noqa: E402
-from runs import checkpoints, litter as half_written, outcome, without_times  # noqa: E402
+from runs import checkpoints, litter as half_written, outcome, read, without_times  # noqa: E402
 from tools import clusters, npy_bytes  # noqa: E402
 
 LIBRARIES = {'openmpi': 'liblogitude_mpi.so', 'mpich': 'liblogitude_mpich.so'}
@@ -159,6 +159,10 @@ class Jobs(unittest.TestCase):
         """A training's report on standard output, but times and paths. More than one is no JSON."""
         return without_times(json.loads(text), ('seconds', 'samples_per_second', 'model', 'best', 'metrics', 'run', 'report'))
 
+    def content(self, out):
+        """What a folder's files hold, by name."""
+        return {name: read(self.path(out), name) for name in os.listdir(self.path(out))}
+
     def check_same(self, job, words, out):
         self.assertEqual(job.end().code, 0, f'{job.name}: {job.err}')
         self.assertEqual(job.told(), [], job.name)
@@ -288,6 +292,25 @@ class Words(Jobs):
         self.check_failure(2, "^rank 1: seed is '0*1' here and '0*' on rank 0", self.differing(3, '--seed $r'))
         self.check_failure(5, '^rank 1: .*y1.npy', self.differing(2, '--data x.npy,y${r#0}.npy'))
         self.assertFalse(os.path.exists(self.path('differing')))
+
+    def test_ranks_that_differ_in_what_is_no_step_are_named_before_anything_is_touched(self):
+        self.assertEqual(self.job(1, 'train', *SMALL, *ARCFACE, '--checkpoint-every', '7', '--out',
+                                  self.path('differing')).end().code, 0)
+        before = self.content('differing')
+        for ranks, code, word, name in (
+                (2, 2, '--resume', "resume is 'yes' here and 'no'"),
+                (3, 2, '--no-report', "report is 'no' here and 'yes'"),
+                (2, 2, '--log-every 4', "log-every is '4' here and '3'"),
+                (2, 2, '--checkpoint-every 5', "checkpoint-every is '5' here and '0'"),
+                (3, 2, '--keep 3', "keep is '3' here and '2'"),
+                (2, 3, '--test-data x.npy,y.npy', r"data\.test is '\w{16}' here and '\w{16}'")):
+            self.check_failure(code, f'^rank 1: {name} on rank 0', self.differing(ranks, f'$(test $r != 1 || echo {word})'))
+            self.assertEqual(self.content('differing'), before, word)
+        without = [word for word in SMALL if word not in ('--test-data', 'tx.npy,ty.npy')]
+        job = super().differing(2, '$(test $r != 1 || echo --test-data tx.npy,ty.npy)', 'train', *without, *ARCFACE,
+                                '--resume', '--out', self.path('differing'))
+        self.check_failure(3, r"^rank 1: data\.test is '\w{16}' here and 'none' on rank 0", job)
+        self.assertEqual(self.content('differing'), before)
 
     def test_without_its_library_the_program_names_the_package(self):
         os.mkdir(self.path('lonely'))
