@@ -47,7 +47,8 @@ LGT_API lgt_status lgt_context_create(const lgt_context_options *options, lgt_co
 /* Frees a context after all objects made with it; NULL is allowed. */
 LGT_API void lgt_context_free(lgt_context *context);
 
-/* The number of threads that work is spread over. Results never depend on it. */
+/* The most threads that work is spread over: those asked for, whether or not the system gives them all when work
+ * begins. Results never depend on it. */
 LGT_API int lgt_context_threads(const lgt_context *context);
 
 /* The instruction set in use: the best the processor and the operating system offer within max_isa. */

@@ -12,8 +12,6 @@
 #include "base/error.h"
 #include "base/memory.h"
 
-enum { MAX_THREADS = 1024 };
-
 /* Large blocks ask for large pages: matrices are read row by row, and a walk through the page tables every other row
  * would cost more than the row. What is no whole page stays as it is. */
 static void *system_allocate(void *user, size_t bytes) {
@@ -43,8 +41,8 @@ static lgt_status check_options(const lgt_context_options *o, lgt_error *err) {
     if (o->struct_size != sizeof *o)
         return lgt_fail(err, LGT_ERR_USAGE, "lgt_context_options has struct_size %zu, expected %zu: call its _init",
                         o->struct_size, sizeof *o);
-    if (o->threads < 0 || o->threads > MAX_THREADS)
-        return lgt_fail(err, LGT_ERR_USAGE, "threads is %d, expected 0 to %d", o->threads, MAX_THREADS);
+    if (o->threads < 0 || o->threads > LGT_MOST_THREADS)
+        return lgt_fail(err, LGT_ERR_USAGE, "threads is %d, expected 0 to %d", o->threads, LGT_MOST_THREADS);
     if (!o->allocator.allocate != !o->allocator.release)
         return lgt_fail(err, LGT_ERR_USAGE, "an allocator needs both allocate and release");
     return LGT_OK;
@@ -62,7 +60,7 @@ lgt_status lgt_context_create(const lgt_context_options *options, lgt_context **
     lgt_context *context = o.allocator.allocate(o.allocator.user, sizeof *context);
     if (!context) return lgt_fail(err, LGT_ERR_MEMORY, "out of memory: a context was refused");
     *context = (lgt_context){.allocator = o.allocator};
-    context->threads = o.threads ? o.threads : lgt_cpu_count(MAX_THREADS);
+    context->threads = o.threads ? o.threads : lgt_cpu_count(LGT_MOST_THREADS);
     context->isa = lgt_cpu_best_isa();
     if (o.max_isa < context->isa) context->isa = o.max_isa;
     *out = context;

@@ -6,9 +6,11 @@
 
 struct pthreadpool;
 
+enum { LGT_MOST_THREADS = 1024 };
+
 struct lgt_context {
     lgt_allocator allocator;
-    int threads;
+    int threads; /* the pool has as many, or fewer where some were refused */
     lgt_isa isa;
     int pool_tried;           /* the pool is made with the first parallel work */
     struct pthreadpool *pool; /* NULL: run on the caller's thread */
