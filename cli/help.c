@@ -93,7 +93,7 @@ const cli_help_section cli_help_sections[] = {
                     "  LOGITUDE_NUM_THREADS  threads, where --threads is not given\n"},
     {"Exit codes", "  0 done   1 internal error   2 usage   3 bad input data   4 not finite or diverged\n"
                    "  5 input or output   6 memory or limit   7 a check failed   10 another rank failed\n"
-                   "  130, 143 interrupted\n"},
+                   "  129, 130, 143, 152 interrupted\n"},
     {NULL, NULL}};
 
 void cli_help_program(void) {

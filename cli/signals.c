@@ -1,16 +1,22 @@
-/* Notes the first SIGINT or SIGTERM. */
+/* Notes the first signal that asks a training to end. */
 #include "signals.h"
 
 #include <signal.h>
 #include <string.h>
 
-static volatile sig_atomic_t caught;
+/* From a user, a batch system, a terminal that is closed, and the limit of processor time. */
+static const int endings[] = {SIGINT, SIGTERM, SIGHUP, SIGXCPU};
+enum { ENDINGS = sizeof endings / sizeof *endings };
 
+static volatile sig_atomic_t caught;
+static volatile sig_atomic_t is_watched[ENDINGS];
+
+/* The system tells every second anew that processor time is used up: that is no second wish. */
 static void note(int number) {
     int first = !caught;
     if (first) caught = number;
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
+    for (int i = 0; i < ENDINGS; i++)
+        if (is_watched[i]) signal(endings[i], endings[i] == SIGXCPU ? SIG_IGN : SIG_DFL);
     if (!first) raise(number); /* both had arrived before this ran: the second counts as one, when this returns */
 }
 
@@ -19,14 +25,17 @@ void cli_signals_ignore_writes(void) {
     signal(SIGXFSZ, SIG_IGN);
 }
 
+/* What was ignored when the program started stays ignored: nohup and shells without job control mean it. */
 void cli_signals_watch(void) {
-    struct sigaction action;
+    struct sigaction action, old;
     memset(&action, 0, sizeof action);
     action.sa_handler = note;
     action.sa_flags = SA_RESTART;
     sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    for (int i = 0; i < ENDINGS; i++) {
+        is_watched[i] = sigaction(endings[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN;
+        if (is_watched[i]) sigaction(endings[i], &action, NULL);
+    }
 }
 
 int cli_signal_caught(void) {

@@ -6,7 +6,8 @@
  * death of the process. */
 void cli_signals_ignore_writes(void);
 
-/* From now on the first SIGINT or SIGTERM is only noted; the second ends the process at once. */
+/* From now on the first SIGINT, SIGTERM, SIGHUP or SIGXCPU is only noted; the second ends the process at once, but for
+ * SIGXCPU. Those that whoever started the program wanted ignored stay ignored. */
 void cli_signals_watch(void);
 
 /* The signal noted, or 0. */

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -20,22 +21,25 @@ class Interrupted(Training):
         super().setUp()
         self.write_data("many", 4000)
 
-    def interrupt(self, number, out, *more, **changes):
+    def interrupt(self, number, out, *more, prepare=None, **changes):
         metrics = out + "/metrics.jsonl"
         args = [str(a) for a in self.small("--epochs", "1000000", "-q", *more, out=out, **changes)]
         child = subprocess.Popen([tools.PROGRAM, *args], cwd=self.folder, env=self.environment(), text=True,
-                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=prepare)
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and child.poll() is None:
             if os.path.exists(self.path(metrics)) and self.read(metrics).count("\n") >= 3:
                 break
             time.sleep(0.02)
-        child.send_signal(number)
+        for one in number if isinstance(number, tuple) else (number,):
+            child.send_signal(one)
+            time.sleep(0.002)
         printed, err = child.communicate(timeout=60)
         return child.returncode, printed, err
 
     def test_a_signal_ends_the_training_after_its_step_with_a_model(self):
-        for number, out in ((signal.SIGINT, "int"), (signal.SIGTERM, "term")):
+        for number, out in ((signal.SIGINT, "int"), (signal.SIGTERM, "term"), (signal.SIGHUP, "hup"),
+                            (signal.SIGXCPU, "xcpu")):
             code, printed, err = self.interrupt(number, out)
             self.assertEqual((code, printed), (128 + number, ""))
             self.assertRegex(err, r"\Alogitude: interrupted after step \d+ of 13000000; the model as it stands is "
@@ -46,6 +50,20 @@ class Interrupted(Training):
             self.assertEqual(report["rows"], 80)
             names = sorted(os.listdir(self.path(out)))
             self.assertEqual(names, sorted([*ALL_FILES, "checkpoint-%012d.safetensors" % results["steps"]]))
+
+    def test_what_whoever_started_it_wants_ignored_stays_ignored(self):
+        for ignored, then in ((signal.SIGHUP, signal.SIGTERM), (signal.SIGINT, signal.SIGHUP)):
+            code, _, err = self.interrupt((ignored, then, ignored), "run%d" % then,
+                                          prepare=lambda n=ignored: signal.signal(n, signal.SIG_IGN))
+            self.assertEqual(code, 128 + then, err)
+            self.assertIn("--resume goes on from its checkpoint\n", err)
+
+    def test_the_processor_time_that_is_used_up_is_told_every_second_and_counts_once(self):
+        limit = lambda: resource.setrlimit(resource.RLIMIT_CPU, (1, 30))  # noqa: E731
+        code, _, err = self.interrupt((), "run", prepare=limit)
+        self.assertEqual(code, 128 + signal.SIGXCPU, err)
+        code, _, err = self.interrupt((signal.SIGXCPU,) * 5, "again")
+        self.assertEqual(code, 128 + signal.SIGXCPU, err)
 
     def test_json_is_printed_of_a_training_that_a_signal_ended(self):
         for out, more in (("steps", []), ("all", self.ENDLESS)):
