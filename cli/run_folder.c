@@ -1,11 +1,16 @@
 /* Writes the files of a training beside its model. */
+#define _DEFAULT_SOURCE /* flock */
 #include "run_folder.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 
 #include "outfile.h"
 #include "output.h"
@@ -35,9 +40,26 @@ lgt_status cli_run_folder_plan(cli_run_folder *out, const char *folder, const ch
     return status;
 }
 
+/* One training at a time. The lock is on the metrics, which every training has and never replaces, so that nothing is
+ * left behind; NFS tells the other machines of it, as of no lock on a folder. The system gives it back when the process
+ * ends, however it does: the descriptor is never closed. It is no lock of fcntl's, which would end when the report has
+ * read the file. A file system without locks keeps nobody out. */
+static lgt_status lock(const cli_run_folder *run, lgt_error *err) {
+    struct stat about;
+    if (stat(run->metrics, &about) == 0 && !S_ISREG(about.st_mode)) return LGT_OK; /* a device is shared */
+    int fd = open(run->metrics, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (fd < 0) return cli_fail(err, LGT_ERR_IO, "%s: cannot open: %s", run->metrics, strerror(errno));
+    if (flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
+        return cli_fail(err, LGT_ERR_IO,
+                        "%s: another training is using this folder: wait for its end, or name another --out",
+                        run->folder);
+    return LGT_OK;
+}
+
 lgt_status cli_run_folder_create(lgt_context *context, cli_run_folder *run, int64_t cut, int has_best, lgt_error *err) {
     int goes_on = cut >= 0;
     lgt_status status = lgt_folder_create(run->folder, err);
+    if (!status) status = lock(run, err);
     if (!status && !goes_on) status = lgt_checkpoint_clear(context, run->folder, err);
     if (!status && goes_on) status = lgt_log_reopen(context, run->metrics, cut, &run->log, err);
     if (!status && !goes_on) status = lgt_log_open(context, run->metrics, &run->log, err);

@@ -18,9 +18,9 @@ typedef struct cli_run_folder {
 
 /* Names the folder (NULL: runs/LOSS-SEED) and checks that it and its files could be made; makes nothing yet. */
 lgt_status cli_run_folder_plan(cli_run_folder *out, const char *folder, const char *loss, int64_t seed, lgt_error *err);
-/* Makes the folder, opens metrics.jsonl, cut back to `cut` bytes or (-1: the training begins) empty, and clears the
- * folder of an earlier analysis and report and, unless the run has one already, best model. Of a training that begins
- * also its checkpoints, model and run.json go. */
+/* Makes the folder, keeps other trainings out of it until the process ends, opens metrics.jsonl, cut back to `cut`
+ * bytes or (-1: the training begins) empty, and clears the folder of an earlier analysis and report and, unless the run
+ * has one already, best model. Of a training that begins also its checkpoints, model and run.json go. */
 lgt_status cli_run_folder_create(lgt_context *context, cli_run_folder *run, int64_t cut, int has_best, lgt_error *err);
 void cli_run_folder_free(cli_run_folder *run);
 

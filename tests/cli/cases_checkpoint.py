@@ -221,7 +221,9 @@ def forge(content, key, value):
     return struct.pack("<Q", len(text)) + text + content[8 + length:]
 
 
-class Signals(Runs):
+class Started(Runs):
+    """Trainings to meet in the midst."""
+
     def start(self, *more):
         return subprocess.Popen([tools.PROGRAM, *map(str, self.small(*more))], cwd=self.folder, text=True,
                                 env=self.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -231,6 +233,8 @@ class Signals(Runs):
         while time.monotonic() < deadline and child.poll() is None and not ready():
             time.sleep(0.002)
 
+
+class Signals(Started):
     def test_a_signal_ends_the_step_writes_a_checkpoint_and_the_run_goes_on_from_it(self):
         more = ["--epochs", 300, "--no-report"]
         whole = self.whole(*more)
@@ -291,6 +295,50 @@ class Signals(Runs):
         child.communicate(timeout=60)
         self.assertIn(child.returncode, (-signal.SIGINT, -signal.SIGTERM))
         self.assertLess(time.monotonic() - begin, 10)
+
+
+class Busy(Started):
+    """A folder has one training at a time, and is free when that has ended in whatever way."""
+
+    def setUp(self):
+        super().setUp()
+        self.child = self.start("--epochs", 1000000, "--checkpoint-every", 1, "--keep", 1000)
+        self.addCleanup(self.child.communicate)
+        self.addCleanup(self.child.kill)
+        self.wait_for(self.child, lambda: len(checkpoints(self.path("run"))) > 5)
+
+    def test_a_second_training_is_refused_and_touches_nothing(self):
+        os.symlink("run", self.path("link"))
+        again = self.small("--epochs", 1000000)
+        solved = self.small("--encoder", "none", "--optimizer", "lbfgs", loss="softmax")
+        for args in (self.small(), [*again, "--resume"], [*again, "--out", "link"], solved):
+            self.fails(5, ["%s: another training is using this folder" % ("link" if "link" in args else "run")], *args)
+            self.assertIsNone(self.child.poll())
+        self.child.send_signal(signal.SIGTERM)
+        self.child.communicate(timeout=60)
+        self.assertEqual(self.child.returncode, 143)
+        steps = checkpoints(self.path("run"))
+        self.assertEqual(steps, list(range(steps[-1] - len(steps) + 1, steps[-1] + 1)))
+        self.assertEqual(steps[0], max(1, steps[-1] - 999))
+        lines = [json.loads(line) for line in self.read("run/metrics.jsonl").splitlines()]
+        logged = [line["step"] for line in lines if line["kind"] == "step"]
+        self.assertEqual(logged, list(range(3, steps[-1] + 1, 3)))
+
+    def test_one_that_was_killed_holds_nothing(self):
+        self.child.kill()
+        self.child.wait()
+        self.go(self.small())
+        self.assertEqual(outcome(self.path("run")), self.whole())
+
+    def test_a_metrics_file_that_is_a_device_is_no_ones(self):
+        for out in ("a", "b"):
+            os.mkdir(self.path(out))
+            os.symlink("/dev/null", self.path(out + "/metrics.jsonl"))
+        first = self.start("--epochs", 1000000, "--no-report", "--checkpoint-every", 1, "--out", "a")
+        self.addCleanup(first.communicate)
+        self.addCleanup(first.kill)
+        self.wait_for(first, lambda: len(checkpoints(self.path("a"))) > 1)
+        self.go(self.small("--no-report", out="b"))
 
 
 class Broken(Runs):
