@@ -63,6 +63,15 @@ static lgt_status measure_log(const cli_run_folder *run, int64_t *out, lgt_error
     return LGT_OK;
 }
 
+/* Whether a later epoch is the best is still a matter of this one's accuracy; only its file cannot be named. */
+static void look_for_best(cli_checkpoints *c, const cli_run_folder *run) {
+    struct stat about;
+    c->best.is_lost = c->best.epoch > 0 && stat(run->best, &about) != 0;
+    if (c->best.is_lost)
+        cli_note(c->args, "%s: is not there, the best model so far, of epoch %lld, is lost", run->best,
+                 (long long)c->best.epoch);
+}
+
 lgt_status cli_checkpoints_resume(cli_checkpoints *checkpoints, lgt_trainer *trainer, const cli_run_folder *run,
                                   lgt_train_record *record, lgt_error *err) {
     lgt_checkpoint about = {.facts = checkpoints->facts, .n_facts = CLI_CHECKPOINT_FACTS};
@@ -80,7 +89,8 @@ lgt_status cli_checkpoints_resume(cli_checkpoints *checkpoints, lgt_trainer *tra
              (long long)about.record.n_steps);
     *record = about.record;
     checkpoints->cut = checkpoints->log_length = about.log_length;
-    checkpoints->best = (cli_best){(int64_t)about.notes[0], about.notes[1]};
+    checkpoints->best = (cli_best){.epoch = (int64_t)about.notes[0], .accuracy = about.notes[1]};
+    look_for_best(checkpoints, run);
     checkpoints->saved = 1;
     return LGT_OK;
 }

@@ -10,6 +10,7 @@ enum { CLI_CHECKPOINT_FACTS = 3 };
 typedef struct cli_best {
     int64_t epoch;
     double accuracy;
+    int is_lost; /* its file is not there any more */
 } cli_best;
 
 typedef struct cli_checkpoints {

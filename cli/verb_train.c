@@ -170,7 +170,7 @@ static lgt_status keep_best(training *run, lgt_error *err) {
     cli_best *best = &run->checkpoints.best;
     if (!run->test || (best->epoch > 0 && run->measures.test_accuracy <= best->accuracy)) return LGT_OK;
     lgt_status status = lgt_trainer_save_model(run->trainer, run->folder.best, err);
-    if (!status) *best = (cli_best){run->record.epoch, run->measures.test_accuracy};
+    if (!status) *best = (cli_best){run->record.epoch, run->measures.test_accuracy, 0};
     return status;
 }
 
@@ -264,7 +264,7 @@ static void describe_best(json_t *report, const training *run) {
     const cli_best *best = &run->checkpoints.best;
     cli_put(report, "best_epoch", best->epoch > 0 ? json_integer(best->epoch) : json_null());
     cli_put_real(report, "best_test_accuracy", best->epoch > 0 ? best->accuracy : NAN);
-    cli_put_text(report, "best", best->epoch > 0 ? run->folder.best : NULL);
+    cli_put_text(report, "best", best->epoch > 0 && !best->is_lost ? run->folder.best : NULL);
 }
 
 static void describe_solve(json_t *report, const lgt_solve_record *solve) {

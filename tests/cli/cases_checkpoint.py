@@ -160,6 +160,23 @@ class Resume(Runs):
         self.assertEqual(outcome(self.path("run")), whole)
 
 
+    def test_a_best_model_that_is_gone_is_noted_and_not_named(self):
+        self.keep_every_step("--lr", 0.05)
+        best = json.loads(self.read("steps/run.json"))["results"]
+        self.assertLess(best["best_epoch"], 5)
+        args = [a for a in self.small("--resume", "--lr", 0.05) if a != "-q"]
+        for step, path in ((11 * best["best_epoch"] + 1, None), (11 * best["best_epoch"], "run/best.safetensors")):
+            self.cut_at(step)
+            os.remove(self.path("run/best.safetensors"))
+            err = self.go(args).stderr  # of the second the model is made again
+            results = json.loads(self.read("run/run.json"))["results"]
+            note = "run/best.safetensors: is not there, the best model so far, of epoch %d, is lost\n" % best["best_epoch"]
+            self.assertEqual((note in err, results["best"]), (path is None, path), err)
+            self.assertEqual([results[key] for key in ("best_epoch", "best_test_accuracy")],
+                             [best[key] for key in ("best_epoch", "best_test_accuracy")])
+            self.assertEqual(os.path.exists(self.path("run/best.safetensors")), path is not None)
+
+
 class Refused(Runs):
     def test_what_is_not_the_same_training_is_refused_by_name(self):
         self.go(self.small("--checkpoint-every", 20))
