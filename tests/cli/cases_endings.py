@@ -116,3 +116,18 @@ class Diverged(Training):
         self.fails(4, ["step ", "row"], *args)
         self.assertEqual(sorted(os.listdir(self.path("run"))), ["metrics.jsonl", "notes.txt", "run.json"])
         self.assertEqual(self.read("run/notes.txt"), "mine")
+
+    def test_nor_does_the_model_of_an_interrupted_one_that_went_on_to_it(self):
+        # Weights grow by a fiftieth every step until they overflow, some thousands of steps on.
+        args = self.small("-q", "--optimizer", "sgd", "--lr", "2.02", "--schedule", "constant", "--weight-decay", "1",
+                          "--momentum", "0", "--encoder", "none", "--epochs", "1000", loss="softmax")
+        child = subprocess.Popen([tools.PROGRAM, *map(str, args)], cwd=self.folder, env=self.environment(),
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        while child.poll() is None and not (os.path.exists(self.path("run/metrics.jsonl")) and self.read("run/metrics.jsonl")):
+            time.sleep(0.001)
+        child.send_signal(signal.SIGTERM)
+        _, err = child.communicate(timeout=60)
+        self.assertEqual((child.returncode, os.path.exists(self.path("run/model.safetensors"))), (143, True), err)
+        self.fails(4, ["logitude: "], *args, "--resume")
+        self.assertFalse(os.path.exists(self.path("run/model.safetensors")))
+        self.assertIsNone(json.loads(self.read("run/run.json"))["results"]["model"])
