@@ -402,7 +402,8 @@ static void a_folder_keeps_the_last_and_falls_back_to_the_one_before(void **stat
     assert_non_null(strstr(why, "checkpoint-000000000009.safetensors: "));
     test_put_text("checkpoint-000000000004.safetensors", "");
     assert_fails(lgt_checkpoint_resume(other, test_folder, &about, NULL, NULL, &found, &err), LGT_ERR_DATA, err,
-                 "none of its 2 checkpoints is whole");
+                 "none of its 2 checkpoints is whole; remove them to begin anew; the last one tried: ");
+    assert_non_null(strstr(err.message, "checkpoint-000000000004.safetensors: "));
     assert_false(found);
     assert_ok(lgt_checkpoint_clear(context, test_folder, &err), err);
     assert_int_equal(test_count_files(test_folder), 0);

@@ -111,9 +111,13 @@ lgt_status lgt_checkpoint_resume(lgt_trainer *trainer, const char *folder, lgt_c
         status = try_step(trainer, folder, steps[i], about, &whole, &own);
         if (!whole && watch) watch(user, own.message);
     }
-    if (status && n > 0 && !whole)
-        status = lgt_fail(&own, LGT_ERR_DATA, "%s: none of its %lld checkpoints is whole; remove them to begin anew",
-                          folder, (long long)n);
+    if (status && n > 0 && !whole) {
+        const lgt_error last = own; /* nobody else may have listened */
+        status =
+            lgt_fail(&own, LGT_ERR_DATA,
+                     "%s: none of its %lld checkpoints is whole; remove them to begin anew; the last one tried: %s",
+                     folder, (long long)n, last.message);
+    }
     lgt_release(trainer->context, steps);
     status = agree_on_step(trainer, status, &own);
     *found = n > 0 && !status;

@@ -144,7 +144,8 @@ class Resume(Runs):
         for step in (1, 2):
             self.write("run/checkpoint-%012d.safetensors" % step, "torn")
         before = {name: read(self.path("run"), name) for name in os.listdir(self.path("run"))}
-        self.fails(3, "run: none of its 2 checkpoints is whole; remove them to begin anew", *self.small("--resume"))
+        done = self.fails(3, ["run: none of its 2 checkpoints is whole; remove them to begin anew"], *self.small("--resume"))
+        self.assertRegex(done.stderr, r"\Alogitude: run: none .* anew; the last one tried: run/checkpoint-000000000001\.safetensors: ")
         self.assertEqual({name: read(self.path("run"), name) for name in os.listdir(self.path("run"))}, before)
 
     def test_metrics_that_were_cut_take_the_checkpoint_before_them(self):
