@@ -56,6 +56,14 @@ static lgt_status lock(const cli_run_folder *run, lgt_error *err) {
     return LGT_OK;
 }
 
+void cli_run_file_remove(const char *path) {
+    struct stat about;
+    if (stat(path, &about) || !S_ISREG(about.st_mode)) return;
+    char *real = realpath(path, NULL);
+    remove(real ? real : path);
+    free(real);
+}
+
 lgt_status cli_run_folder_create(lgt_context *context, cli_run_folder *run, int64_t cut, int has_best, lgt_error *err) {
     int goes_on = cut >= 0;
     lgt_status status = lgt_folder_create(run->folder, err);
@@ -64,12 +72,12 @@ lgt_status cli_run_folder_create(lgt_context *context, cli_run_folder *run, int6
     if (!status && goes_on) status = lgt_log_reopen(context, run->metrics, cut, &run->log, err);
     if (!status && !goes_on) status = lgt_log_open(context, run->metrics, &run->log, err);
     if (status) return status;
-    remove(run->analysis); /* of an earlier training: it would stand beside metrics that are not its own */
-    remove(run->report);
-    if (!has_best) remove(run->best);
+    cli_run_file_remove(run->analysis); /* of an earlier training: it would stand beside metrics that are not its own */
+    cli_run_file_remove(run->report);
+    if (!has_best) cli_run_file_remove(run->best);
     if (goes_on) return LGT_OK;
-    remove(run->model);
-    remove(run->run);
+    cli_run_file_remove(run->model);
+    cli_run_file_remove(run->run);
     return LGT_OK;
 }
 

@@ -24,6 +24,9 @@ lgt_status cli_run_folder_plan(cli_run_folder *out, const char *folder, const ch
 lgt_status cli_run_folder_create(lgt_context *context, cli_run_folder *run, int64_t cut, int has_best, lgt_error *err);
 void cli_run_folder_free(cli_run_folder *run);
 
+/* Removes a file of the folder, if there is one: of a link what it leads to, and no device or pipe. */
+void cli_run_file_remove(const char *path);
+
 /* What is known beside a step's or an epoch's record; NaN where it is not. */
 typedef struct cli_measures {
     double gradient_norm;           /* of a step */

@@ -368,7 +368,7 @@ static void record_failure(training *run, const lgt_error *failure) {
     lgt_log_close(run->folder.log, &ignored);
     run->folder.log = NULL;
     /* That of an interrupted training that went on to numbers that are not finite. */
-    if (failure->status == LGT_ERR_NONFINITE) remove(run->folder.model);
+    if (failure->status == LGT_ERR_NONFINITE) cli_run_file_remove(run->folder.model);
     write_run(run, describe_results(run, failure), &ignored);
     if (run->wants_report) cli_run_report(run->context, &run->folder, &ignored);
 }

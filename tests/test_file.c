@@ -84,6 +84,31 @@ static void a_link_stays_a_link(void **state) {
     unlink(path);
 }
 
+/* Links that lead to nothing yet, one by way of another in a folder, whose own leads on from there. */
+static void a_link_to_nothing_is_where_the_file_comes_to_be(void **state) {
+    static char target[4096], inner[4096];
+    (void)state;
+    lgt_error err;
+    struct stat info;
+    snprintf(target, sizeof target, "%s", test_path("target"));
+    snprintf(inner, sizeof inner, "%s", test_path("folder/inner"));
+    assert_ok(lgt_folder_create(test_path("folder"), &err), err);
+    for (int absolute = 0; absolute <= 1; absolute++) {
+        const char *link = test_path("link");
+        assert_int_equal(symlink("folder/inner", link), 0);
+        assert_int_equal(symlink(absolute ? target : "../target", inner), 0);
+        assert_ok(put(link, "new", &err), err);
+        assert_true(lstat(link, &info) == 0 && S_ISLNK(info.st_mode));
+        assert_true(lstat(inner, &info) == 0 && S_ISLNK(info.st_mode));
+        assert_true(lstat(target, &info) == 0 && S_ISREG(info.st_mode));
+        assert_content(target, "new");
+        unlink(link);
+        unlink(inner);
+        unlink(target);
+    }
+    rmdir(test_path("folder"));
+}
+
 static void writing_fails_with_path_and_operation(void **state) {
     (void)state;
     lgt_error err;
@@ -247,6 +272,7 @@ int main(void) {
         cmocka_unit_test(a_name_without_a_folder_means_the_working_folder),
         cmocka_unit_test(the_umask_rules_new_files_and_old_permissions_stay),
         cmocka_unit_test(a_link_stays_a_link),
+        cmocka_unit_test(a_link_to_nothing_is_where_the_file_comes_to_be),
         cmocka_unit_test(writing_fails_with_path_and_operation),
         cmocka_unit_test(a_write_that_the_system_cuts_short_leaves_the_old_file),
         cmocka_unit_test(a_folder_without_permission_is_refused),

@@ -15,7 +15,7 @@
 #include "base/memory.h"
 #include "logitude/io.h"
 
-enum { NAME_ATTEMPTS = 1000, NAME_ROOM = 64, LARGEST_WRITE = 1 << 30 };
+enum { NAME_ATTEMPTS = 1000, NAME_ROOM = 64, LARGEST_WRITE = 1 << 30, PATH_ROOM = 4096, MOST_LINKS = 40 };
 
 lgt_status lgt_fail_system(lgt_error *err, const char *path, const char *operation) {
     char reason[128];
@@ -49,10 +49,30 @@ static size_t folder_length(const char *path) {
     return slash ? (size_t)(slash - path) + 1 : 0;
 }
 
-/* A link stays a link: what it leads to is replaced. */
+/* Where a link leads whose end is not there yet, of which realpath tells nothing: to `out`, if that can be followed. */
+static int follow(const char *path, char out[PATH_ROOM]) {
+    char text[PATH_ROOM];
+    if (strlen(path) >= PATH_ROOM) return 0;
+    memcpy(out, path, strlen(path) + 1);
+    for (int n = 0; n < MOST_LINKS; n++) {
+        ssize_t length = readlink(out, text, sizeof text);
+        if (length < 0) return n > 0;
+        size_t folder = text[0] == '/' ? 0 : folder_length(out);
+        if (folder + (size_t)length >= PATH_ROOM) return 0;
+        memcpy(out + folder, text, (size_t)length);
+        out[folder + (size_t)length] = '\0';
+    }
+    return 0;
+}
+
+/* A link stays a link: what it leads to is replaced, or made. What is there though it has no name (a pipe of
+ * /dev/fd) is left to its link. */
 static lgt_status resolve(lgt_output *output, lgt_error *err) {
-    char *real = realpath(output->path, NULL);
-    lgt_status status = lgt_alloc_text(output->context, real ? real : output->path, &output->target, err);
+    struct stat about;
+    char end[PATH_ROOM], *real = realpath(output->path, NULL);
+    const char *target = real ? real : output->path;
+    if (!real && stat(output->path, &about) != 0 && follow(output->path, end)) target = end;
+    lgt_status status = lgt_alloc_text(output->context, target, &output->target, err);
     free(real);
     return status;
 }

@@ -29,6 +29,21 @@ class Training(Case):
 
 
 class EndToEnd(Training):
+    def test_links_in_its_folder_stay_links(self):
+        os.mkdir(self.path("run"))
+        os.mkdir(self.path("far"))
+        for name in ALL_FILES:
+            os.symlink("../far/" + name, self.path("run/" + name))
+        for more, files in (([], ALL_FILES), ([], ALL_FILES), (["--no-report"], ALL_FILES[1:4] + ALL_FILES[5:])):
+            self.report(*self.small(*more))
+            self.assertEqual(sorted(os.listdir(self.path("run"))), ALL_FILES)
+            self.assertEqual([os.path.islink(self.path("run/" + name)) for name in ALL_FILES], [True] * 6)
+            self.assertEqual(sorted(os.listdir(self.path("far"))), files)
+        os.remove(self.path("run/model.safetensors"))
+        os.symlink("/dev/null", self.path("run/model.safetensors"))
+        self.report(*self.small())
+        self.assertEqual(os.readlink(self.path("run/model.safetensors")), "/dev/null")
+
     def test_training_writes_its_files_and_reports_accuracy_and_speed(self):
         report = self.report(*self.small())
         self.assertEqual(list(report), [
