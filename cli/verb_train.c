@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "analysis_file.h"
+#include "last_steps.h"
 #include "logitude/logitude.h"
 #include "output.h"
 #include "progress.h"
@@ -37,6 +38,7 @@ typedef struct training {
     lgt_error watched;      /* what went wrong in an iteration's report */
     cli_probe probe;        /* with a report */
     cli_measures measures;  /* of the last epoch */
+    cli_last_steps last;    /* since the last line of metrics */
 } training;
 
 /* --- Before --- */
@@ -152,9 +154,17 @@ static lgt_status look(training *run, lgt_error *err) {
     return status == LGT_ERR_NONFINITE ? LGT_OK : status;
 }
 
+/* The norm of a step without a line is a sum over classes, next to nothing beside the step; ranks would have to talk.
+ */
 static lgt_status log_step(training *run, lgt_error *err) {
-    if (run->record.step % cli_integer(run->args, "log-every") != 0) return LGT_OK;
-    run->measures.gradient_norm = lgt_trainer_gradient_norm(run->trainer);
+    int is_due = run->record.step % cli_integer(run->args, "log-every") == 0;
+    double norm = is_due || !run->comm ? lgt_trainer_gradient_norm(run->trainer) : NAN;
+    if (!is_due) {
+        cli_last_steps_keep(&run->last, &run->record, norm);
+        return LGT_OK;
+    }
+    run->measures.gradient_norm = norm;
+    cli_last_steps_forget(&run->last);
     lgt_status status = run->is_first ? cli_metrics_step(&run->folder, &run->record, &run->measures, err) : LGT_OK;
     return cli_ranks_agree(run->comm, status, err);
 }
@@ -360,10 +370,12 @@ static lgt_status write_run(training *run, json_t *results, lgt_error *err) {
     return cli_run_write(run->context, run->args, &run->folder, &run->options.loss, data, results, err);
 }
 
-/* A training that failed leaves its metrics and run.json, which tell why; what happens to these writes is secondary. */
+/* A training that failed leaves its metrics, to the last step before, and run.json, which tell why; what happens to
+ * these writes is secondary. */
 static void record_failure(training *run, const lgt_error *failure) {
     lgt_error ignored;
     if (!run->is_first) return;
+    if (run->folder.log) cli_last_steps_write(&run->last, &run->folder, &ignored);
     if (run->folder.log) cli_metrics_failure(&run->folder, failure, &ignored);
     lgt_log_close(run->folder.log, &ignored);
     run->folder.log = NULL;
@@ -462,7 +474,7 @@ const cli_verb cli_verb_train = {
         "Files written to DIR\n"
         "  model.safetensors  weights, normalisation, labels and loss\n"
         "  best.safetensors   with test data: the same after the epoch that did best on them, the first of equals\n"
-        "  metrics.jsonl      a line every --log-every steps and one an epoch\n"
+        "  metrics.jsonl      a line every --log-every steps and one an epoch; after a failure the last 100 steps too\n"
         "  run.json           configuration, versions, data and results\n"
         "  analysis.json      what the report shows of the model: angles, ROC, calibration, confusions, a map\n"
         "  report.html        all of it as charts, in one file that needs no network\n"

@@ -97,6 +97,22 @@ class Diverged(Training):
         results = json.loads(self.read("run/run.json"))["results"]
         self.assertEqual((results["status"], results["failure"], results["model"]), ("failed", last["message"], None))
 
+    def test_the_last_steps_before_a_failure_have_lines(self):
+        """At most 100 steps, since the last line that there is: lr * l2 = 3 doubles the weights until they overflow."""
+        args = ["train", "--data", self.write_data(), "--loss", "softmax", "--encoder", "none", "--optimizer", "sgd", "--lr", 1, "--l2", 3,
+                "--momentum", 0, "--schedule", "constant", "--batch", 20, "--epochs", 30, "--no-report", "--out", "run"]
+        whole = None
+        for every in (1, 50, 1000):
+            self.fails(4, ["step "], *args, "--log-every", every)
+            *lines, failure = [json.loads(line) for line in self.read("run/metrics.jsonl").splitlines()]
+            steps = {line["step"]: {**line, "seconds": 0} for line in lines if line["kind"] == "step"}
+            whole = whole or steps
+            n = len(whole)
+            due = [step for step in whole if step % every == 0]
+            kept = range(max(due[-1] if due else 0, n - 100) + 1, n + 1)
+            self.assertEqual((failure["kind"], n > 110), ("failure", True))
+            self.assertEqual(steps, {step: whole[step] for step in [*due, *kept]})
+
     def test_so_do_those_of_the_last_step_which_only_a_measurement_meets(self):
         deep = ["--optimizer", "sgd", "--lr", "1e6", "--encoder", "mlp:" + ",".join(["8"] * 10), "--epochs", "1",
                 "--batch", "200", "--schedule", "constant", "--loss", "softmax", "--data", self.write_data()]

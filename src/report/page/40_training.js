@@ -1,15 +1,29 @@
 // Panels over the time of the training: loss, accuracy, rates, and what is measured after every epoch.
 
+const known = (points) => points.filter((p) => isNumber(p.y));
+const where = (kind, p) => plain(p.y) + ' at ' + kind + ' ' + plain(p.x);
+
+/* One or two points are told as what they are; more of them by `sentence`. */
+const told = (kind, points, sentence) => (known(points).length > 2 ? sentence(points) : known(points).map((p) => where(kind, p)).join(', ') + '.');
+
+/* The series that tells more of a run: steps, unless lines of steps were rarer than epochs or are next to none. */
+function lossTold(run) {
+  const steps = known(series(run, 'steps', 'loss')), epochs = known(series(run, 'epochs', 'loss'));
+  const kind = epochs.length && (steps.length < 3 || steps.length < epochs.length) ? 'epoch' : 'step', points = kind === 'step' ? steps : epochs;
+  if (!points.length) return null;
+  const [begin, end] = [points[0], points[points.length - 1]];
+  if (begin === end) return plain(end.y) + ' nats at ' + kind + ' ' + plain(end.x) + '.';
+  return 'From ' + plain(begin.y) + ' to ' + plain(end.y) + ' nats over ' + plain(end.x) + ' ' + kind + 's.';
+}
+
 function lossPanel() {
   const steps = having((run) => series(run, 'steps', 'loss')), epochs = having((run) => series(run, 'epochs', 'loss'));
   if (!steps.length && !epochs.length) return null;
   const perEpoch = (run) => (last(series(run, 'epochs', 'step')) || 0) / (last(series(run, 'epochs', 'epoch')) || 1);
   const onSteps = (h) => h.value.map((p) => ({x: p.x * (perEpoch(h.run) || 1), y: p.y}));
-  const found = steps.length ? steps : epochs;
   return {
     title: 'Loss', wide: true,
-    summary: tell(found, (points) => 'From ' + plain(first(points)) + ' to ' + plain(last(points)) + ' nats over ' +
-      plain(points[points.length - 1].x) + (steps.length ? ' steps.' : ' epochs.')),
+    summary: tell(having(lossTold), (text) => text),
     chart: () => chart({
       x: {title: 'step', min: 0}, y: {title: 'mean loss', unit: 'nats'},
       datasets: [
@@ -45,19 +59,21 @@ function stepPanel(title, key, y, sentence, more) {
   const found = having((run) => series(run, 'steps', key));
   if (!found.length) return null;
   return {
-    title, summary: tell(found, sentence),
+    title, summary: tell(found, (points) => told('step', points, sentence)),
     chart: () => chart(Object.assign({
       x: {title: 'step', min: 0}, y,
-      datasets: found.map((h) => line({label: named(h.run, several ? '' : title.toLowerCase()), points: h.value, colour: h.index, marks: false})),
+      datasets: found.map((h) => line({label: named(h.run, several ? '' : title.toLowerCase()), points: h.value, colour: h.index, marks: known(h.value).length < 3})),
     }, more)),
   };
 }
 
-const peak = (points) => greatest(points.map((p) => p.y).filter(isNumber));
-const ratePanel = () => stepPanel('Learning rate', 'lr', {title: 'learning rate', zero: true},
-  (points) => 'At most ' + plain(peak(points)) + ', at the end ' + plain(last(points)) + '.');
+const peak = (points) => known(points).reduce((best, p) => (p.y > best.y ? p : best));
+const endOf = (points) => known(points).pop();
+/* A rate between two lines is not known: what is told is where it was seen. */
+const peakAndEnd = (points) => 'At most ' + where('step', peak(points)) + ', in the end ' + where('step', endOf(points)) + '.';
+const ratePanel = () => stepPanel('Learning rate', 'lr', {title: 'learning rate', zero: true}, peakAndEnd);
 const schedulePanel = () => stepPanel('Schedule of the loss', 'schedule', {title: 'lambda, or share of the margin', zero: true},
-  (points) => 'From ' + plain(first(points)) + ' to ' + plain(last(points)) + '.');
+  (points) => 'From ' + where('step', known(points)[0]) + ' to ' + where('step', endOf(points)) + '.');
 
 section('training', 'Training', lossPanel, accuracyPanel, ratePanel, schedulePanel,
   () => epochPanel('Loss on test data', {title: 'negative log likelihood', unit: 'nats'}, [['test_nll', 'test', false]],

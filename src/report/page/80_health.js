@@ -1,7 +1,6 @@
 // Panels of how the computation went: gradient norms, time, and what the run was made with.
 
-const gradientPanel = () => stepPanel('Norm of the gradient', 'gradient_norm', {title: '|gradient| of all parameters', zero: true},
-  (points) => 'At most ' + plain(peak(points), 3) + ', at the end ' + plain(last(points), 3) + '.');
+const gradientPanel = () => stepPanel('Norm of the gradient', 'gradient_norm', {title: '|gradient| of all parameters', zero: true}, peakAndEnd);
 
 function speedPanel() {
   const found = having((run) => {
