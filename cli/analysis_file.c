@@ -41,19 +41,34 @@ static json_t *class_name(const analysis *a, int64_t class) {
 
 /* --- Angles, norms, curve --- */
 
-/* |w| of every row of w, of at most CLI_PROBE_ROWS evenly taken. */
-static json_t *weight_norms(const analysis *a, int64_t *n_zero) {
-    lgt_view w = lgt_model_weights(a->model);
-    int64_t stride = (w.rows + CLI_PROBE_ROWS - 1) / CLI_PROBE_ROWS;
+static int falling(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x < y) - (x > y);
+}
+
+/* At most CLI_PROBE_ROWS of n values, evenly taken, with the first and the last. */
+static json_t *thinned(int64_t n, const double *values) {
     json_t *list = json_array();
+    int64_t kept = n < CLI_PROBE_ROWS ? n : CLI_PROBE_ROWS;
+    for (int64_t i = 0; i < kept; i++) cli_append(list, cli_number(values[kept == n ? i : i * (n - 1) / (kept - 1)]));
+    return list;
+}
+
+/* |w| of every row of w; where there are too many, of ranks by falling norm, so that the extremes are true. */
+static void put_weight_norms(const analysis *a, json_t *object, int64_t *n_zero) {
+    lgt_view w = lgt_model_weights(a->model);
+    double *norm = cli_alloc(w.rows, sizeof *norm);
     *n_zero = 0;
     for (int64_t j = 0; j < w.rows; j++) {
         double sum = 0;
         for (int64_t k = 0; k < w.cols; k++) sum += pow(((const float *)w.data)[j * w.ld + k], 2);
         *n_zero += sum == 0;
-        if (j % stride == 0) cli_append(list, cli_number(sqrt(sum)));
+        norm[j] = sqrt(sum);
     }
-    return list;
+    if (w.rows > CLI_PROBE_ROWS) qsort(norm, (size_t)w.rows, sizeof *norm, falling);
+    cli_put(object, "w_norm", thinned(w.rows, norm));
+    cli_put_integer(object, "w_rows", w.rows);
+    free(norm);
 }
 
 static void put_angles(const analysis *a) {
@@ -64,7 +79,7 @@ static void put_angles(const analysis *a) {
     cli_put(object, "target", cli_reals(n, angles->target));
     cli_put(object, "nearest", cli_reals(n, angles->nearest));
     cli_put(object, "x_norm", cli_reals(n, angles->x_norm));
-    cli_put(object, "w_norm", weight_norms(a, &n_zero_classes));
+    put_weight_norms(a, object, &n_zero_classes);
     cli_put(a->out, "angles", object);
     cli_put_integer(health, "zero_rows", n_zero_rows);
     cli_put_integer(health, "zero_classes", n_zero_classes);

@@ -3,8 +3,10 @@
 import base64
 import hashlib
 import json
+import math
 import os
 import re
+import struct
 
 from cases_train import ALL_FILES, Training
 
@@ -121,6 +123,24 @@ class Reports(Training):
             self.assertEqual(len(analysis["angles"][key]), 80)
         self.assertEqual((analysis["curve"]["theta"][0], len(analysis["curve"]["logit"])), (0, 361))
         self.assertAlmostEqual(analysis["curve"]["plain_logit"][0], 16, 5)
+
+    def test_norms_of_many_classes_are_thinned_by_rank_between_their_extremes(self):
+        for n, loss in ((20, "softmax"), (2100, "softmax"), (1050, "subcenter:k=2")):
+            self.write_npy("x.npy", [[1 + i % 7, i % 11, 1] for i in range(n)], "f4")
+            self.write_npy("y.npy", list(range(n)), "i8")
+            report = self.report("train", "--data", "x.npy,y.npy", "--loss", loss, "--encoder", "none", "--epochs", 1, "--out", "run")
+            angles = json.loads(self.read("run/analysis.json"))["angles"]
+            with open(self.path(report["model"]), "rb") as file:
+                data = file.read()
+            body = 8 + struct.unpack("<Q", data[:8])[0]
+            tensor = json.loads(data[8:body])["head.weight"]
+            begin, end = (body + at for at in tensor["data_offsets"])
+            norms = [math.hypot(*row) for row in struct.iter_unpack("<%df" % tensor["shape"][-1], data[begin:end])]
+            falling = sorted(norms, reverse=True)
+            expected = norms if n == 20 else [falling[i * (len(norms) - 1) // 1999] for i in range(2000)]
+            self.assertEqual((angles["w_rows"], len(angles["w_norm"])), (len(norms), len(expected)))
+            for value, norm in zip(angles["w_norm"], expected):
+                self.assertAlmostEqual(value, norm, 5)
 
     def test_embeddings_of_two_dimensions_are_their_own_map(self):
         args = self.small(loss="softmax")

@@ -98,14 +98,23 @@ function normPanel() {
   };
 }
 
+/* Norms by rank; of many class weights they are thinned, evenly from the first rank to the last. */
+function ranked(run) {
+  const norms = finite(list(run, 'analysis', 'angles', 'w_norm')).sort((a, b) => b - a), of = dig(run, 'analysis', 'angles', 'w_rows');
+  const isThinned = isNumber(of) && norms.length > 1;
+  return norms.map((y, i) => ({x: 1 + (isThinned ? Math.floor(i * (of - 1) / (norms.length - 1)) : i), y}));
+}
+
 function weightPanel() {
-  const found = having((run) => finite(list(run, 'analysis', 'angles', 'w_norm')).sort((a, b) => b - a));
+  const found = having(ranked);
   if (!found.length) return null;
+  const ends = found.map((h) => h.value[h.value.length - 1].x);
   return {
-    title: 'Norms of class weights', summary: tell(found, (values) => 'From ' + plain(values[values.length - 1]) + ' to ' + plain(values[0]) + '.'),
+    title: 'Norms of class weights',
+    summary: tell(found, (points) => 'From ' + plain(last(points)) + ' to ' + plain(first(points)) + ' over ' + plain(points[points.length - 1].x) + '.'),
     chart: () => chart({
-      x: {title: 'classes by falling norm', whole: true}, y: {title: '|w|', zero: true},
-      datasets: found.map((h) => line({label: named(h.run, several ? '' : '|w|'), points: h.value.map((y, i) => ({x: i + 1, y})), colour: h.index, marks: h.value.length <= 60})),
+      x: {title: 'class weights by falling norm', whole: true, min: 1, max: greatest([2, ...ends])}, y: {title: '|w|', zero: true},
+      datasets: found.map((h) => line({label: named(h.run, several ? '' : '|w|'), points: h.value, colour: h.index, marks: h.value.length <= 60})),
     }),
   };
 }
