@@ -44,6 +44,8 @@ DOTS = """JSON.stringify(Object.fromEntries(drawn.filter((d) => d.chart.options.
   const least = (of) => Math.min(...points.map((p) => p[of])), greatest = (of) => Math.max(...points.map((p) => p[of]));
   return [d.panel.title, {n: points.length, x: [x.min, x.max], y: [y.min, y.max], ends: [least('x'), greatest('x'), least('y'), greatest('y')]}];
 })))"""
+CHARTS = """JSON.stringify(drawn.map((d) => [d.panel.title, d.chart.chartArea.bottom - d.chart.chartArea.top,
+  d.chart.options.plugins.legend.display, d.canvas.closest('.card').querySelector('p').textContent]))"""
 TABLES = "[...document.querySelectorAll('details')].map((d) => d.querySelectorAll('td').length)"
 
 
@@ -205,6 +207,7 @@ class Tests:
         seen = json.loads(self.browser.evaluate(LOOK))
         time.sleep(.2)
         cells = self.browser.evaluate(TABLES)
+        seen["text"] = self.browser.evaluate("document.body.innerText")  # with the tables, which opening makes
         for complaint in self.browser.complaints():
             self.expect(False, "%s: %s" % (name, complaint))
         for label, colours, role in seen["canvases"]:
@@ -261,6 +264,7 @@ class Tests:
         self.expect(len(seen["canvases"]) == 30, "both: %d charts, expected 30 (two maps)" % len(seen["canvases"]))
         self.outlier()
         self.lonely()
+        self.many()
         self.partial()
         self.hostile()
 
@@ -312,6 +316,20 @@ class Tests:
         seen, dots = self.look("outlier", "outlier"), json.loads(self.browser.evaluate(DOTS))["Attraction and repulsion"]
         self.expect(dots["n"] == 300 and dots["ends"][1] == 4000 and dots["x"][1] < 2, "outlier: %s" % dots)
         self.expect(seen["text"].count("1 dot lies outside the axes.") == 1, "outlier: nothing is said of it")
+
+    def many(self):
+        """Of more than three runs the comparison is the legend: charts keep their height, and sentences stand with the numbers."""
+        names = ["one-of-many-runs-%d" % i for i in range(12)]
+        for i, name in enumerate(names):
+            self.write_run(name, run_json(), metrics(20 + i), full_analysis(20 + i))
+        seen, ruled = self.look("many", *names), json.loads(self.browser.evaluate(CHARTS))
+        for title, height, has_legend, words in ruled:
+            self.expect(height > 140 and not has_legend, "many: %s: %d pixels of a chart, legend %s" % (title, height, has_legend))
+            self.expect(title.startswith("Map") or names[3] not in words, "many: %s tells of every run: %s" % (title, words[:80]))
+        self.expect("Solid: own class; dashed: nearest other class." in seen["text"], "many: nothing says what is dashed")
+        self.expect(seen["text"].count(names[3] + ": From ") >= 3, "many: sentences are gone")
+        colours = self.browser.evaluate("new Set([...document.querySelectorAll('#comparison .swatch')].map((s) => s.style.backgroundColor)).size")
+        self.expect(colours == 12, "many: 12 runs of %d colours" % colours)
 
     def lonely(self):
         """Where no row had neighbours the card says why; epochs without any are gaps, not the end of the line."""

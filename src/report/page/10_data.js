@@ -4,6 +4,7 @@
 const record = JSON.parse(document.getElementById('record').textContent);
 const runs = record.runs;
 const several = runs.length > 1;
+const crowded = runs.length > 3; /* the comparison is the legend of all charts, and sentences stand with the numbers */
 
 const isNumber = (v) => typeof v === 'number' && Number.isFinite(v);
 const finite = (list) => (Array.isArray(list) ? list : []).filter(isNumber);

@@ -15,7 +15,18 @@ function shadeName() {
   return theme === 'auto' ? (wantsDark.matches ? 'dark' : 'light') : theme;
 }
 const shade = () => shades[shadeName()];
-const colour = (i) => shade().series[i % shade().series.length];
+
+/* Ten colours; what comes after them takes them again, nearer to the ink or to the ground. */
+function colour(i) {
+  const c = shade(), round = Math.floor(i / c.series.length), base = c.series[i % c.series.length];
+  return round === 0 ? base : mixed(base, round % 2 ? c.ink : c.card, [.45, .5, .7][(round - 1) % 3]);
+}
+
+/* From one '#rrggbb' towards another. */
+function mixed(from, to, share) {
+  const part = (hex, k) => parseInt(hex.slice(1 + 2 * k, 3 + 2 * k), 16);
+  return '#' + [0, 1, 2].map((k) => Math.round(part(from, k) * (1 - share) + part(to, k) * share).toString(16).padStart(2, '0')).join('');
+}
 
 /* '#rrggbb' with an opacity. */
 function faded(hex, opacity) {

@@ -78,10 +78,10 @@ function chart(s) {
     type: s.type || 'line', data: {datasets: s.datasets, labels: s.labels}, plugins: s.plugins || [],
     options: {
       animation: false, responsive: true, maintainAspectRatio: false, parsing: s.labels ? undefined : false, normalized: true, indexAxis: s.sideways ? 'y' : 'x',
-      interaction: {mode: s.scatter ? 'nearest' : 'index', intersect: Boolean(s.scatter), axis: 'x'}, scales,
+      interaction: {mode: s.scatter || crowded ? 'nearest' : 'index', intersect: Boolean(s.scatter), axis: crowded ? 'xy' : 'x'}, scales,
       plugins: {
         legend: {
-          display: s.legend !== false && s.datasets.filter((d) => !d.quietLegend).length > 1, position: 'bottom', align: 'start',
+          display: s.legend !== false && !crowded && s.datasets.filter((d) => !d.quietLegend).length > 1, position: 'bottom', align: 'start',
           labels: {color: c.quiet, usePointStyle: true, pointStyleWidth: 16, boxHeight: 5, padding: printing ? 7 : 12, font: {size: fontSize()}, generateLabels: legend},
         },
         tooltip: tooltip(),
@@ -121,5 +121,19 @@ function having(get) {
     .filter((h) => h.value !== undefined && h.value !== null && (!Array.isArray(h.value) || h.value.length > 0));
 }
 
-/* One sentence a run. */
-const tell = (found, sentence) => found.map((h) => (several ? h.run.name + ': ' : '') + sentence(h.value, h.run)).join(' ');
+/* One sentence a run: a list. */
+const tell = (found, sentence) => found.map((h) => (several ? h.run.name + ': ' : '') + sentence(h.value, h.run));
+
+/* What kinds of lines stand for, where the comparison tells of runs alone: 'Solid: own class; dashed: nearest other class.' */
+function keyOf(config) {
+  const kinds = new Map();
+  for (const set of config.data.datasets) {
+    if (runs.some((run) => run.name === set.label)) continue;
+    const run = runs.find((r) => set.label.startsWith(r.name + ' \u00b7 ')), words = run ? set.label.slice(run.name.length + 3) : set.label;
+    const kind = (set.borderDash || []).length ? 'dashed' : set.showLine === false ? 'dots' : set.borderWidth === 1 ? 'thin' : 'solid';
+    kinds.set(kind, (kinds.get(kind) || new Set()).add(words));
+  }
+  if (kinds.size === 0 || (kinds.size === 1 && (kinds.has('solid') || kinds.has('dots')))) return '';
+  const text = [...kinds].map(([kind, words]) => kind + ': ' + [...words].join(', ')).join('; ') + '.';
+  return text[0].toUpperCase() + text.slice(1);
+}

@@ -11,7 +11,7 @@ function scatterPanel(title, x, y, sets, summary, diagonal) {
   const inside = points.filter((p) => !(p.x > cutX || p.y > cutY)), outside = points.length - inside.length;
   const end = Math.min(greatest(inside.map((p) => p.x)), greatest(inside.map((p) => p.y)));
   return {
-    title, summary: tell(found[0].list, summary) + (outside ? ' ' + plain(outside) + (outside === 1 ? ' dot lies' : ' dots lie') + ' outside the axes.' : ''),
+    title, summary: tell(found[0].list, summary), more: outside ? plain(outside) + (outside === 1 ? ' dot lies' : ' dots lie') + ' outside the axes.' : '',
     chart: () => chart({
       scatter: true, x: Object.assign({max: cutX}, x), y: Object.assign({max: cutY}, y),
       datasets: [
@@ -110,8 +110,8 @@ function conflictPanel() {
   if (!found.length && !lonely.length) return null;
   return {
     title: 'Head against alignment',
-    summary: [tell(found, (points, run) => 'They conflict on ' + percent(dig(run, 'analysis', 'conflict', 'rate')) + ' of the rows that have neighbours (cosine below 0).'),
-              tell(lonely, (_, run) => loneliness(run))].filter((text) => text).join(' '),
+    summary: [...tell(found, (points, run) => 'They conflict on ' + percent(dig(run, 'analysis', 'conflict', 'rate')) + ' of the rows that have neighbours (cosine below 0).'),
+              ...tell(lonely, (_, run) => loneliness(run))],
     chart: !found.length ? null : () => chart({
       x: {title: 'cosine of the two directions', min: -1, max: 1}, y: {title: 'share of rows', unit: '%', zero: true},
       datasets: found.map((h) => line({label: named(h.run, 'rows'), points: h.value, colour: h.index, stepped: true, fill: several ? 0 : .3})),
@@ -124,7 +124,7 @@ function conditionPanel() {
   if (!found.length) return null;
   const names = [...new Set(found.flatMap((h) => h.value.map(([name]) => name)))];
   return {
-    title: 'Conditions of agreement', summary: tell(found, (entries) => entries.map(([name, v]) => name.replace(/_/g, ' ') + ' ' + percent(v, 1)).join(', ') + '.'),
+    title: 'Conditions of agreement', height: barsHeight(names, found.length), summary: tell(found, (entries) => entries.map(([name, v]) => name.replace(/_/g, ' ') + ' ' + percent(v, 1)).join(', ') + '.'),
     chart: () => bars(names.map((n) => n.replace(/_/g, ' ')), found.map((h) => ({
       label: named(h.run, 'rows'), colour: h.index, data: names.map((n) => 100 * (h.value.find(([name]) => name === n) || [0, NaN])[1])})), 'rows that meet it', '%'),
   };
@@ -140,10 +140,13 @@ function bars(names, sets, title, unit) {
     datasets: sets.map((s) => ({label: s.label, data: s.data, backgroundColor: faded(colour(s.colour), .8), pointStyle: 'rect', barPercentage: .8, categoryPercentage: .8})),
   });
   config.options.scales.y = {type: 'category', title: {display: false, text: ''}, ticks: {color: shade().quiet, font: {size: fontSize()}, autoSkip: false, callback: (_, i) => wrapped(names[i])}, grid: {display: false}};
-  config.options.interaction = {mode: 'index', axis: 'y', intersect: false};
+  if (!crowded) config.options.interaction = {mode: 'index', axis: 'y', intersect: false};
   config.options.plugins.tooltip.callbacks = {label: (item) => ' ' + item.dataset.label + '  ' + plain(item.parsed.x)};
   return config;
 }
+
+/* What such a chart needs: its names in full, and of every set a bar that can be seen. */
+const barsHeight = (names, nSets) => 70 + sum(names.map((name) => 10 + Math.max(15 * wrapped(name).length, 5 * nSets)));
 
 function gaps(points) {
   const missing = points.filter((p) => !isNumber(p.y)).length;

@@ -86,7 +86,7 @@ function worstPanel() {
   const name = (w) => String(w.label) + ' \u2192 ' + String(w.predicted);
   const names = [...new Set(found.flatMap((h) => h.value.slice(0, 10).map(name)))].slice(0, 12);
   return {
-    title: 'Most confused classes',
+    title: 'Most confused classes', height: barsHeight(names, found.length),
     summary: tell(found, (worst) => String(worst[0].label) + ' was taken for ' + String(worst[0].predicted) + ' in ' + plain(worst[0].rows) + (worst[0].rows === 1 ? ' row.' : ' rows.')),
     chart: () => bars(names, found.map((h) => ({label: named(h.run, 'rows'), colour: h.index, data: names.map((n) => dig(h.value.find((w) => name(w) === n), 'rows') || 0)})), 'rows'),
   };

@@ -37,5 +37,5 @@ const guide = {
 /* Panels of one run in a comparison have its name behind their title. */
 function hintOf(title) {
   const bare = title.split(' \u00b7 ')[0];
-  return Object.prototype.hasOwnProperty.call(guide, bare) ? ' ' + guide[bare] : '';
+  return Object.prototype.hasOwnProperty.call(guide, bare) ? guide[bare] : '';
 }

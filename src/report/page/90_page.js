@@ -43,7 +43,7 @@ function comparison() {
     ...columns.map(([, get, write], k) => element('td', {class: get(run) === best[k] ? 'best' : ''}, isNumber(get(run)) ? write(get(run)) : '\u2013')));
   return element('div', {class: 'runs', id: 'comparison'}, element('table', {},
     element('thead', {}, element('tr', {}, element('th', {}, 'run'), element('th', {}, ''), ...columns.map(([name]) => element('th', {scope: 'col'}, name)))),
-    element('tbody', {}, ...runs.map(row))));
+    element('tbody', {}, ...runs.map(row))), ...(crowded ? [element('p', {}, 'The colours of the runs are those of all charts; pointing at a line names its run.')] : []));
 }
 
 /* --- Head --- */
@@ -90,28 +90,40 @@ function head() {
 
 /* --- Cards --- */
 
-function fillTable(details, panel) {
+function fillTable(details, panel, sentences) {
+  if (sentences.length) details.append(element('ul', {class: 'scroll', tabindex: '0'}, ...sentences.map((text) => element('li', {}, text))));
+  if (!panel.chart) return;
   const {head: names2, rows} = tableOf(panel.chart());
   details.append(element('div', {class: 'scroll', tabindex: '0'}, element('table', {},
     element('thead', {}, element('tr', {}, ...names2.map((name) => element('th', {scope: 'col'}, name)))),
     element('tbody', {}, ...rows.map((row) => element('tr', {}, ...row.map((value) => element('td', {}, value))))))));
 }
 
+/* Where many runs have a sentence each, these stand with the numbers. */
+function numbersOf(panel, sentences) {
+  const details = element('details', {}, element('summary', {}, 'Numbers'));
+  details.addEventListener('toggle', () => {
+    if (details.open && details.childElementCount === 1) fillTable(details, panel, sentences);
+  });
+  return details;
+}
+
 function card(panel) {
   const classes = ['card', panel.wide ? 'wide' : '', panel.tall ? 'tall' : ''].join(' ').trim();
-  const made = element('article', {class: classes}, element('h3', {}, panel.title), element('p', {}, panel.summary + (panel.chart || panel.body ? hintOf(panel.title) : '')));
+  const sentences = [].concat(panel.summary), isLong = sentences.length > 3;
+  const words = [...(isLong ? [] : sentences), panel.more, crowded && panel.chart ? keyOf(panel.chart()) : '', panel.chart || panel.body ? hintOf(panel.title) : ''];
+  const made = element('article', {class: classes}, element('h3', {}, panel.title), element('p', {}, words.filter((text) => text).join(' ')));
   if (panel.body) {
     made.append(element('div', {class: 'body'}, panel.body()));
     return made;
   }
-  if (!panel.chart) return made;
-  const canvas = element('canvas', {role: 'img', 'aria-label': panel.title + '. ' + panel.summary});
-  const details = element('details', {}, element('summary', {}, 'Numbers'));
-  details.addEventListener('toggle', () => {
-    if (details.open && details.childElementCount === 1) fillTable(details, panel);
-  });
-  made.append(element('div', {class: 'chart'}, canvas), details);
-  drawn.push({canvas, panel, chart: null});
+  if (panel.chart) {
+    const canvas = element('canvas', {role: 'img', 'aria-label': panel.title + '. ' + sentences.join(' ')}), place = element('div', {class: 'chart'}, canvas);
+    if (panel.height) place.style.minHeight = panel.height + 'px';
+    made.append(place);
+    drawn.push({canvas, panel, chart: null});
+  }
+  if (panel.chart || isLong) made.append(numbersOf(panel, isLong ? sentences : []));
   return made;
 }
 
