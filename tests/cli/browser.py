@@ -265,6 +265,7 @@ class Tests:
         self.outlier()
         self.lonely()
         self.many()
+        self.best()
         self.partial()
         self.hostile()
 
@@ -330,6 +331,19 @@ class Tests:
         self.expect(seen["text"].count(names[3] + ": From ") >= 3, "many: sentences are gone")
         colours = self.browser.evaluate("new Set([...document.querySelectorAll('#comparison .swatch')].map((s) => s.style.backgroundColor)).size")
         self.expect(colours == 12, "many: 12 runs of %d colours" % colours)
+
+    def best(self):
+        """Bold is the best of what compares: runs that finished, and training losses of the same loss."""
+        runs = [("arcface:s=16", "finished", .5, .8), ("arcface:s=16", "finished", .4, .7), ("softmax", "finished", .1, .7),
+                ("arcface:s=16", "interrupted", .05, .9)]
+        for i, (loss, status, train_loss, accuracy) in enumerate(runs):
+            run = run_json(loss)
+            run["results"].update(status=status, train_loss=train_loss, test_accuracy=accuracy)
+            self.write_run("best-%d" % i, run, metrics(3))
+        self.look("best", *("best-%d" % i for i in range(4)))
+        bold = json.loads(self.browser.evaluate("""JSON.stringify([...document.querySelectorAll('#comparison tbody tr')].map(
+            (row) => [...row.querySelectorAll('.best')].map((cell) => cell.textContent)))"""))
+        self.expect(bold == [["80.00 %"], ["0.4"], [], []], "best: marked are %s" % bold)
 
     def lonely(self):
         """Where no row had neighbours the card says why; epochs without any are gaps, not the end of the line."""

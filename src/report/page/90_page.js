@@ -32,15 +32,20 @@ function swatch(i) {
   return dot;
 }
 
+/* Whether a run is the best of those that it compares with: that have finished and, where losses are told, have the same
+ * one. Nothing is best where all are equal. */
+function isBest(run, [name, get, , more]) {
+  const fits = (other) => results(other, 'status') === 'finished' && isNumber(get(other)) &&
+    (name !== 'Training loss' || dig(other, 'run', 'loss') === dig(run, 'run', 'loss'));
+  const values = runs.filter(fits).map(get);
+  return more !== null && fits(run) && least(values) < greatest(values) && get(run) === (more ? greatest(values) : least(values));
+}
+
 /* One line a run; the best of a column stands out. */
 function comparison() {
   const columns = headline.filter(([, get]) => runs.some((run) => isNumber(get(run))));
-  const best = columns.map(([, get, , more]) => {
-    const values = runs.map(get).filter(isNumber);
-    return more === null || values.length < 2 ? NaN : more ? greatest(values) : least(values);
-  });
   const row = (run, i) => element('tr', {}, element('td', {}, swatch(i), run.name), element('td', {class: 'text'}, element('code', {}, breakable(dig(run, 'run', 'loss') || ''))),
-    ...columns.map(([, get, write], k) => element('td', {class: get(run) === best[k] ? 'best' : ''}, isNumber(get(run)) ? write(get(run)) : '\u2013')));
+    ...columns.map((column) => element('td', {class: isBest(run, column) ? 'best' : ''}, isNumber(column[1](run)) ? column[2](column[1](run)) : '\u2013')));
   return element('div', {class: 'runs', id: 'comparison'}, element('table', {},
     element('thead', {}, element('tr', {}, element('th', {}, 'run'), element('th', {}, ''), ...columns.map(([name]) => element('th', {scope: 'col'}, name)))),
     element('tbody', {}, ...runs.map(row))), ...(crowded ? [element('p', {}, 'The colours of the runs are those of all charts; pointing at a line names its run.')] : []));
