@@ -5,7 +5,7 @@ FOLDER/html.
     make_site.py FOLDER
 
 Pages link to programs, headers and folders of the tree: programs and headers become pages that show them, folders
-pages that list what is in them. Skips (77) without MkDocs."""
+pages that list what is in them. Fails where a page would ask anything of another site. Skips (77) without MkDocs."""
 import html
 import os
 import re
@@ -63,6 +63,18 @@ def page(path, sources):
     write(sources / path, re.sub(r'`([^`\n]*)`', bars, text).replace('\\<', '&lt;').replace('\n\n```\n', '\n```\n'))
 
 
+FOREIGN = re.compile(r'<(?:script|link|img|iframe)\b[^>]*?\b(?:src|href)\s*=\s*["\']?(?:https?:)?//[^>]*>', re.I)
+FOREIGN_STYLE = re.compile(r'(?:@import|url\()[\s"\'(]*(?:https?:)?//[^;)]*', re.I)
+
+
+def foreign(site):
+    """Scripts, styles, fonts and pictures that pages would ask of other sites."""
+    for path in sorted(site.rglob('*')):
+        expression = {'.html': FOREIGN, '.css': FOREIGN_STYLE}.get(path.suffix)
+        for match in expression.finditer(path.read_text(encoding='utf-8')) if expression else ():
+            yield f'{path.relative_to(site)}: {match[0]}: the site must ask nothing of another'
+
+
 def main():
     if shutil.which('mkdocs') is None:
         print('skipped: no mkdocs here (on Debian: apt-get install mkdocs)')
@@ -76,7 +88,11 @@ def main():
     shutil.copy(ROOT / 'docs' / 'site.css', sources / 'docs')
     settings = (ROOT / 'mkdocs.yml').read_text(encoding='utf-8')
     write(folder / 'mkdocs.yml', settings + f'docs_dir: {sources}\nsite_dir: {folder / "html"}\n')
-    return subprocess.run(['mkdocs', 'build', '--quiet', '--clean', '-f', folder / 'mkdocs.yml'], check=False).returncode
+    code = subprocess.run(['mkdocs', 'build', '--quiet', '--clean', '-f', folder / 'mkdocs.yml'], check=False).returncode
+    found = list(foreign(folder / 'html'))
+    for line in found:
+        print(line)
+    return code or bool(found)
 
 
 if __name__ == '__main__':
