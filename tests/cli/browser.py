@@ -266,6 +266,7 @@ class Tests:
         self.lonely()
         self.many()
         self.best()
+        self.long_names()
         self.partial()
         self.hostile()
 
@@ -344,6 +345,20 @@ class Tests:
         bold = json.loads(self.browser.evaluate("""JSON.stringify([...document.querySelectorAll('#comparison tbody tr')].map(
             (row) => [...row.querySelectorAll('.best')].map((cell) => cell.textContent)))"""))
         self.expect(bold == [["80.00 %"], ["0.4"], [], []], "best: marked are %s" % bold)
+
+    def long_names(self):
+        """Names of classes are shortened so that they still differ, and stand whole in the tables."""
+        names = ["a-name-without-any-space-%s-that-goes-on-and-on-and-on" % letter for letter in "pqrs"]
+        analysis = full_analysis(9)
+        analysis["map"]["classes"] = analysis["confusion"]["classes"] = names
+        analysis["confusion"]["worst"] = [{"label": names[0], "predicted": names[1], "rows": 3}]
+        self.write_run("long-names", run_json(), metrics(9), analysis)
+        seen = self.look("long-names", "long-names")
+        self.look("long-names-narrow", "long-names", width=390)
+        shown = json.loads(self.browser.evaluate("JSON.stringify([...document.querySelectorAll('.matrix tbody th')].map((h) => [h.textContent, h.title]))"))
+        self.expect([title for _, title in shown] == names, "long names: titles are %s" % shown)
+        self.expect(len({text for text, _ in shown}) == 4 and all(len(text) <= 24 for text, _ in shown), "long names: shown as %s" % shown)
+        self.expect(names[0] + " \u2192 " + names[1] in seen["text"], "long names: not whole in the table")
 
     def lonely(self):
         """Where no row had neighbours the card says why; epochs without any are gaps, not the end of the line."""

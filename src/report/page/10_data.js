@@ -88,6 +88,29 @@ function plain(value, digits = 4) {
 const percent = (share, digits = 2) => (isNumber(share) ? (100 * share).toFixed(digits) + ' %' : '\u2013');
 const tiny = (share) => (isNumber(share) && share < 1e-4 && share > 0 ? share.toExponential(1) : percent(share));
 const angle = (value) => (isNumber(value) ? value.toFixed(1) + '\u00b0' : '\u2013');
+/* A name that would not fit, by its beginning and its end; tables and titles have it whole. */
+const LONGEST_NAME = 24;
+function cut(name) {
+  const letters = Array.from(name), tail = 9;
+  return letters.length <= LONGEST_NAME ? name : letters.slice(0, LONGEST_NAME - tail - 1).join('') + '\u2026' + letters.slice(-tail).join('');
+}
+
+/* Of class names that would look the same when cut: what stands around the first letter in which they differ. */
+function differences(names) {
+  const letters = names.map((name) => Array.from(name)), same = letters[0].findIndex((c, i) => letters.some((other) => other[i] !== c));
+  const from = Math.max(0, same - 7);
+  return names.map((name, i) => [name, '\u2026' + letters[i].slice(from, from + LONGEST_NAME - 2).join('') + (letters[i].length > from + LONGEST_NAME - 2 ? '\u2026' : '')]);
+}
+
+const briefs = (() => {
+  const found = runs.flatMap((run) => [...list(run, 'analysis', 'map', 'classes'), ...list(run, 'analysis', 'confusion', 'classes'),
+    ...list(run, 'analysis', 'confusion', 'worst').flatMap((w) => [dig(w, 'label'), dig(w, 'predicted')])]);
+  const groups = new Map();
+  for (const name of new Set(found.map(String))) groups.set(cut(name), [...(groups.get(cut(name)) || []), name]);
+  return new Map([...groups.values()].flatMap((group) => (group.length > 1 ? differences(group) : [[group[0], cut(group[0])]])));
+})();
+const brief = (name) => briefs.get(String(name)) || cut(String(name));
+
 function duration(seconds) {
   if (!isNumber(seconds)) return '\u2013';
   if (seconds < 60) return seconds.toFixed(seconds < 10 ? 2 : 1) + ' s';

@@ -130,8 +130,11 @@ function conditionPanel() {
   };
 }
 
-/* A long name in lines of about 20 letters. */
-const wrapped = (name) => name.match(/.{1,20}(?:\s+|$)|\S+\s*/g) || [name];
+/* A name in lines of about 20 letters; a pair of classes is two names. */
+const PAIR = ' \u2192 ';
+const shown = (name) => name.split(PAIR).map((part) => brief(part)).join(PAIR);
+const wrapped = (name) => broken(shown(name));
+const broken = (name) => name.match(/.{1,20}(?:\s+|$)|\S+\s*/g) || [name];
 
 /* Bars that lie, one a name. */
 function bars(names, sets, title, unit) {

@@ -73,28 +73,29 @@ function matrixPanel(run) {
   const worst = rows.map((row, i) => ({name: classes[i], share: row[i] / Math.max(1, sum(row)), n: sum(row)})).filter((r) => r.n).sort((a, b) => a.share - b.share)[0];
   return {
     title: 'Confusion' + (several ? ' \u00b7 ' + run.name : ''), wide: true,
-    summary: percent(right / all) + ' of ' + rowsOf(run) + ' are right; hardest is ' + worst.name + ' (' + percent(worst.share, 1) + '). A row holds the samples of a class, a column what they were taken for.',
+    summary: percent(right / all) + ' of ' + rowsOf(run) + ' are right; hardest is ' + brief(worst.name) + ' (' + percent(worst.share, 1) + '). A row holds the samples of a class, a column what they were taken for.',
     body: () => element('table', {class: 'matrix'},
-      element('thead', {}, element('tr', {}, element('th', {}), ...classes.map((name) => element('th', {scope: 'col', title: name}, name)))),
-      element('tbody', {}, ...rows.map((row, i) => element('tr', {}, element('th', {scope: 'row'}, classes[i]), ...row.map((n, j) => cell(n, sum(row), i === j)))))),
+      element('thead', {}, element('tr', {}, element('th', {}), ...classes.map((name) => element('th', {scope: 'col', title: name}, brief(name))))),
+      element('tbody', {}, ...rows.map((row, i) => element('tr', {}, element('th', {scope: 'row', title: classes[i]}, brief(classes[i])), ...row.map((n, j) => cell(n, sum(row), i === j)))))),
   };
 }
 
 function worstPanel() {
   const found = having((run) => list(run, 'analysis', 'confusion', 'worst').filter((w) => isNumber(dig(w, 'rows'))));
   if (!found.length) return null;
-  const name = (w) => String(w.label) + ' \u2192 ' + String(w.predicted);
+  const name = (w) => String(w.label) + PAIR + String(w.predicted);
   const names = [...new Set(found.flatMap((h) => h.value.slice(0, 10).map(name)))].slice(0, 12);
   return {
     title: 'Most confused classes', height: barsHeight(names, found.length),
-    summary: tell(found, (worst) => String(worst[0].label) + ' was taken for ' + String(worst[0].predicted) + ' in ' + plain(worst[0].rows) + (worst[0].rows === 1 ? ' row.' : ' rows.')),
+    summary: tell(found, (worst) => brief(worst[0].label) + ' was taken for ' + brief(worst[0].predicted) + ' in ' + plain(worst[0].rows) + (worst[0].rows === 1 ? ' row.' : ' rows.')),
     chart: () => bars(names, found.map((h) => ({label: named(h.run, 'rows'), colour: h.index, data: names.map((n) => dig(h.value.find((w) => name(w) === n), 'rows') || 0)})), 'rows'),
   };
 }
 
 /* --- The map --- */
 
-/* Writes the names of classes at the medians of their points, after everything else is drawn. */
+/* Writes the names of classes at the medians of their points, after everything else is drawn; the first of those that
+ * would lie over one another, which is that of the larger class. */
 const names = {
   id: 'names',
   afterDatasetsDraw(drawn) {
@@ -105,13 +106,18 @@ const names = {
     ctx.textBaseline = 'middle';
     ctx.lineWidth = 4;
     ctx.lineJoin = 'round';
+    const taken = [], height = 15;
     drawn.data.datasets.forEach((set, i) => {
       if (!set.named || !drawn.isDatasetVisible(i)) return;
-      const x = drawn.scales.x.getPixelForValue(quantile(set.data.map((p) => p.x), .5)), y = drawn.scales.y.getPixelForValue(quantile(set.data.map((p) => p.y), .5));
+      const text = brief(set.label), half = ctx.measureText(text).width / 2, {left, right} = drawn.chartArea;
+      const middle = drawn.scales.x.getPixelForValue(quantile(set.data.map((p) => p.x), .5)), y = drawn.scales.y.getPixelForValue(quantile(set.data.map((p) => p.y), .5));
+      const x = Math.max(left + half, Math.min(right - half, middle)); /* no name is cut at an edge */
+      if (taken.some((t) => Math.abs(t.y - y) < height && Math.abs(t.x - x) < t.half + half)) return;
+      taken.push({x, y, half});
       ctx.strokeStyle = faded(shade().card, .9);
-      ctx.strokeText(set.label, x, y);
+      ctx.strokeText(text, x, y);
       ctx.fillStyle = shade().ink;
-      ctx.fillText(set.label, x, y);
+      ctx.fillText(text, x, y);
     });
     ctx.restore();
   },
@@ -129,7 +135,7 @@ function mapPanel(run) {
   return {
     title: 'Map of the embeddings' + (several ? ' \u00b7 ' + run.name : ''), wide: true, tall: true,
     summary: plain(pairs(x, y).length) + ' embeddings ' + (isPca ? 'on their two main axes, which hold ' + percent(sum(shares.filter(isNumber)), 1) + ' of the variance' : 'as they are, in two dimensions') +
-      (classes.length ? '; classes are ' + classes.join(', ') + '.' : '.'),
+      (classes.length ? '; classes are ' + classes.map((name) => brief(name)).join(', ') + '.' : '.'),
     chart: () => chart({
       scatter: true, legend: false, plugins: [names], x: {title: isPca ? 'first axis' : 'first dimension'}, y: {title: isPca ? 'second axis' : 'second dimension'},
       datasets: [
