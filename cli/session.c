@@ -65,10 +65,14 @@ lgt_status cli_dataset_open(lgt_context *context, const cli_args *args, const ch
     options.labels_required = labels_required;
     options.least_dim = least_dim;
     lgt_status status = cli_read(lgt_dataset_load(context, &options, out, err), err);
-    if (!status)
-        cli_detail(args, "%s: %lld rows, %lld features, %lld labels", spec, (long long)(*out)->n_rows,
-                   (long long)(*out)->dim, (long long)(*out)->n_labels);
+    if (!status && cli_flag(args, "verbose")) cli_tell_data(args, spec, *out);
     return status;
+}
+
+void cli_tell_data(const cli_args *args, const char *spec, const lgt_dataset *data) {
+    char classes[48] = "";
+    if (data->labels) snprintf(classes, sizeof classes, ", %lld classes", (long long)data->n_labels);
+    cli_note(args, "%s: %lld rows, %lld features%s", spec, (long long)data->n_rows, (long long)data->dim, classes);
 }
 
 lgt_status cli_same_dim(const char *spec, const lgt_dataset *data, const char *other, int64_t dim, lgt_error *err) {

@@ -77,6 +77,9 @@ lgt_status cli_loss_open(const cli_args *args, lgt_loss *out, lgt_error *err);
 lgt_status cli_dataset_open(lgt_context *context, const cli_args *args, const char *spec, lgt_split split,
                             int labels_required, int64_t least_dim, lgt_dataset **out, lgt_error *err);
 
+/* A note of what was read: rows, features and, with labels, classes. With -v cli_dataset_open has made it. */
+void cli_tell_data(const cli_args *args, const char *spec, const lgt_dataset *data);
+
 /* Fails with DATA unless both take samples of the same dimension. */
 lgt_status cli_same_dim(const char *spec, const lgt_dataset *data, const char *other, int64_t dim, lgt_error *err);
 

@@ -126,6 +126,26 @@ static lgt_status prepare(training *run, lgt_error *err) {
     return status;
 }
 
+/* How many classes have a single row. */
+static int64_t count_single(const lgt_dataset *data) {
+    int64_t n_single = 0, *rows = cli_alloc(data->n_labels, sizeof *rows);
+    for (int64_t row = 0; row < data->n_rows; row++) rows[data->labels[row]]++;
+    for (int64_t j = 0; j < data->n_labels; j++) n_single += rows[j] == 1;
+    free(rows);
+    return n_single;
+}
+
+/* What the data were taken for: a file that holds something else than labels, a path in every line for example, trains
+ * without an error. With -v the numbers have been told as the data were read. */
+static void tell_data(const training *run) {
+    const lgt_dataset *data = run->data;
+    int64_t n_single = count_single(data);
+    if (!cli_flag(run->args, "verbose")) cli_tell_data(run->args, cli_text(run->args, "data"), data);
+    if (2 * n_single > data->n_labels)
+        cli_note(run->args, "%lld of %lld classes have one row: are the labels what they should be?",
+                 (long long)n_single, (long long)data->n_labels);
+}
+
 /* --- During --- */
 
 /* On all ranks, which share the head: none needs it whole. */
@@ -456,6 +476,7 @@ static lgt_status run_train(const cli_args *args, lgt_error *err) {
     if (!status) cli_signals_watch(); /* from here on there is something to be lost */
     if (!status) status = create_folder(&run, err);
     if (!status) {
+        tell_data(&run);
         status = run.is_solved ? solve(&run, err) : train(&run, err);
         if (status) record_failure(&run, err);
     }

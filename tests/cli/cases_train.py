@@ -531,12 +531,30 @@ class Progress(Training):
 
     def test_a_terminal_gets_one_line_that_is_updated_and_then_cleared(self):
         text = self.on_terminal()
-        self.assertRegex(text, r"\A(\rstep \d+/5200  loss [\d.]+  accuracy [\d.]+  \d+ samples/s  \d+ s left\x1b\[K)+"
+        self.assertRegex(text, r"\Alogitude: \S+: 200 rows, 6 features, 4 classes\r\n(\rstep \d+/5200  loss [\d.]+  accuracy [\d.]+  \d+ samples/s  \d+ s left\x1b\[K)+"
                                r"\r\x1b\[K\Z")
 
     def test_quiet_is_silent_and_verbose_tells_every_epoch(self):
         self.assertEqual(self.on_terminal("-q"), "")
         self.assertEqual(self.on_terminal("-v").count("epoch "), 400)
 
-    def test_elsewhere_a_short_training_says_nothing(self):
-        self.assertEqual(self.run_program(*self.small()).stderr, "")
+    def test_elsewhere_a_short_training_tells_the_size_of_its_data_alone(self):
+        note = "logitude: train-x.npy,train-y.npy: 200 rows, 6 features, 4 classes\n"
+        for more in ((), ("--json",)):
+            self.assertEqual(self.run_program(*self.small(*more)).stderr, note)
+        self.assertEqual(self.run_program(*self.small("-v")).stderr.count(note), 1)
+        self.assertEqual(self.run_program(*self.small("-q")).stderr, "")
+
+    def test_labels_that_are_nearly_all_different_are_asked_about(self):
+        question = "logitude: %d of %d classes have one row: are the labels what they should be?\n"
+        rows, labels = clusters(12, 3, 4, 1)
+        self.write_npy("x.npy", rows, "f4")
+        for values, said in (([f"img/{i}.jpg {y}" for i, y in enumerate(labels)], question % (12, 12)),
+                             ([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 4], ""), ([0] * 6 + [1, 1] + [2, 3, 4, 5], question % (4, 6)),
+                             ([0] * 8 + [1] * 2 + [2, 3], "")):
+            self.write("y.txt", "".join(f"{value}\n" for value in values))
+            args = ["train", "--data", "x.npy,y.txt", "--loss", "softmax", "--epochs", 1, "--no-report", "--out", "run"]
+            done = self.run_program(*args)
+            note = "logitude: x.npy,y.txt: 12 rows, 3 features, %d classes\n" % len(set(values))
+            self.assertEqual((done.returncode, done.stderr), (0, note + said))
+            self.assertEqual(self.run_program(*args, "-q").stderr, "")
