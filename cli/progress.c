@@ -1,4 +1,4 @@
-/* Shows the progress of a training. */
+/* Shows the progress of trainings and other long work. */
 #include "progress.h"
 
 #include <math.h>
@@ -53,14 +53,20 @@ void cli_progress_solve(cli_progress *progress, const lgt_solve_record *record) 
     progress->shown = updates;
 }
 
-void cli_progress_objective(cli_progress *progress, int64_t n_done, int64_t n_rows) {
+void cli_progress_pass(cli_progress *progress, const char *name) {
+    progress->pass = name;
+    progress->started = now();
+}
+
+int cli_progress_watch(void *user, int64_t n_done, int64_t n_all) {
+    cli_progress *progress = user;
     double time = now();
-    if (n_done == 0) progress->started = time;
-    if (n_done == 0 || !is_due(progress, time)) return;
+    if (n_done == 0 || !is_due(progress, time)) return 0;
     double pace = (time - progress->started) / (double)n_done;
-    fprintf(stderr, "%sobjective  row %lld/%lld  %.0f s left%s", progress->terminal ? "\r" : "", (long long)n_done,
-            (long long)n_rows, pace * (double)(n_rows - n_done), progress->terminal ? "\033[K" : "\n");
+    fprintf(stderr, "%s%s %lld/%lld  %.0f s left%s", progress->terminal ? "\r" : "", progress->pass, (long long)n_done,
+            (long long)n_all, pace * (double)(n_all - n_done), progress->terminal ? "\033[K" : "\n");
     progress->shown = progress->terminal;
+    return 0;
 }
 
 void cli_progress_epoch(cli_progress *progress, const lgt_train_record *record, double test_accuracy) {

@@ -9,6 +9,7 @@
 
 #include "output.h"
 #include "processor.h"
+#include "progress.h"
 #include "ranks.h"
 #include "shared_rows.h"
 
@@ -116,7 +117,7 @@ static lgt_status embed_rows(void *user, int64_t first, int64_t count, lgt_error
 lgt_status cli_embed(const lgt_comm *comm, lgt_model *model, const char *spec, const lgt_dataset *data, float *z,
                      lgt_error *err) {
     embedding own = {model, spec, data, z};
-    lgt_status status = cli_rows_share(comm, data->n_rows, embed_rows, &own, err);
+    lgt_status status = cli_rows_share(comm, data->n_rows, embed_rows, &own, NULL, err);
     if (status) return status;
     return cli_rows_gather(comm, z, data->n_rows, (size_t)lgt_model_dim(model) * sizeof *z, err);
 }
@@ -163,7 +164,12 @@ lgt_status cli_subject_open(const cli_args *args, const lgt_comm *comm, int labe
     out->dim = lgt_model_dim(out->model);
     out->z = cli_alloc(out->data->n_rows, (size_t)out->dim * sizeof *out->z);
     embedding own = {out->model, cli_text(args, "data"), out->data, out->z};
-    return cli_rows_share(comm, out->data->n_rows, embed_rows, &own, err);
+    cli_progress progress;
+    cli_progress_start(&progress, args);
+    cli_progress_pass(&progress, "embedding  row");
+    status = cli_rows_share(comm, out->data->n_rows, embed_rows, &own, &progress, err);
+    cli_progress_stop(&progress);
+    return status;
 }
 
 void cli_subject_close(cli_subject *subject) {
@@ -219,16 +225,34 @@ static void open_ranking(cli_ranking *out, int64_t n_rows, int64_t k, int has_la
     if (has_labels) out->label_logits = cli_alloc(n_rows, number);
 }
 
-lgt_status cli_rank(const lgt_comm *comm, lgt_context *context, lgt_model *model, lgt_view z, const int64_t *labels,
-                    int64_t k, cli_ranking *out, lgt_error *err) {
+static lgt_status rank(const lgt_comm *comm, prediction *own, int64_t k, cli_progress *progress, lgt_error *err) {
     size_t lists = (size_t)k * sizeof(int64_t), number = sizeof(double);
+    const int64_t *labels = own->labels;
+    cli_ranking *out = own->out;
+    lgt_view z = own->z;
     open_ranking(out, z.rows, k, labels != NULL);
-    prediction own = {context, model, z, labels, out};
-    lgt_status status = cli_rows_share(comm, z.rows, rank_rows, &own, err);
+    lgt_status status = cli_rows_share(comm, z.rows, rank_rows, own, progress, err);
     if (!status) status = cli_rows_collect(comm, out->classes, z.rows, lists, err);
     if (!status) status = cli_rows_collect(comm, out->logits, z.rows, lists, err);
     if (!status) status = cli_rows_collect(comm, out->lse, z.rows, number, err);
     if (!status && labels) status = cli_rows_collect(comm, out->label_logits, z.rows, number, err);
+    return status;
+}
+
+lgt_status cli_rank(const lgt_comm *comm, lgt_context *context, lgt_model *model, lgt_view z, const int64_t *labels,
+                    int64_t k, cli_ranking *out, lgt_error *err) {
+    prediction own = {context, model, z, labels, out};
+    return rank(comm, &own, k, NULL, err);
+}
+
+lgt_status cli_subject_rank(const cli_args *args, const cli_subject *subject, const int64_t *labels, int64_t k,
+                            cli_ranking *out, lgt_error *err) {
+    cli_progress progress;
+    prediction own = {subject->context, subject->model, cli_subject_view(subject), labels, out};
+    cli_progress_start(&progress, args);
+    cli_progress_pass(&progress, "classification  row");
+    lgt_status status = rank(subject->comm, &own, k, &progress, err);
+    cli_progress_stop(&progress);
     return status;
 }
 
@@ -239,14 +263,15 @@ void cli_ranking_free(cli_ranking *ranking) {
     free(ranking->classes);
 }
 
-lgt_status cli_classify(const lgt_comm *comm, lgt_context *context, lgt_model *model, lgt_view z, const int64_t *labels,
-                        lgt_classification *out, lgt_error *err) {
+lgt_status cli_classify(const cli_args *args, const cli_subject *subject, lgt_classification *out, lgt_error *err) {
     cli_ranking top;
+    const lgt_comm *comm = subject->comm;
+    int64_t n_rows = subject->data->n_rows, *labels = subject->data->labels;
     *out = (lgt_classification){0};
-    lgt_status status = cli_rank(comm, context, model, z, labels, 1, &top, err), evaluated = LGT_OK;
+    lgt_status status = cli_subject_rank(args, subject, labels, 1, &top, err), evaluated = LGT_OK;
     if (!status && (!comm || comm->rank == 0))
         evaluated =
-            lgt_eval_classification(z.rows, labels, 1, top.classes, top.logits, top.lse, top.label_logits, out, err);
+            lgt_eval_classification(n_rows, labels, 1, top.classes, top.logits, top.lse, top.label_logits, out, err);
     cli_ranking_free(&top);
     return status ? status : cli_ranks_agree(comm, evaluated, err);
 }

@@ -119,12 +119,14 @@ typedef struct cli_ranking {
 
 lgt_status cli_rank(const lgt_comm *comm, lgt_context *context, lgt_model *model, lgt_view z, const int64_t *labels,
                     int64_t k, cli_ranking *out, lgt_error *err);
+/* The same of a subject's rows, telling how far it is. */
+lgt_status cli_subject_rank(const cli_args *args, const cli_subject *subject, const int64_t *labels, int64_t k,
+                            cli_ranking *out, lgt_error *err);
 void cli_ranking_free(cli_ranking *ranking);
 
-/* Classification of embeddings z; labels are indices of the model's classes. The first rank gets the result, others
+/* Classification of a subject whose labels are indices of the model's classes. The first rank gets the result, others
  * zeros. */
-lgt_status cli_classify(const lgt_comm *comm, lgt_context *context, lgt_model *model, lgt_view z, const int64_t *labels,
-                        lgt_classification *out, lgt_error *err);
+lgt_status cli_classify(const cli_args *args, const cli_subject *subject, lgt_classification *out, lgt_error *err);
 /* The same by a trainer's head as it stands. Collective with ranks, which all get the result. */
 lgt_status cli_classify_in_training(lgt_trainer *trainer, lgt_view z, const int64_t *labels, lgt_classification *out,
                                     lgt_error *err);

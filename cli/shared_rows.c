@@ -9,15 +9,32 @@
 /* Rows of a part: enough to keep the threads of a rank busy. */
 enum { PART_ROWS = 32768 };
 
+/* Alone, between two reports of progress; whole chunks of every kernel. */
+enum { WATCHED_ROWS = 8192 };
+
 static int64_t cut(int64_t n, int64_t parts, int64_t index) {
     return n / parts * index + n % parts * index / parts;
 }
 
-lgt_status cli_rows_share(const lgt_comm *comm, int64_t n_rows, cli_rows_work work, void *user, lgt_error *err) {
-    if (!comm) return work(user, 0, n_rows, err);
+static lgt_status work_alone(int64_t n_rows, cli_rows_work work, void *user, cli_progress *progress, lgt_error *err) {
+    lgt_status status = LGT_OK;
+    int64_t first = 0;
+    do {
+        int64_t left = n_rows - first, count = left < WATCHED_ROWS ? left : WATCHED_ROWS;
+        cli_progress_watch(progress, first, n_rows);
+        status = work(user, first, count, err);
+        first += count;
+    } while (first < n_rows && !status);
+    return status;
+}
+
+lgt_status cli_rows_share(const lgt_comm *comm, int64_t n_rows, cli_rows_work work, void *user, cli_progress *progress,
+                          lgt_error *err) {
+    if (!comm) return progress ? work_alone(n_rows, work, user, progress, err) : work(user, 0, n_rows, err);
     lgt_status status = LGT_OK;
     int64_t rounds = n_rows / comm->size / PART_ROWS + 1, parts = rounds * comm->size, first = comm->rank * rounds;
     for (int64_t part = first; part < first + rounds && !status; part++) {
+        if (progress) cli_progress_watch(progress, cut(n_rows, rounds, part - first), n_rows);
         int64_t begin = cut(n_rows, parts, part), end = cut(n_rows, parts, part + 1);
         status = cli_ranks_agree(comm, work(user, begin, end - begin, err), err);
     }

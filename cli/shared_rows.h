@@ -5,13 +5,15 @@
 #include <stddef.h>
 
 #include "logitude/comm.h"
+#include "progress.h"
 
 /* Works on rows [first, first + count). */
 typedef lgt_status (*cli_rows_work)(void *user, int64_t first, int64_t count, lgt_error *err);
 
 /* Calls `work` for this rank's rows, part by part, and agrees with the others after each part: who is merely slower is
- * not taken for lost. Collective. */
-lgt_status cli_rows_share(const lgt_comm *comm, int64_t n_rows, cli_rows_work work, void *user, lgt_error *err);
+ * not taken for lost. Alone the parts are for `progress`, whose pass these rows are; NULL: none. Collective. */
+lgt_status cli_rows_share(const lgt_comm *comm, int64_t n_rows, cli_rows_work work, void *user, cli_progress *progress,
+                          lgt_error *err);
 
 /* data (n_rows, row_bytes), of which each rank has made its own rows, becomes whole on all ranks, or on the first
  * alone. Collective. */

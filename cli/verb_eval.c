@@ -4,6 +4,7 @@
 
 #include "logitude/logitude.h"
 #include "output.h"
+#include "progress.h"
 #include "ranks.h"
 #include "session.h"
 #include "shared_rows.h"
@@ -33,7 +34,15 @@ typedef struct measuring {
     lgt_status unknown_label; /* LGT_OK: the model knows all labels, or need not */
     lgt_error label_error;
     json_t *report;
+    cli_progress progress;
 } measuring;
+
+/* What a watch is told of the pass. */
+static cli_progress *begin(measuring *m, const char *pass) {
+    cli_progress_start(&m->progress, m->args);
+    cli_progress_pass(&m->progress, pass);
+    return &m->progress;
+}
 
 /* Of NULL, which these labels do not define, every number is null. */
 static json_t *count(const void *result, int64_t value) {
@@ -75,9 +84,7 @@ static lgt_status classify(measuring *m, lgt_error *err) {
     cli_subject *subject = &m->subject;
     lgt_status status = m->unknown_label;
     if (status) *err = m->label_error;
-    if (!status)
-        status = cli_classify(subject->comm, subject->context, subject->model, cli_subject_view(subject),
-                              subject->data->labels, &result, err);
+    if (!status) status = cli_classify(m->args, subject, &result, err);
     put_classification(m->report, status ? NULL : &result);
     return status;
 }
@@ -96,8 +103,10 @@ static lgt_status verify(measuring *m, lgt_error *err) {
     cli_subject *subject = &m->subject;
     lgt_status status = check_impostors(subject->data, err);
     if (!status)
-        status = lgt_eval_verification_shared(subject->context, subject->comm, cli_subject_view(subject),
-                                              subject->data->labels, &result, err);
+        status = lgt_eval_verification_watched(subject->context, subject->comm, cli_subject_view(subject),
+                                               subject->data->labels, cli_progress_watch,
+                                               begin(m, "verification  pair"), &result, err);
+    cli_progress_stop(&m->progress);
     put_verification(m->report, status ? NULL : &result);
     return status;
 }
@@ -105,8 +114,10 @@ static lgt_status verify(measuring *m, lgt_error *err) {
 static lgt_status retrieve(measuring *m, lgt_error *err) {
     lgt_retrieval result;
     cli_subject *subject = &m->subject;
-    lgt_status status = lgt_eval_retrieval_shared(subject->context, subject->comm, cli_subject_view(subject),
-                                                  subject->data->labels, &result, err);
+    lgt_status status =
+        lgt_eval_retrieval_watched(subject->context, subject->comm, cli_subject_view(subject), subject->data->labels,
+                                   cli_progress_watch, begin(m, "retrieval  query"), &result, err);
+    cli_progress_stop(&m->progress);
     put_retrieval(m->report, status ? NULL : &result);
     return status;
 }

@@ -111,8 +111,7 @@ static lgt_status run(const cli_args *args, lgt_error *err) {
     if (!status && top > lgt_model_n_classes(subject.model))
         status = cli_fail(err, LGT_ERR_USAGE, "--top is %lld, expected at most %lld, the classes of %s", (long long)top,
                           (long long)lgt_model_n_classes(subject.model), cli_text(args, "model"));
-    if (!status)
-        status = cli_rank(comm, subject.context, subject.model, cli_subject_view(&subject), NULL, top, &ranking, err);
+    if (!status) status = cli_subject_rank(args, &subject, NULL, top, &ranking, err);
     if (!status) cli_ranks_leave(status, 0);
     if (!status && cli_is_first()) {
         predictions table = {subject.data->n_rows, lgt_model_label_names(subject.model), &ranking};

@@ -320,12 +320,13 @@ static int is_finished(const training *run) {
 
 static int watch_objective(void *user, int64_t n_done, int64_t n_rows) {
     training *run = user;
-    cli_progress_objective(&run->progress, n_done, n_rows);
+    cli_progress_watch(&run->progress, n_done, n_rows);
     return is_stopped(run);
 }
 
 /* Over all rows, which can take long; a signal leaves it out. */
 static lgt_status measure_objective(training *run, lgt_error *err) {
+    cli_progress_pass(&run->progress, "objective  row");
     lgt_status status =
         lgt_trainer_objective(run->trainer, watch_objective, run, &run->train_loss, &run->objective, err);
     return status == LGT_ERR_INTERRUPTED ? LGT_OK : status;

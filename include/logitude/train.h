@@ -214,10 +214,6 @@ LGT_API lgt_status lgt_trainer_solve(lgt_trainer *trainer, lgt_solve_watch watch
  * step. With class sampling over the parameters of the step's classes. Collective with ranks; NaN where these fail. */
 LGT_API double lgt_trainer_gradient_norm(lgt_trainer *trainer);
 
-/* Called before every block of rows of a pass over n_rows, n_done of them being done; not 0: stop there. With ranks
- * all call it, and must be answered alike. */
-typedef int (*lgt_pass_watch)(void *user, int64_t n_done, int64_t n_rows);
-
 /* Mean loss over the whole training set with the present parameters, and that plus the l2 term; alignment,
  * which depends on batches, is in neither. watch may be NULL. Collective with ranks. Errors: NONFINITE, MEMORY, COMM,
  * INTERRUPTED (watch asked to stop). */

@@ -1,4 +1,4 @@
-/* Element types and non-owning matrix views. */
+/* Element types, non-owning matrix views, and watches of long passes. */
 #ifndef LOGITUDE_TYPES_H
 #define LOGITUDE_TYPES_H
 
@@ -55,6 +55,10 @@ static inline lgt_mut lgt_mut_of(void *data, int64_t rows, int64_t cols, lgt_dty
     mut.dtype = dtype;
     return mut;
 }
+
+/* Called before every block of a long pass, n_done of its n_all rows, or pairs of rows, being done; not 0: stop there.
+ * With ranks all call it, and must be answered alike. */
+typedef int (*lgt_pass_watch)(void *user, int64_t n_done, int64_t n_all);
 
 #ifdef __cplusplus
 }

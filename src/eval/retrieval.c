@@ -22,6 +22,9 @@
 /* Tasks after which ranks wait for each other: who is merely slower is not taken for lost. */
 #define ROUND_TASKS 128
 
+/* Tasks a thread after which a watch is called. */
+#define WATCHED_TASKS 16
+
 /* Recall looks at the first 1 and 5, whatever R is. */
 #define FIRST_RANKS 5
 
@@ -35,6 +38,8 @@ typedef struct answer {
 typedef struct ranking {
     const lgt_comm *comm; /* NULL: alone */
     int64_t *offsets;     /* (ranks + 1) */
+    lgt_pass_watch watch; /* NULL: none */
+    void *user;
     lgt_scores scores;
     const int64_t *labels;
     answer *answers;
@@ -158,31 +163,45 @@ static lgt_status prepare(ranking *r, lgt_context *context, lgt_view embeddings,
     return status;
 }
 
+/* Tasks of a round: all where nobody waits and nobody watches. */
+static int64_t count_round_tasks(const ranking *r, const lgt_context *context, int64_t tasks) {
+    if (r->comm) return ROUND_TASKS;
+    return r->watch ? WATCHED_TASKS * (int64_t)lgt_context_threads(context) : lgt_max64(tasks, 1);
+}
+
+static lgt_status hand_answers(ranking *r, int64_t tasks, lgt_error *err) {
+    const lgt_comm *comm = r->comm;
+    int64_t n = r->scores.n_rows;
+    if (!comm) return LGT_OK;
+    for (int rank = 0; rank <= comm->size; rank++)
+        r->offsets[rank] = lgt_min64(lgt_comm_cut(tasks, comm->size, rank) * QUERIES, n) * (int64_t)sizeof *r->answers;
+    return comm->gather(comm->user, r->answers, r->offsets, err);
+}
+
 /* Each rank answers contiguous queries, and hands its answers to all. */
 static lgt_status answer_queries(ranking *r, lgt_context *context, lgt_error *err) {
     const lgt_comm *comm = r->comm;
-    int64_t n = r->scores.n_rows, tasks = lgt_ceil_div(n, QUERIES);
-    if (!comm) {
-        lgt_parallel_for(context, tasks, answer_block, r);
-        return LGT_OK;
-    }
+    int size = comm ? comm->size : 1, rank = comm ? comm->rank : 0;
+    int64_t n = r->scores.n_rows, tasks = lgt_ceil_div(n, QUERIES), most = count_round_tasks(r, context, tasks);
+    int64_t last = lgt_comm_cut(tasks, size, rank + 1), rounds = lgt_ceil_div(tasks, size * most);
     lgt_status status = LGT_OK;
-    for (int rank = 0; rank <= comm->size; rank++)
-        r->offsets[rank] = lgt_min64(lgt_comm_cut(tasks, comm->size, rank) * QUERIES, n) * (int64_t)sizeof *r->answers;
-    int64_t last = lgt_comm_cut(tasks, comm->size, comm->rank + 1);
-    r->first_task = lgt_comm_cut(tasks, comm->size, comm->rank);
-    for (int64_t round = 0; round < lgt_ceil_div(tasks, comm->size * (int64_t)ROUND_TASKS) && !status; round++) {
-        int64_t count = lgt_min64(ROUND_TASKS, last - r->first_task);
+    r->first_task = lgt_comm_cut(tasks, size, rank);
+    for (int64_t round = 0; round < rounds && !status; round++) {
+        int64_t count = lgt_min64(most, last - r->first_task), n_done = lgt_min64(round * size * most * QUERIES, n);
+        if (r->watch && r->watch(r->user, n_done, n))
+            return lgt_fail(err, LGT_ERR_INTERRUPTED, "stopped after %lld of %lld queries", (long long)n_done,
+                            (long long)n);
         lgt_parallel_for(context, count, answer_block, r);
         r->first_task += count;
-        status = comm->barrier(comm->user, err);
+        if (comm) status = comm->barrier(comm->user, err);
     }
-    return status ? status : comm->gather(comm->user, r->answers, r->offsets, err);
+    return status ? status : hand_answers(r, tasks, err);
 }
 
-lgt_status lgt_eval_retrieval_shared(lgt_context *context, const lgt_comm *comm, lgt_view embeddings,
-                                     const int64_t *labels, lgt_retrieval *out, lgt_error *err) {
-    ranking r = {.comm = comm && comm->size > 1 ? comm : NULL, .labels = labels};
+lgt_status lgt_eval_retrieval_watched(lgt_context *context, const lgt_comm *comm, lgt_view embeddings,
+                                      const int64_t *labels, lgt_pass_watch watch, void *user, lgt_retrieval *out,
+                                      lgt_error *err) {
+    ranking r = {.comm = comm && comm->size > 1 ? comm : NULL, .watch = watch, .user = user, .labels = labels};
     lgt_status status = lgt_comm_agree(r.comm, prepare(&r, context, embeddings, out, err), err);
     if (!status) status = answer_queries(&r, context, err);
     if (!status) status = summarise(embeddings.rows, r.answers, out, err);
@@ -192,6 +211,11 @@ lgt_status lgt_eval_retrieval_shared(lgt_context *context, const lgt_comm *comm,
     lgt_scores_free(context, &r.scores);
     lgt_release(context, r.answers);
     return status;
+}
+
+lgt_status lgt_eval_retrieval_shared(lgt_context *context, const lgt_comm *comm, lgt_view embeddings,
+                                     const int64_t *labels, lgt_retrieval *out, lgt_error *err) {
+    return lgt_eval_retrieval_watched(context, comm, embeddings, labels, NULL, NULL, out, err);
 }
 
 lgt_status lgt_eval_retrieval(lgt_context *context, lgt_view embeddings, const int64_t *labels, lgt_retrieval *out,

@@ -28,6 +28,9 @@
 /* Blocks of rows a rank, about, after which ranks wait for each other: who is merely slower is not taken for lost. */
 #define ROUND_BLOCKS 32
 
+/* Blocks of rows a thread, about, after which a watch is called: the threads that are through wait for the last. */
+#define WATCHED_BLOCKS 8
+
 const double lgt_far_levels[LGT_FAR_LEVELS] = {1e-2, 1e-3};
 
 #define N_LINES (LGT_FAR_LEVELS + 1) /* the FAR levels, then FAR = FRR */
@@ -56,6 +59,9 @@ struct pairs {
     lgt_context *context;
     const lgt_comm *comm; /* NULL: alone */
     int64_t *offsets;     /* (ranks + 1) */
+    lgt_pass_watch watch; /* NULL: none */
+    void *user;
+    int64_t n_passed; /* pairs of the passes before */
     lgt_scores scores;
     lgt_groups groups;
     int64_t n_genuine, n_impostor;
@@ -114,19 +120,31 @@ static int64_t cut_blocks(const pairs *p, int parts, int index) {
 /* Of every rank as many parts follow one another as there are rounds. */
 static int count_rounds(const pairs *p) {
     int64_t blocks = lgt_ceil_div(p->scores.n_rows, LGT_PANEL), size = p->comm ? p->comm->size : 1;
-    return p->comm ? (int)lgt_max64(1, lgt_min64(blocks / (size * ROUND_BLOCKS), INT32_MAX / size)) : 1;
+    int64_t own = p->comm ? ROUND_BLOCKS : WATCHED_BLOCKS * (int64_t)lgt_context_threads(p->context);
+    return p->comm || p->watch ? (int)lgt_max64(1, lgt_min64(blocks / (size * own), INT32_MAX / size)) : 1;
+}
+
+/* Of ranks that have about as many pairs each, all are as far. */
+static lgt_status tell_watch(const pairs *p, int64_t n_done, lgt_error *err) {
+    int64_t n_all = p->n_genuine + 2 * p->n_impostor;
+    if (!p->watch || !p->watch(p->user, n_done, n_all)) return LGT_OK;
+    return lgt_fail(err, LGT_ERR_INTERRUPTED, "stopped after %lld of %lld pairs", (long long)n_done, (long long)n_all);
 }
 
 static lgt_status visit_pairs(pairs *p, int impostors, visitor visit, lgt_error *err) {
     int rounds = count_rounds(p), rank = p->comm ? p->comm->rank : 0, parts = (p->comm ? p->comm->size : 1) * rounds;
+    int64_t n_pairs = impostors ? p->n_impostor : p->n_genuine;
     lgt_status status = LGT_OK;
     p->impostors = impostors;
     p->visit = visit;
     for (int part = rank * rounds; part < (rank + 1) * rounds && !status; part++) {
+        status = tell_watch(p, p->n_passed + lgt_comm_cut(n_pairs, rounds, part - rank * rounds), err);
+        if (status) return status;
         p->first_block = cut_blocks(p, parts, part);
         lgt_parallel_for(p->context, cut_blocks(p, parts, part + 1) - p->first_block, visit_block, p);
         if (p->comm) status = p->comm->barrier(p->comm->user, err);
     }
+    p->n_passed += n_pairs;
     return status;
 }
 
@@ -365,9 +383,10 @@ static lgt_status prepare(pairs *p, lgt_view embeddings, const int64_t *labels, 
     return status;
 }
 
-lgt_status lgt_eval_verification_shared(lgt_context *context, const lgt_comm *comm, lgt_view embeddings,
-                                        const int64_t *labels, lgt_verification *out, lgt_error *err) {
-    pairs p = {.context = context, .comm = comm && comm->size > 1 ? comm : NULL};
+lgt_status lgt_eval_verification_watched(lgt_context *context, const lgt_comm *comm, lgt_view embeddings,
+                                         const int64_t *labels, lgt_pass_watch watch, void *user, lgt_verification *out,
+                                         lgt_error *err) {
+    pairs p = {.context = context, .comm = comm && comm->size > 1 ? comm : NULL, .watch = watch, .user = user};
     lgt_verification result = {0};
     lgt_status status = lgt_comm_agree(p.comm, prepare(&p, embeddings, labels, out, err), err);
     if (!status) status = rank_genuine(&p, err);
@@ -384,6 +403,11 @@ lgt_status lgt_eval_verification_shared(lgt_context *context, const lgt_comm *co
     lgt_scores_free(context, &p.scores);
     lgt_groups_free(context, &p.groups);
     return status ? status : lgt_succeed(err);
+}
+
+lgt_status lgt_eval_verification_shared(lgt_context *context, const lgt_comm *comm, lgt_view embeddings,
+                                        const int64_t *labels, lgt_verification *out, lgt_error *err) {
+    return lgt_eval_verification_watched(context, comm, embeddings, labels, NULL, NULL, out, err);
 }
 
 lgt_status lgt_eval_verification(lgt_context *context, lgt_view embeddings, const int64_t *labels,

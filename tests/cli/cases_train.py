@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 
 import tools
@@ -508,12 +509,15 @@ class Best(Training):
 
 class Progress(Training):
     def on_terminal(self, *more):
+        return self.shown(*self.small("--epochs", "400", *more))
+
+    def shown(self, *args):
         """What the program writes to a standard error that is a terminal."""
         try:
             leader, follower = os.openpty()
         except OSError as error:
             self.skipTest(f"no terminal to be had: {error}")
-        child = subprocess.Popen([tools.PROGRAM, *map(str, self.small("--epochs", "400", *more))], cwd=self.folder,
+        child = subprocess.Popen([tools.PROGRAM, *map(str, args)], cwd=self.folder,
                                  env=self.environment(), stdout=subprocess.DEVNULL, stderr=follower)
         os.close(follower)
         written = b""
@@ -533,6 +537,20 @@ class Progress(Training):
         text = self.on_terminal()
         self.assertRegex(text, r"\Alogitude: \S+: 200 rows, 6 features, 4 classes\r\n(\rstep \d+/5200  loss [\d.]+  accuracy [\d.]+  \d+ samples/s  \d+ s left\x1b\[K)+"
                                r"\r\x1b\[K\Z")
+
+    def test_long_measuring_tells_how_far_it_is(self):
+        self.report(*self.small())
+        measure = ["eval", "--model", "run/model.safetensors", "--data", self.write_data("long", 8000, 3), "--threads", 1,
+                   "--protocol"]
+        line = r"\r%s (\d+)/%d  \d+ s left\x1b\[K"
+        genuine, impostor = 4 * 2000 * 1999 // 2, 6 * 2000 ** 2
+        for protocol, name, total in (("verification", "pair", genuine + 2 * impostor), ("retrieval", "query", 8000)):
+            pattern = line % (protocol + "  " + name, total)
+            text = self.shown(*measure, protocol)
+            self.assertRegex(text, r"\A(%s)+\r\x1b\[K\Z" % pattern)
+            done = [int(n) for n in re.findall(pattern, text)]
+            self.assertEqual(done, sorted(set(done)))
+            self.assertEqual(self.shown(*measure, protocol, "-q"), "")
 
     def test_quiet_is_silent_and_verbose_tells_every_epoch(self):
         self.assertEqual(self.on_terminal("-q"), "")
