@@ -1,6 +1,7 @@
 /* logitude info: the build and the machine, or the contents of a file. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "logitude/logitude.h"
 #include "output.h"
@@ -99,15 +100,31 @@ static int64_t count_labels(const lgt_array *labels) {
     return n;
 }
 
-/* A table as train and eval take it; the label column is the last one. */
+/* How many rows the classes with fewest and with most of them have. */
+static void describe_classes(const lgt_array *labels, json_t *report) {
+    const int64_t *at = labels->data;
+    int64_t n_classes = count_labels(labels), least = labels->count, most = 0;
+    int64_t *rows = cli_alloc(n_classes, sizeof *rows);
+    for (int64_t i = 0; i < labels->count; i++) rows[at[i]]++;
+    for (int64_t j = 0; j < n_classes; j++) {
+        least = rows[j] < least ? rows[j] : least;
+        most = rows[j] > most ? rows[j] : most;
+    }
+    free(rows);
+    cli_put_integer(report, "classes", n_classes);
+    cli_put_integer(report, "least_rows", least);
+    cli_put_integer(report, "most_rows", most);
+}
+
+/* A table as train and eval take it, or a file of labels; the label column is the last one. */
 static void describe_table(const lgt_tensors *tensors, int in_column, json_t *report) {
     const lgt_array *features = lgt_tensors_find(tensors, "features"), *labels = lgt_tensors_find(tensors, "labels");
-    int64_t dim = features->shape[1];
-    cli_put_integer(report, "rows", features->shape[0]);
+    int64_t dim = features ? features->shape[1] : 0;
+    cli_put_integer(report, "rows", labels->count);
     cli_put_integer(report, "columns", dim + in_column);
     if (in_column) cli_put_integer(report, "label_column", dim + 1);
-    cli_put_integer(report, "classes", count_labels(labels));
-    describe_elements(features, report);
+    describe_classes(labels, report);
+    if (features) describe_elements(features, report);
 }
 
 static lgt_status describe_file(lgt_context *context, const char *path, json_t *report, lgt_error *err) {
@@ -152,6 +169,15 @@ static void print_array(const json_t *object) {
     print_elements(object);
 }
 
+static void print_labels(const json_t *object) {
+    printf("%s, %lld labels of %lld classes, %lld to %lld rows a class\n",
+           json_string_value(json_object_get(object, "format")),
+           (long long)json_integer_value(json_object_get(object, "rows")),
+           (long long)json_integer_value(json_object_get(object, "classes")),
+           (long long)json_integer_value(json_object_get(object, "least_rows")),
+           (long long)json_integer_value(json_object_get(object, "most_rows")));
+}
+
 static void print_table(const json_t *object) {
     printf("%s, %lld rows, %lld columns, %s %lld classes", json_string_value(json_object_get(object, "format")),
            (long long)json_integer_value(json_object_get(object, "rows")),
@@ -166,7 +192,7 @@ static void print_file(const json_t *report) {
     const json_t *tensor = NULL, *tensors = json_object_get(report, "tensors");
     printf("%s: ", json_string_value(json_object_get(report, "file")));
     if (!tensors && json_object_get(report, "rows")) {
-        print_table(report);
+        (json_object_get(report, "mean") ? print_table : print_labels)(report);
         return;
     }
     if (!tensors) {
@@ -205,7 +231,7 @@ const cli_verb cli_verb_info = {
     .notes =
         "FILE is .npy, .npz, IDX, .safetensors, a model of liblinear, CSV or LIBSVM, told by content; - is standard\n"
         "input, but for tables. Of a CSV the last column is told as that of the labels, as train takes it without\n"
-        "--label-column.",
+        "--label-column; of a file of labels alone, one a line, the rows that its classes have.",
     .examples = "  logitude info\n"
                 "  logitude info features.npy\n"
                 "  logitude info runs/arcface-0/model.safetensors --json",

@@ -284,8 +284,17 @@ static void the_first_bytes_of_idx_and_safetensors_are_not_confused(void **state
     assert_ok(lgt_tensors_read_any(context, path, &out, &format, &err), err);
     assert_int_equal(format, LGT_TENSORS_SAFETENSORS);
     lgt_tensors_free(context, &out);
-    assert_fails(lgt_tensors_read_any(context, test_put("none", "text", 4), &out, &format, &err), LGT_ERR_DATA, err,
-                 "has a column of labels and none of features");
+    assert_ok(lgt_tensors_read_any(context, test_put("labels", "b\na\nb\n", 6), &out, &format, &err), err);
+    const lgt_array *labels = lgt_tensors_find(&out, "labels");
+    static const int64_t wanted[] = {1, 0, 1};
+    assert_int_equal(format, LGT_TENSORS_CSV);
+    assert_int_equal(out.n_tensors, 1);
+    assert_non_null(labels);
+    assert_int_equal(labels->count, 3);
+    assert_memory_equal(labels->data, wanted, sizeof wanted);
+    lgt_tensors_free(context, &out);
+    assert_fails(lgt_tensors_read_any(context, test_put("none", "1.5\n", 4), &out, &format, &err), LGT_ERR_DATA, err,
+                 "the label is no integer");
     assert_null(out.tensors);
     lgt_context_free(context);
 }

@@ -130,7 +130,7 @@ typedef enum lgt_tensors_format {
     LGT_TENSORS_CSV = 5 /* with labels in its last column */
 } lgt_tensors_format;
 /* Reads a file of any of them, told by its first bytes; one array becomes a tensor with the name "", a table `features`
- * (N, D) F32 and `labels` (N) I64, numbered as in a dataset. */
+ * (N, D) F32 and `labels` (N) I64, numbered as in a dataset; a column of labels alone has no `features`. */
 LGT_API lgt_status lgt_tensors_read_any(lgt_context *context, const char *path, lgt_tensors *out,
                                         lgt_tensors_format *format, lgt_error *err);
 

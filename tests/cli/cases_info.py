@@ -140,11 +140,22 @@ class Info(Case):
         self.write("t.csv", "a,b,kind\n1,2,x\n-3,4,y\n5,6,x\n")
         report = self.report("info", "t.csv")
         self.assertEqual(report, {"schema": "logitude.info/1", "file": "t.csv", "format": "csv", "rows": 3, "columns": 3,
-                                  "label_column": 3, "classes": 2, "min": -3.0, "max": 6.0, "mean": 2.5, "nan": 0})
+                                  "label_column": 3, "classes": 2, "least_rows": 1, "most_rows": 2, "min": -3.0, "max": 6.0, "mean": 2.5, "nan": 0})
         self.assertEqual(self.succeeds("info", "t.csv"), "t.csv: csv, 3 rows, 3 columns, the last with labels of 2 classes"
                                                          "  min -3  max 6  mean 2.5  nan 0\n")
         self.write("t.csv", "a,b,kind\n1,2,x\n-3,two,y\n")
         self.fails(3, ["logitude: t.csv:3: column 2 is 'two'"], "info", "t.csv")
+
+    def test_labels_one_a_line(self):
+        for content, rows, least, most in (("b\na\nb\nc\nb\na\n", 6, 1, 3), ("img/0.jpg 7\n", 1, 1, 1), ("3\n-1\n3\n-1", 4, 2, 2),
+                                           ('"Doe, J"\n"Doe, K"\n"Doe, J"\n', 3, 1, 2)):
+            self.write("y.txt", content)
+            classes = len(set(content.split("\n")) - {""})
+            self.assertEqual(self.report("info", "y.txt"),
+                             {"schema": "logitude.info/1", "file": "y.txt", "format": "csv", "rows": rows, "columns": 1,
+                              "label_column": 1, "classes": classes, "least_rows": least, "most_rows": most})
+            self.assertEqual(self.succeeds("info", "y.txt"), f"y.txt: csv, {rows} labels of {classes} classes, {least} to "
+                                                             f"{most} rows a class\n")
 
     def test_files_that_are_none_of_these(self):
         self.fails(5, ["gone: "], "info", "gone")
