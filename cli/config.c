@@ -45,7 +45,8 @@ static lgt_status read_line(cli_args *args, const char *where, char *line, lgt_e
     if (index >= 0 && strcmp(name, "config") != 0 && strcmp(name, "help") != 0)
         return cli_args_set(args, index, where, trim(equals + 1), CLI_CONFIG, err);
     cli_nearest nearest = {.word = name};
-    for (int i = 0; cli_option_at(args->verb, i); i++) cli_nearest_try(&nearest, cli_option_at(args->verb, i)->name);
+    for (int i = 0; cli_option_at(args->verb, i); i++)
+        cli_nearest_try_option(&nearest, cli_option_at(args->verb, i)->name);
     return cli_fail(err, LGT_ERR_USAGE, "%sfound '%.80s', expected the name of an option of %s%s", where, name,
                     args->verb->name, index < 0 ? cli_nearest_hint(&nearest, "") : "");
 }

@@ -48,6 +48,25 @@ void cli_nearest_try(cli_nearest *nearest, const char *candidate) {
     }
 }
 
+/* Pairs of what other programs say and what it is called here. */
+static const char *const synonyms[][2] = {
+    {"learning-rate", "lr"},  {"batch-size", "batch"}, {"n-epochs", "epochs"},     {"num-epochs", "epochs"},
+    {"max-epochs", "epochs"}, {"output", "out"},       {"output-dir", "out"},      {"embedding-size", "dim"},
+    {"wd", "weight-decay"},   {"optim", "optimizer"},  {"num-threads", "threads"}, {"random-seed", "seed"},
+};
+
+void cli_nearest_try_option(cli_nearest *nearest, const char *name) {
+    cli_nearest_try(nearest, name);
+    for (size_t i = 0; i < sizeof synonyms / sizeof *synonyms; i++) {
+        cli_nearest other = {.word = nearest->word};
+        if (strcmp(synonyms[i][1], name) == 0) cli_nearest_try(&other, synonyms[i][0]);
+        if (other.best && (!nearest->best || other.distance < nearest->distance)) {
+            nearest->best = name;
+            nearest->distance = other.distance;
+        }
+    }
+}
+
 const char *cli_nearest_hint(cli_nearest *nearest, const char *prefix) {
     nearest->hint[0] = '\0';
     if (nearest->best) snprintf(nearest->hint, sizeof nearest->hint, "; did you mean '%s%s'?", prefix, nearest->best);

@@ -170,7 +170,7 @@ static lgt_status unknown_option(const cli_verb *verb, const char *word, size_t 
     char name[64];
     snprintf(name, sizeof name, "%.*s", (int)(length < 60 ? length : 60), word);
     cli_nearest nearest = {.word = name};
-    for (int i = 0; cli_option_at(verb, i); i++) cli_nearest_try(&nearest, cli_option_at(verb, i)->name);
+    for (int i = 0; cli_option_at(verb, i); i++) cli_nearest_try_option(&nearest, cli_option_at(verb, i)->name);
     const char *hint = cli_nearest_hint(&nearest, "--");
     if (*hint) return cli_fail(err, LGT_ERR_USAGE, "%s has no option '--%s'%s", verb->name, name, hint);
     return cli_fail(err, LGT_ERR_USAGE, "%s has no option '--%s'; see 'logitude %s --help'", verb->name, name,

@@ -443,6 +443,17 @@ static void an_unknown_key_names_the_nearest_of_its_loss(void **state) {
     }
     refuse("softmax:s=3", (const char *const[]){"softmax has no parameter \"s\""}, 1);
     refuse("arcface:=3", (const char *const[]){"arcface has no parameter \"\""}, 1);
+    static const char *const told[][2] = {
+        {"arcface:margin=0.5", "arcface has no parameter \"margin\"; the nearest is \"m\""},
+        {"arcface:Scale=64", "arcface has no parameter \"Scale\"; the nearest is \"s\""},
+        {"subcenter:centers=3", "subcenter has no parameter \"centers\"; the nearest is \"k\""},
+        {"arcface:talk=1", "arcface has no parameter \"talk\"; the nearest is \"tail\""},
+        {"arcface:tapk=1", "arcface has no parameter \"tapk\"; the nearest is \"tail\""},
+        {"arcface:tqpk=1", "arcface has no parameter \"tqpk\", expected one of s, m, tail, clamp, warmup, gradient"},
+        {"arcface:q=1", "arcface has no parameter \"q\", expected one of s, m, tail, clamp, warmup, gradient"},
+        {"combined:margin=1", "combined has no parameter \"margin\", expected one of s, m1, m2, m3, tail, warmup"},
+    };
+    for (size_t i = 0; i < sizeof told / sizeof *told; i++) refuse(told[i][0], &told[i][1], 1);
     refuse("arcface: m=0.5", (const char *const[]){"no parameter \" m\"; the nearest is \"m\""}, 1);
 }
 

@@ -43,13 +43,37 @@ void lgt_nearest_try(lgt_nearest *nearest, const char *word) {
 
 /* --- Parameters --- */
 
+/* What other programs call a parameter, for the suggestion alone; NULL where it is no such word. */
+static const char *usual_key(const char *typed) {
+    static const char *const usual[][2] = {{"margin", "m"}, {"scale", "s"}, {"centers", "k"}, {"centres", "k"}};
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
+        if (lgt_text_distance(typed, usual[i][0]) == 0) return usual[i][1];
+    return NULL;
+}
+
+static int has_key(const lgt_param_table *table, const char *key) {
+    for (int i = 0; i < table->n_params; i++)
+        if (strcmp(table->params[i].key, key) == 0) return 1;
+    return 0;
+}
+
+/* A word is near when no more than half of what was typed is to be changed; where none is, all are told. */
 static lgt_status unknown_key(const lgt_param_table *table, lgt_piece key, lgt_error *err) {
-    char typed[LGT_WORD_MAX + 1];
+    char typed[LGT_WORD_MAX + 1], keys[160];
     lgt_nearest nearest = {typed, "", INT_MAX};
+    size_t used = 0;
     lgt_piece_quote(key, typed);
+    const char *usual = usual_key(typed);
     for (int i = 0; i < table->n_params; i++) lgt_nearest_try(&nearest, table->params[i].key);
-    return lgt_fail(err, LGT_ERR_USAGE, "%s has no parameter \"%s\"; the nearest is \"%s\"", table->name, typed,
-                    nearest.word);
+    if (usual && has_key(table, usual)) nearest = (lgt_nearest){typed, usual, 0};
+    if (nearest.distance <= (int)strlen(typed) / 2)
+        return lgt_fail(err, LGT_ERR_USAGE, "%s has no parameter \"%s\"; the nearest is \"%s\"", table->name, typed,
+                        nearest.word);
+    if (table->n_params == 0)
+        return lgt_fail(err, LGT_ERR_USAGE, "%s has no parameter \"%s\", nor any other", table->name, typed);
+    for (int i = 0; i < table->n_params && used < sizeof keys; i++)
+        used += lgt_text_format(keys + used, sizeof keys - used, "%s%s", i ? ", " : "", table->params[i].key);
+    return lgt_fail(err, LGT_ERR_USAGE, "%s has no parameter \"%s\", expected one of %s", table->name, typed, keys);
 }
 
 lgt_status lgt_param_refuse(const lgt_param_table *table, int index, lgt_piece text, const char *expected,

@@ -53,6 +53,12 @@ ERRORS = [
     (["help", "grad", "eval"], "help takes one verb, found 'eval'"),
     # options
     (["train", "--epohcs", "3"], "train has no option '--epohcs'; did you mean '--epochs'?"),
+    (["train", "--learning-rate", "3"], "train has no option '--learning-rate'; did you mean '--lr'?"),
+    (["train", "--learning_rate=3"], "train has no option '--learning_rate'; did you mean '--lr'?"),
+    (["train", "--batch-size", "3"], "train has no option '--batch-size'; did you mean '--batch'?"),
+    (["train", "--n-epochs", "3"], "train has no option '--n-epochs'; did you mean '--epochs'?"),
+    (["embed", "--output", "3"], "embed has no option '--output'; did you mean '--out'?"),
+    (["eval", "--learning-rate", "3"], "eval has no option '--learning-rate'; see 'logitude eval --help'"),
     (["train", "--test", "d"], "train has no option '--test'; did you mean '--test-data'?"),
     (["train", "--zzz"], "train has no option '--zzz'; see 'logitude train --help'"),
     (["grad", "--epochs", "3"], "grad has no option '--epochs'; see 'logitude grad --help'"),
