@@ -207,7 +207,7 @@ static void bad_features_and_labels_are_refused(void **state) {
     put_npy("x.npy", LGT_F32, 2, shape, good);
     assert_spec_refused(test_path("x.npy"), LGT_ERR_DATA, "comes without labels");
     test_put_text("y.csv", "1,2\n3,4\n5,6\n");
-    assert_spec_refused(pair("x.npy", "y.csv"), LGT_ERR_DATA, "/y.csv: has 2 columns, expected one of labels");
+    assert_spec_refused(pair("x.npy", "y.csv"), LGT_ERR_DATA, "/y.csv:1: has 2 columns, expected one of labels");
     lgt_dataset_options options = options_for(pair("y.csv", "x.npy"));
     options.label_column = "1";
     assert_refused(&options, LGT_ERR_USAGE, "expected one of them");

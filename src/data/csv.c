@@ -28,10 +28,17 @@ typedef struct reading {
     size_t texts_length, texts_room;
     int64_t n_words, fraction_line; /* labels that are no number | line of the first that is no integer */
     int header, first_is_word;      /* the first record names columns | the first label is no number */
+    int alone;                      /* there is to be no column but that of the labels */
 } reading;
 
 static lgt_status fail(const reading *r, lgt_status status, const char *what, lgt_error *err) {
     return lgt_fail(err, status, "%s:%lld: %s", r->path, (long long)lgt_csv_line(r->reader), what);
+}
+
+static lgt_status fail_labels(const reading *r, int64_t n_cells, lgt_error *err) {
+    return lgt_fail(err, LGT_ERR_DATA,
+                    "%s:%lld: has %lld columns, expected one of labels; a name with a comma in it stands in quotes",
+                    r->path, (long long)lgt_csv_line(r->reader), (long long)n_cells);
 }
 
 /* "column 3 is 'abc', expected WHAT". */
@@ -91,7 +98,9 @@ static lgt_status find_name(reading *r, const char *name, lgt_error *err) {
 /* Settles label column and header from the first record. */
 static lgt_status begin_table(reading *r, lgt_csv_labels kind, const char *name, lgt_error *err) {
     int64_t number = 0;
-    r->label_column = kind == LGT_CSV_LAST ? r->n_columns - 1 : NO_COLUMN;
+    r->alone = kind == LGT_CSV_ALONE;
+    if (r->alone && r->n_columns != 1) return fail_labels(r, r->n_columns, err);
+    r->label_column = kind == LGT_CSV_LAST || r->alone ? r->n_columns - 1 : NO_COLUMN;
     if (kind == LGT_CSV_NAMED && lgt_text_int64(name, strlen(name), &number)) {
         if (number < 1 || number > r->n_columns)
             return lgt_fail(err, LGT_ERR_USAGE, "%s:1: the label column is %s, expected 1 to %lld", r->path, name,
@@ -145,6 +154,7 @@ static lgt_status add_label(reading *r, lgt_error *err) {
 }
 
 static lgt_status add_row(reading *r, int64_t n_cells, lgt_error *err) {
+    if (r->alone && n_cells != 1) return fail_labels(r, n_cells, err);
     if (n_cells != r->n_columns)
         return lgt_fail(err, LGT_ERR_DATA, "%s:%lld: has %lld cells, expected %lld as in line 1", r->path,
                         (long long)lgt_csv_line(r->reader), (long long)n_cells, (long long)r->n_columns);

@@ -210,14 +210,11 @@ static lgt_status load_label_archive(loading *l, lgt_input *input, lgt_error *er
 
 static lgt_status load_label_table(loading *l, lgt_input *input, lgt_error *err) {
     lgt_table table;
-    lgt_status status = lgt_csv_read(l->context, input, LGT_CSV_LAST, NULL, &table, err);
+    lgt_status status = lgt_csv_read(l->context, input, LGT_CSV_ALONE, NULL, &table, err);
     if (status) return status;
-    if (table.n_features)
-        status = lgt_fail(err, LGT_ERR_DATA, "%s: has %lld columns, expected one of labels", l->source.labels,
-                          (long long)table.n_features + 1);
-    if (!status) give_labels(l, &table);
+    give_labels(l, &table);
     lgt_table_free(l->context, &table);
-    return status;
+    return LGT_OK;
 }
 
 static lgt_status load_label_lines(loading *l, lgt_input *input, lgt_error *err) {

@@ -100,6 +100,10 @@ class Formats(Case):
                        "x.npy,odd.npy", "--loss", "softmax")
             self.fails(3, ["odd.npy: holds"], "grad", "--loss", "softmax", "--features", "odd.npy", "--weights", "x.npy",
                        "--labels", "y.npy", "--out", "g")
+        for names, line in (("Doe, J0\nDoe, J1\n", 1), ("Roe\nDoe, J1\n", 2), ('"Doe, J0"\nRoe\nDoe, J1\n', 3), ("a,b\n1,2\n", 1)):
+            self.write("y.txt", names)
+            self.fails(3, "y.txt:%d: has 2 columns, expected one of labels; a name with a comma in it stands in quotes" % line,
+                       "train", "--data", "x.npy,y.txt", "--loss", "softmax")
         self.write("semicolons.csv", "1;2;3\n4;5;6\n")
         self.fails(3, ["semicolons.csv: has a column of labels and none of features; in CSV commas separate"], "train",
                    "--data", "semicolons.csv", "--loss", "softmax")
