@@ -50,8 +50,8 @@ typedef lgt_status (*lgt_param_reader)(void *target, int index, lgt_piece text, 
 /* Every parameter's default. */
 lgt_status lgt_params_default(const lgt_param_table *table, lgt_param_reader read, void *target, lgt_error *err);
 
-/* Pairs key=value,... (at == NULL: none). Errors: USAGE (no pair; an unknown key, with the nearest or all; a key given twice);
- * those of `read`. */
+/* Pairs key=value,... (at == NULL: none). Errors: USAGE (no pair; an unknown key, with the nearest or all; a key given
+ * twice); those of `read`. */
 lgt_status lgt_params_read(const lgt_param_table *table, lgt_piece pairs, lgt_param_reader read, void *target,
                            lgt_error *err);
 
