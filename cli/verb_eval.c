@@ -103,9 +103,9 @@ static lgt_status verify(measuring *m, lgt_error *err) {
     cli_subject *subject = &m->subject;
     lgt_status status = check_impostors(subject->data, err);
     if (!status)
-        status = lgt_eval_verification_watched(subject->context, subject->comm, cli_subject_view(subject),
-                                               subject->data->labels, cli_progress_watch,
-                                               begin(m, "verification  pair"), &result, err);
+        status = lgt_eval_verification_shared(subject->context, subject->comm, cli_subject_view(subject),
+                                              subject->data->labels, cli_progress_watch, begin(m, "verification  pair"),
+                                              &result, err);
     cli_progress_stop(&m->progress);
     put_verification(m->report, status ? NULL : &result);
     return status;
@@ -115,8 +115,8 @@ static lgt_status retrieve(measuring *m, lgt_error *err) {
     lgt_retrieval result;
     cli_subject *subject = &m->subject;
     lgt_status status =
-        lgt_eval_retrieval_watched(subject->context, subject->comm, cli_subject_view(subject), subject->data->labels,
-                                   cli_progress_watch, begin(m, "retrieval  query"), &result, err);
+        lgt_eval_retrieval_shared(subject->context, subject->comm, cli_subject_view(subject), subject->data->labels,
+                                  cli_progress_watch, begin(m, "retrieval  query"), &result, err);
     cli_progress_stop(&m->progress);
     put_retrieval(m->report, status ? NULL : &result);
     return status;

@@ -60,16 +60,16 @@ static int watch(void *user, int64_t n_done, int64_t n_all) {
 static void verify(evaluation *e, const lgt_comm *comm, int r) {
     lgt_context *context = context_of(e, r);
     e->watched[r][0] = (watching){.stop_at = e->stop_at};
-    e->statuses[r][0] = lgt_eval_verification_watched(context, comm, e->x, e->labels, e->is_watched ? watch : NULL,
-                                                      &e->watched[r][0], &e->found[r].verification, &e->errors[r][0]);
+    e->statuses[r][0] = lgt_eval_verification_shared(context, comm, e->x, e->labels, e->is_watched ? watch : NULL,
+                                                     &e->watched[r][0], &e->found[r].verification, &e->errors[r][0]);
     lgt_context_free(context);
 }
 
 static void retrieve(evaluation *e, const lgt_comm *comm, int r) {
     lgt_context *context = context_of(e, r);
     e->watched[r][1] = (watching){.stop_at = e->stop_at};
-    e->statuses[r][1] = lgt_eval_retrieval_watched(context, comm, e->x, e->labels, e->is_watched ? watch : NULL,
-                                                   &e->watched[r][1], &e->found[r].retrieval, &e->errors[r][1]);
+    e->statuses[r][1] = lgt_eval_retrieval_shared(context, comm, e->x, e->labels, e->is_watched ? watch : NULL,
+                                                  &e->watched[r][1], &e->found[r].retrieval, &e->errors[r][1]);
     lgt_context_free(context);
 }
 

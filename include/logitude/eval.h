@@ -43,16 +43,13 @@ LGT_API extern const double lgt_far_levels[LGT_FAR_LEVELS];
 LGT_API lgt_status lgt_eval_verification(lgt_context *context, lgt_view embeddings, const int64_t *labels,
                                          lgt_verification *out, lgt_error *err);
 
-/* The same by ranks that share the pairs; each has all embeddings and labels, the same on all, and gets the result,
- * with the bits of one rank. comm NULL: alone. Errors: also COMM; what one rank finds wrong all return. */
+/* The same by ranks that share the pairs, and watched. Each rank has all embeddings and labels, the same on all, and
+ * gets the result, with the bits of one rank; comm NULL: alone. watch (may be NULL) counts n_all = n_genuine + 2
+ * n_impostor pairs, by parts in which every thread has some work. Errors: also COMM (what one rank finds wrong all
+ * return), INTERRUPTED (watch asked to stop), `out` being as it was. */
 LGT_API lgt_status lgt_eval_verification_shared(lgt_context *context, const lgt_comm *comm, lgt_view embeddings,
-                                                const int64_t *labels, lgt_verification *out, lgt_error *err);
-
-/* That, watched: n_all = n_genuine + 2 n_impostor pairs, by parts in which every thread has some work. watch may be
- * NULL. Errors: also INTERRUPTED (watch asked to stop), `out` being as it was. */
-LGT_API lgt_status lgt_eval_verification_watched(lgt_context *context, const lgt_comm *comm, lgt_view embeddings,
-                                                 const int64_t *labels, lgt_pass_watch watch, void *user,
-                                                 lgt_verification *out, lgt_error *err);
+                                                const int64_t *labels, lgt_pass_watch watch, void *user,
+                                                lgt_verification *out, lgt_error *err);
 
 /* Every row is a query against all others (itself left out), ranked by cosine, the lower row first among equals.
  * R = other rows of the query's label; queries with R = 0 are counted apart and enter no mean. */
@@ -67,14 +64,10 @@ typedef struct lgt_retrieval {
 LGT_API lgt_status lgt_eval_retrieval(lgt_context *context, lgt_view embeddings, const int64_t *labels,
                                       lgt_retrieval *out, lgt_error *err);
 
-/* The same by ranks that share the queries, as lgt_eval_verification_shared. */
+/* The same by ranks that share the queries, and watched, as lgt_eval_verification_shared: n_all = N queries. */
 LGT_API lgt_status lgt_eval_retrieval_shared(lgt_context *context, const lgt_comm *comm, lgt_view embeddings,
-                                             const int64_t *labels, lgt_retrieval *out, lgt_error *err);
-
-/* That, watched as lgt_eval_verification_watched: n_all = N queries. */
-LGT_API lgt_status lgt_eval_retrieval_watched(lgt_context *context, const lgt_comm *comm, lgt_view embeddings,
-                                              const int64_t *labels, lgt_pass_watch watch, void *user,
-                                              lgt_retrieval *out, lgt_error *err);
+                                             const int64_t *labels, lgt_pass_watch watch, void *user,
+                                             lgt_retrieval *out, lgt_error *err);
 
 /* --- What pictures are drawn from --- */
 

@@ -198,9 +198,9 @@ static lgt_status answer_queries(ranking *r, lgt_context *context, lgt_error *er
     return status ? status : hand_answers(r, tasks, err);
 }
 
-lgt_status lgt_eval_retrieval_watched(lgt_context *context, const lgt_comm *comm, lgt_view embeddings,
-                                      const int64_t *labels, lgt_pass_watch watch, void *user, lgt_retrieval *out,
-                                      lgt_error *err) {
+lgt_status lgt_eval_retrieval_shared(lgt_context *context, const lgt_comm *comm, lgt_view embeddings,
+                                     const int64_t *labels, lgt_pass_watch watch, void *user, lgt_retrieval *out,
+                                     lgt_error *err) {
     ranking r = {.comm = comm && comm->size > 1 ? comm : NULL, .watch = watch, .user = user, .labels = labels};
     lgt_status status = lgt_comm_agree(r.comm, prepare(&r, context, embeddings, out, err), err);
     if (!status) status = answer_queries(&r, context, err);
@@ -213,12 +213,7 @@ lgt_status lgt_eval_retrieval_watched(lgt_context *context, const lgt_comm *comm
     return status;
 }
 
-lgt_status lgt_eval_retrieval_shared(lgt_context *context, const lgt_comm *comm, lgt_view embeddings,
-                                     const int64_t *labels, lgt_retrieval *out, lgt_error *err) {
-    return lgt_eval_retrieval_watched(context, comm, embeddings, labels, NULL, NULL, out, err);
-}
-
 lgt_status lgt_eval_retrieval(lgt_context *context, lgt_view embeddings, const int64_t *labels, lgt_retrieval *out,
                               lgt_error *err) {
-    return lgt_eval_retrieval_shared(context, NULL, embeddings, labels, out, err);
+    return lgt_eval_retrieval_shared(context, NULL, embeddings, labels, NULL, NULL, out, err);
 }

@@ -383,9 +383,9 @@ static lgt_status prepare(pairs *p, lgt_view embeddings, const int64_t *labels, 
     return status;
 }
 
-lgt_status lgt_eval_verification_watched(lgt_context *context, const lgt_comm *comm, lgt_view embeddings,
-                                         const int64_t *labels, lgt_pass_watch watch, void *user, lgt_verification *out,
-                                         lgt_error *err) {
+lgt_status lgt_eval_verification_shared(lgt_context *context, const lgt_comm *comm, lgt_view embeddings,
+                                        const int64_t *labels, lgt_pass_watch watch, void *user, lgt_verification *out,
+                                        lgt_error *err) {
     pairs p = {.context = context, .comm = comm && comm->size > 1 ? comm : NULL, .watch = watch, .user = user};
     lgt_verification result = {0};
     lgt_status status = lgt_comm_agree(p.comm, prepare(&p, embeddings, labels, out, err), err);
@@ -405,12 +405,7 @@ lgt_status lgt_eval_verification_watched(lgt_context *context, const lgt_comm *c
     return status ? status : lgt_succeed(err);
 }
 
-lgt_status lgt_eval_verification_shared(lgt_context *context, const lgt_comm *comm, lgt_view embeddings,
-                                        const int64_t *labels, lgt_verification *out, lgt_error *err) {
-    return lgt_eval_verification_watched(context, comm, embeddings, labels, NULL, NULL, out, err);
-}
-
 lgt_status lgt_eval_verification(lgt_context *context, lgt_view embeddings, const int64_t *labels,
                                  lgt_verification *out, lgt_error *err) {
-    return lgt_eval_verification_shared(context, NULL, embeddings, labels, out, err);
+    return lgt_eval_verification_shared(context, NULL, embeddings, labels, NULL, NULL, out, err);
 }
