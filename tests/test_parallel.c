@@ -99,6 +99,12 @@ static void contexts_start_and_stop_without_work_or_after_it(void **state) {
 
 enum { SEVERAL = 24, NO_LIMIT = 77, WORKS_WITHIN = 60, STRANGER = 54321, STACK = 8 << 20 };
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { HAS_SHADOW = 1 }; /* beyond any limit of memory */
+#else
+enum { HAS_SHADOW = 0 };
+#endif
+
 static void *wait_for(void *gate) {
     pthread_mutex_lock(gate);
     pthread_mutex_unlock(gate);
@@ -167,9 +173,7 @@ static void check_refusals(const char *what, int (*limit)(rlim_t), rlim_t least,
 static void where_threads_are_refused_fewer_do_the_same_work(void **state) {
     (void)state;
     check_refusals("a limit of processes", limit_number, 1, 9);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* their shadows are beyond any limit */
-    check_refusals("a limit of memory", limit_space, 0, 8);
-#endif
+    if (!HAS_SHADOW) check_refusals("a limit of memory", limit_space, 0, 8);
 }
 
 int main(void) {
