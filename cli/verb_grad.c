@@ -76,8 +76,8 @@ static const cli_option options[] = {
      .greatest = INFINITY,
      .group = "Computation",
      .help =
-         "memory of the engine cpu: what its work leaves free keeps logits, which are else computed twice; with bf16 "
-         "roundings depend on it, else no bit does (default: 64 MiB)"},
+         "memory of the engine cpu: what its work leaves free keeps logits, which else lie in the place of dw, where N "
+         "<= D, or are computed twice; with bf16 roundings depend on it, else no bit does (default: 64 MiB)"},
     {.name = "out",
      .kind = CLI_FOLDER,
      .metavar = "DIR",

@@ -205,13 +205,14 @@ static typed_vectors typed_of(const test_head *h, const double *x, const double 
                            .bias = h->bias};
 }
 
-/* Places for outputs start as rubbish: what a run does not write is seen. */
-static typed_vectors typed_rubbish(const test_head *h, lgt_dtype dtype) {
+/* Places for outputs start as rubbish, unless they are added to: what a run does not write is seen. */
+static typed_vectors typed_places(const test_head *h, lgt_dtype dtype) {
     typed_vectors v = typed_of(h, NULL, NULL, NULL, dtype);
     size_t size = lgt_dtype_size(dtype);
-    memset(v.x, 0x41, (size_t)(h->n_rows * h->dim) * size); /* 12.08, or in double 2.26e6 */
-    memset(v.w, 0x41, (size_t)(h->w_rows * h->dim) * size);
-    memset(v.b, 0x41, (size_t)h->n_classes * size);
+    int byte = h->accumulate ? 0 : 0x41; /* 12.08, or in double 2.26e6 */
+    memset(v.x, byte, (size_t)(h->n_rows * h->dim) * size);
+    memset(v.w, byte, (size_t)(h->w_rows * h->dim) * size);
+    memset(v.b, byte, (size_t)h->n_classes * size);
     return v;
 }
 
@@ -299,13 +300,14 @@ lgt_status test_head_try(lgt_context *context, const test_head *h, lgt_engine en
     lgt_plan_options options = h->options;
     options.engine = engine;
     options.dtype = dtype;
-    typed_vectors d = typed_rubbish(h, dtype);
+    typed_vectors d = typed_places(h, dtype);
     *r = test_result_empty(h);
     lgt_status status = session_open(context, h, options, &s, err);
     if (!status) {
         r->out = (lgt_head_outputs){.dx = lgt_mut_of(d.x, h->n_rows, h->dim, dtype),
                                     .dw = own_rows(&s, h, d.w, dtype),
                                     .db = own_classes(&s, h->bias ? d.b : NULL, dtype),
+                                    .accumulate = h->accumulate,
                                     .loss_rows = r->loss_rows,
                                     .lse = r->lse,
                                     .top1 = r->top1};
@@ -352,14 +354,15 @@ lgt_status test_head_try_hvp(lgt_context *context, const test_head *h, lgt_engin
     options.engine = engine;
     options.dtype = dtype;
     options.second_order = 1;
-    typed_vectors v = typed_of(h, along->x, along->w, along->b, dtype), d = typed_rubbish(h, dtype);
+    typed_vectors v = typed_of(h, along->x, along->w, along->b, dtype), d = typed_places(h, dtype);
     lgt_status status = session_open(context, h, options, &s, err);
     lgt_direction direction = {.x = lgt_view_of(along->x ? v.x : NULL, h->n_rows, h->dim, dtype),
                                .w = view_of(own_rows(&s, h, along->w ? v.w : NULL, dtype)),
                                .b = view_of(own_classes(&s, along->b && h->bias ? v.b : NULL, dtype))};
     lgt_hvp hvp = {.x = lgt_mut_of(d.x, h->n_rows, h->dim, dtype),
                    .w = own_rows(&s, h, d.w, dtype),
-                   .b = own_classes(&s, h->bias ? d.b : NULL, dtype)};
+                   .b = own_classes(&s, h->bias ? d.b : NULL, dtype),
+                   .accumulate = h->accumulate};
     if (!status) status = lgt_plan_hvp(s.plan, &s.in, &direction, &hvp, err);
     *out = test_vectors_of(h, 0);
     typed_read(&d, out->x, out->w, out->b);

@@ -16,6 +16,7 @@ typedef struct test_head {
     double *soft_targets, *class_margins, *class_scales, *qualities, *state;
     int frozen;
     int64_t step;
+    int accumulate; /* gradients are added to zeros */
     lgt_plan_options options;
 } test_head;
 

@@ -9,6 +9,7 @@ void test_rank_run(void *argument, const lgt_comm *comm) {
     lgt_context *context = test_context(n_threads);
     test_head h = *j->head;
     h.options.comm = comm;
+    h.accumulate |= j->adder == r + 1;
     if (j->along)
         j->statuses[r] =
             test_head_try_hvp(context, &h, LGT_ENGINE_CPU, j->dtype, j->along, &j->products[r], &j->errors[r]);

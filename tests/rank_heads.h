@@ -13,6 +13,7 @@ typedef struct test_rank_job {
     lgt_dtype dtype;
     const test_vectors *along; /* not NULL: a Hessian-vector product */
     int n_threads;             /* of a rank; 0: one and two in turn */
+    int adder;                 /* a rank, from 1, whose gradients are added to zeros, or 0 */
     test_result results[TEST_MOST_RANKS];
     test_vectors products[TEST_MOST_RANKS];
     lgt_status statuses[TEST_MOST_RANKS];

@@ -256,6 +256,12 @@ static void compute_is_operations_over_the_rate(void **state) {
     assert_true(is_near(cost_on(&job, &machine).compute, operations / (4 * 100e9)));
     job.workspace = INT64_MAX; /* logits are kept: three products */
     assert_true(is_near(cost_on(&job, &machine).compute, 0.75 * operations / (4 * 100e9)));
+    job.workspace = 1, job.descent = LGT_DESCENT_NONE; /* rows of dw have room for the logits of 256 rows, not of 512 */
+    assert_true(is_near(cost_on(&job, &machine).compute, operations / (4 * 100e9)));
+    job.batch = 256;
+    assert_true(is_near(cost_on(&job, &machine).compute, 0.375 * operations / (4 * 100e9)));
+    job.descent = LGT_DESCENT_SGD; /* no dw */
+    assert_true(is_near(cost_on(&job, &machine).compute, 0.5 * operations / (4 * 100e9)));
 }
 
 static void encoders_have_the_parameters_that_they_have(void **state) {

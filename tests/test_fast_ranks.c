@@ -212,6 +212,7 @@ static int64_t sent_with_workspace(int64_t workspace) {
     h.options.precision = LGT_PRECISION_BF16;
     h.options.reduce = LGT_REDUCE_FAST;
     h.options.workspace = workspace;
+    h.accumulate = 1; /* dw keeps nothing */
     test_rank_job j = {.head = &h, .dtype = LGT_F32};
     lgt_comm_group *group = test_group(3, 20, comms);
     test_run_ranks(comms, 3, test_rank_run, &j);

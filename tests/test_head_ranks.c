@@ -75,6 +75,33 @@ static void so_has_every_option(void **state) {
     }
 }
 
+/* Where dw of one rank has no room for its weights (bf16, added to), all make two passes: the same rows on all of them.
+ * A rank without classes has no say. */
+static void ranks_make_the_same_passes(void **state) {
+    lgt_context *context = test_context(2);
+    (void)state;
+    test_head h = test_head_random("arcface:s=16,m=0.3", 24, 64, 700, 90);
+    h.options.workspace = 1;
+    compare_runs(&h, "weights in dw");
+    h.options.precision = LGT_PRECISION_BF16;
+    h.accumulate = 1;
+    test_result alone = test_head_run(context, &h, LGT_ENGINE_CPU, LGT_F32);
+    h.accumulate = 0;
+    test_result once = test_head_run(context, &h, LGT_ENGINE_CPU, LGT_F32);
+    assert_false(test_result_same(&h, &alone, &once));
+    for (int adder = 1; adder <= 7; adder++) { /* the seventh has no classes */
+        test_rank_job j = {.head = &h, .dtype = LGT_F32, .adder = adder};
+        test_rank_run_all(&j, 7);
+        for (int r = 0; r < 7; r++)
+            assert_memory_equal(j.results[r].dx, (adder < 7 ? alone : once).dx,
+                                (size_t)(h.n_rows * h.dim) * sizeof(double));
+        test_rank_free(&j, 7);
+    }
+    test_result_free(&alone), test_result_free(&once);
+    test_head_free(&h);
+    lgt_context_free(context);
+}
+
 static void so_have_hessian_vector_products(void **state) {
     static const char *const specs[] = {"softmax", "arcface:s=16,m=0.3", "lsoftmax:m=3", "subcenter:s=16,k=3",
                                         "curricularface:s=16,t=0.2"};
@@ -283,6 +310,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_loss_has_the_bits_of_one_rank),
         cmocka_unit_test(so_has_every_option),
+        cmocka_unit_test(ranks_make_the_same_passes),
         cmocka_unit_test(so_have_hessian_vector_products),
         cmocka_unit_test(so_have_listed_classes_and_sinks),
         cmocka_unit_test(a_fault_of_one_rank_is_told_by_all),

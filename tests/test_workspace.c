@@ -94,25 +94,41 @@ static void no_bit_depends_on_threads_or_kept_logits(void **state) {
     assert_true(n_other_ways >= 2);
 }
 
-/* Weights are kept relative to the first classes' largest logit: where later ones rise far above that, or are huge, the
- * run is the one that keeps none. */
+/* What weights of one pass cannot be. */
+typedef enum reason { NONE, RISING, HUGE_LENGTHS, HUGE_SCALE, SMOOTHED, N_REASONS } reason;
+
+static test_head head_for(reason why) {
+    static const char *const specs[N_REASONS] = {[HUGE_LENGTHS] = "lsoftmax:m=3", [HUGE_SCALE] = "cosface:s=8192"};
+    test_head h = test_head_random(specs[why] ? specs[why] : "cosface:s=100", 40, 256, 5000, 11);
+    int64_t class = h.labels[0] == 300 ? 301 : 300; /* behind the first tile of its stripe */
+    for (int64_t k = 0; k < h.dim && why == RISING; k++) h.w[class * h.dim + k] = h.x[k];
+    for (int64_t k = 0; k < h.dim && why == HUGE_LENGTHS; k++) h.x[k] *= 1e4;
+    /* All within a degree of one direction, so that logits near 8192 lie within a few of each other. */
+    for (int64_t k = 0; k < h.n_rows * h.dim && why == HUGE_SCALE; k++) h.x[k] = 1 + h.x[k] / 100;
+    for (int64_t k = 0; k < h.w_rows * h.dim && why == HUGE_SCALE; k++) h.w[k] = 1 + h.w[k] / 100;
+    if (why == SMOOTHED) h.options.label_smoothing = 0.1;
+    return h;
+}
+
+/* Weights are kept relative to the first classes' largest logit: where later ones rise far above that, or are huge, or
+ * a weight is more than an exponential, the run is the one that keeps none. Kept they are by dw, by the workspace, and
+ * by neither where dw is added to. */
 static void what_no_kept_weight_can_hold_is_computed_twice(void **state) {
     (void)state;
-    for (int what = 0; what < 3; what++)
+    for (reason why = NONE; why < N_REASONS; why++)
         for (size_t a = 2; a < N_ARITHMETICS; a++) {
-            test_head h = test_head_random(what == 2 ? "lsoftmax:m=3" : "cosface:s=100", 40, 256, 5000, 11);
-            int64_t class = h.labels[0] == 300 ? 301 : 300; /* behind the first tile of its stripe */
-            for (int64_t k = 0; k < h.dim && what == 1; k++) h.w[class * h.dim + k] = h.x[k];
-            for (int64_t k = 0; k < h.dim && what == 2; k++) h.x[k] *= 1e4;
-            test_result found[2];
+            test_head h = head_for(why);
+            test_result found[3];
             h.options.precision = arithmetics[a].precision;
-            for (int k = 0; k < 2; k++) {
-                h.options.workspace = workspaces[k];
+            for (int k = 0; k < 3; k++) {
+                h.options.workspace = workspaces[k == 1];
+                h.accumulate = k == 2;
                 found[k] = test_head_run(contexts[1], &h, LGT_ENGINE_CPU, LGT_F32);
             }
             int keeps = arithmetics[a].precision == LGT_PRECISION_BF16;
-            assert_int_equal(test_result_same(&h, &found[0], &found[1]), !keeps || what > 0);
-            for (int k = 0; k < 2; k++) test_result_free(&found[k]);
+            assert_true(test_result_same(&h, &found[0], &found[1]));
+            assert_int_equal(test_result_same(&h, &found[2], &found[1]), !keeps || why != NONE);
+            for (int k = 0; k < 3; k++) test_result_free(&found[k]);
             test_head_free(&h);
         }
 }
@@ -147,6 +163,107 @@ static void nor_with_soft_targets_and_ignored_rows(void **state) {
     for (int64_t i = 0; i < h.n_rows; i += 7) h.labels[i] = -5;
     compare_bits(&h, "softmax");
     test_head_free(&h);
+}
+
+/* --- What dw keeps --- */
+
+/* Problems, and whether weights of bf16, of whole blocks and with whatever the kernels put between, fit the rows of dw;
+ * products do where there are no more rows than dimensions. */
+static const struct {
+    const char *spec;
+    int64_t size[3];
+    int fits;
+} lent[] = {{"arcface:s=16,m=0.3", {32, 64, 5000}, 1},  /* several tiles a stripe */
+            {"cosface:s=16", {20, 96, 3001}, 1},        /* a last panel of one class */
+            {"normalized:s=16", {200, 256, 777}, 1},    /* several blocks */
+            {"softmax", {60, 80, 1500}, 1},             /* a target that weighs like the others */
+            {"arcface:s=16,m=0.3", {300, 320, 10}, 1},  /* few classes: rows in groups, all stages at once */
+            {"arcface:s=16,m=0.3", {300, 320, 200}, 1}, /* the same stage by stage */
+            {"magface:s=16", {64, 64, 1930}, 0},        /* products that fill the rows to the last number */
+            {"cosface:s=16", {200, 33, 2000}, 0},
+            {"arcface:s=16,m=0.3", {600, 64, 1930}, 0}}; /* the same in several panels */
+
+/* Where dw is set it keeps what the workspace has no room for, with the bits of a workspace that has; where it is added
+ * to all is computed twice. */
+static void dw_keeps_what_the_workspace_cannot(void **state) {
+    int n_other = 0;
+    (void)state;
+    for (size_t i = 0; i < sizeof lent / sizeof *lent; i++)
+        for (size_t a = 0; a < N_ARITHMETICS; a++) {
+            const int64_t *size = lent[i].size;
+            test_head h = test_head_random(lent[i].spec, size[0], size[1], size[2], 20 + i);
+            int low = arithmetics[a].precision == LGT_PRECISION_BF16;
+            h.options.precision = arithmetics[a].precision;
+            h.options.workspace = workspaces[N_WORKSPACES - 1];
+            test_result kept = test_head_run(contexts[1], &h, LGT_ENGINE_CPU, arithmetics[a].dtype);
+            h.options.workspace = 1;
+            for (int t = 0; t < N_THREADS; t++) {
+                test_result found = test_head_run(contexts[t], &h, LGT_ENGINE_CPU, arithmetics[a].dtype);
+                if ((lent[i].fits || !low) && !test_result_same(&h, &found, &kept))
+                    fail_msg("%s, %d classes in %s: %d threads with weights or products in dw differ", lent[i].spec,
+                             (int)size[2], arithmetics[a].name, threads[t]);
+                test_result_free(&found);
+            }
+            h.accumulate = 1;
+            test_result twice = test_head_run(contexts[1], &h, LGT_ENGINE_CPU, arithmetics[a].dtype);
+            assert_true(low ? test_result_error(&h, &kept, &twice) <= 1e-2 : test_result_same(&h, &kept, &twice));
+            n_other += lent[i].fits && !test_result_same(&h, &kept, &twice);
+            test_result_free(&kept), test_result_free(&twice);
+            test_head_free(&h);
+        }
+    assert_true(n_other >= 2);
+}
+
+enum { LN = 20, LD = 48, LC = 2100, LISTED = LC / 3, GAP = 3 };
+
+/* Runs whose classes are listed, and whose dw has gaps behind its rows. */
+typedef struct list_runs {
+    float x[LN * LD], w[LC * LD], dw[2][LISTED * (LD + GAP)];
+    int64_t labels[LN], classes[LISTED];
+} list_runs;
+
+static void run_list(list_runs *r, lgt_precision precision, int64_t workspace, int64_t ld, float *dw) {
+    lgt_loss loss;
+    lgt_error err;
+    lgt_head *head = NULL;
+    lgt_plan *plan = NULL;
+    lgt_plan_options o;
+    lgt_plan_options_init(&o);
+    o.max_rows = LN, o.max_classes = LISTED, o.precision = precision, o.workspace = workspace;
+    assert_ok(lgt_loss_parse("arcface", &loss, &err), err);
+    assert_ok(lgt_head_create(contexts[1], &loss, LD, LC, &head, &err), err);
+    assert_ok(lgt_plan_create(head, &o, &plan, &err), err);
+    lgt_head_inputs in = {.x = lgt_view_of(r->x, LN, LD, LGT_F32),
+                          .w = lgt_view_of(r->w, LC, LD, LGT_F32),
+                          .labels = r->labels,
+                          .classes = r->classes,
+                          .n_listed = LISTED};
+    lgt_head_outputs out = {.dw = lgt_mut_of(dw, LISTED, LD, LGT_F32)};
+    out.dw.ld = ld;
+    for (int64_t k = 0; k < LISTED * ld; k++) dw[k] = -7;
+    assert_ok(lgt_plan_run(plan, &in, &out, &err), err);
+    lgt_plan_free(plan);
+    lgt_head_free(head);
+}
+
+/* Every stripe has a list of its own length then, which ends within a panel. */
+static void lists_and_gaps_change_no_bit_and_gaps_are_not_touched(void **state) {
+    static list_runs r;
+    (void)state;
+    test_normal_f32(r.x, LN * LD, 1, 31);
+    test_normal_f32(r.w, LC * LD, 1, 32);
+    for (int64_t k = 0; k < LISTED; k++) r.classes[k] = 3 * k;
+    for (int64_t i = 0; i < LN; i++) r.labels[i] = r.classes[i * 31 % LISTED];
+    for (int precision = 0; precision <= LGT_PRECISION_BF16; precision++) {
+        float *kept = r.dw[0], *spread = r.dw[1];
+        run_list(&r, (lgt_precision)precision, 1 << 30, LD, kept);
+        run_list(&r, (lgt_precision)precision, 1, LD + GAP, spread);
+        for (int64_t j = 0; j < LISTED; j++) {
+            const float *row = spread + j * (LD + GAP);
+            assert_memory_equal(row, kept + j * LD, LD * sizeof(float));
+            for (int64_t k = LD; k < LD + GAP; k++) assert_true(row[k] == -7);
+        }
+    }
 }
 
 /* --- Memory --- */
@@ -236,6 +353,8 @@ int main(void) {
         cmocka_unit_test(what_no_kept_weight_can_hold_is_computed_twice),
         cmocka_unit_test(what_fits_does_not_depend_on_threads),
         cmocka_unit_test(nor_with_soft_targets_and_ignored_rows),
+        cmocka_unit_test(dw_keeps_what_the_workspace_cannot),
+        cmocka_unit_test(lists_and_gaps_change_no_bit_and_gaps_are_not_touched),
         cmocka_unit_test(plans_tell_what_they_hold),
         cmocka_unit_test(a_plan_stays_within_its_workspace),
     };

@@ -70,8 +70,9 @@ typedef struct lgt_plan_options {
     int second_order;        /* 1: the plan serves lgt_plan_hvp, and reserves memory for it */
     lgt_precision precision; /* other than FULL: LGT_F32 and the cpu engine, without second_order */
     int64_t workspace;       /* most bytes the plan may hold on two threads: what its work leaves free keeps weights or
-                                logits, which are else computed twice; default 0: 64 MiB, or as much as the work needs if
-                                that is more. In BF16 results depend on it, to rounding: there all weights may be kept */
+                                logits, which are else kept in dw, if it has room, or computed twice; default 0: 64 MiB,
+                                or as much as the work needs if that is more. In BF16 results depend on what is kept, to
+                                rounding */
     int64_t max_classes;     /* most classes of a run that lists them (in->classes), and if fewer than C every run does;
                                 default 0: no run does. Goes with neither label_smoothing nor second_order */
     int sinks;               /* 1: runs may hand rows of dw to a sink; a batch is then never cut into panels */
@@ -150,11 +151,12 @@ typedef struct lgt_head_outputs {
     double state[LGT_LOSS_MAX_STATE]; /* of the loss, moved by this batch first: what this run used (Eq. 28, 30) */
 } lgt_head_outputs;
 
-/* Loss and gradients in one pass over the classes: 2 N C D flops for the loss alone, 8 N C D with gradients; reads w
- * twice. Allocates nothing. The same bits for any number of threads. One run at a time per plan.
- * Errors: USAGE (shapes, types), DATA (a label out of range, NaN or infinity in the inputs, naming a bad row),
- * NONFINITE (logits or gradients beyond the type's range, naming the place; sums of weights or losses beyond double's).
- * After an error the outputs are unspecified. */
+/* Loss and gradients in one pass over the classes: 2 N C D flops for the loss alone, 6 N C D with gradients, and 2 N C
+ * D more for logits that neither the workspace nor dw has room to keep (where dw is not added to, N <= D); reads w
+ * twice. Until the run ends dw may hold anything. Allocates nothing. The same bits for any number of threads. One run
+ * at a time per plan. Errors: USAGE (shapes, types), DATA (a label out of range, NaN or infinity in the inputs, naming
+ * a bad row), NONFINITE (logits or gradients beyond the type's range, naming the place; sums of weights or losses
+ * beyond double's). After an error the outputs are unspecified. */
 LGT_API lgt_status lgt_plan_run(lgt_plan *plan, const lgt_head_inputs *in, lgt_head_outputs *out, lgt_error *err);
 
 /* A direction in which J is differentiated twice; data NULL stands for zeros. */

@@ -48,6 +48,11 @@ static double listed_share(const lgt_job *job) {
     return labels + job->sample_rate * (1 - labels);
 }
 
+/* Logits of a step. */
+static double crossings(const lgt_job *job) {
+    return (double)job->batch * (double)classes_of_rank(job) * listed_share(job);
+}
+
 /* --- S2 to S4: memory --- */
 
 static double features_bytes(const lgt_job *job) {
@@ -73,8 +78,7 @@ static double needed_workspace(const lgt_job *job, int threads) {
 /* Logits that the workspace has room for beside that; they need not be computed twice. */
 static double kept_bytes(const lgt_job *job, int threads) {
     double allowed = job->workspace ? (double)job->workspace : usual_workspace;
-    double all = (double)job->batch * (double)classes_of_rank(job) * listed_share(job) * element(job);
-    return fmin(all, fmax(0, allowed - needed_workspace(job, threads)));
+    return fmin(crossings(job) * element(job), fmax(0, allowed - needed_workspace(job, threads)));
 }
 
 static double batch_bytes(const lgt_job *job) {
@@ -103,11 +107,16 @@ static lgt_memory_cost memory_of(const lgt_job *job, int threads) {
 
 /* --- S5 to S7: work --- */
 
+/* The share of the logits that are not computed twice: those in the workspace, or all, where there is a dw whose rows
+ * have room for a batch of them. */
+static double kept_share(const lgt_job *job, int threads) {
+    if (job->descent == LGT_DESCENT_NONE && job->batch <= job->dim) return 1;
+    return kept_bytes(job, threads) / (crossings(job) * element(job));
+}
+
 /* Products of N x D by each class that is listed: logits, dw, dx, and the logits that were not kept once more. */
 static double head_operations(const lgt_job *job, int threads) {
-    double crossings = (double)job->batch * (double)classes_of_rank(job) * listed_share(job);
-    double kept = kept_bytes(job, threads) / (crossings * element(job));
-    return 2 * crossings * (double)job->dim * (4 - kept);
+    return 2 * crossings(job) * (double)job->dim * (4 - kept_share(job, threads));
 }
 
 /* A rank's share of the rows, forward and backward. */

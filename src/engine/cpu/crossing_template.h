@@ -1,21 +1,9 @@
 /* Where a tile of classes meets a block of rows: products, crowd sums on the way forward, force weights on the way
  * back. */
 
-/* The block of rows [first, first + n) of the panel. */
-typedef struct FN(rows) {
-    int64_t block, first, n;
-} FN(rows);
-
 static FN(rows) FN(rows_of)(const FN(stream) * s, int64_t block) {
     int64_t size = s->layout.extent.block, first = block * size;
     return (FN(rows)){block, first, lgt_min64(size, s->n_rows - first)};
-}
-
-/* Where the tile's products with the block are kept, or NULL. */
-static T *FN(kept_at)(const FN(stream) * s, int64_t stripe, int64_t nth, int64_t block) {
-    if (nth >= s->kept_tiles || s->bent) return NULL;
-    int64_t tile = (stripe - s->stripe_begin) * s->kept_tiles + nth;
-    return s->kept + (tile * s->layout.n_blocks + block) * lgt_layout_crossing(&s->layout);
 }
 
 static const char *FN(features_at)(const FN(stream) * s, const char *features, int64_t block) {

@@ -91,8 +91,7 @@ static FN(way_out) FN(way_out_of)(const FN(stream) * s, FN(worker) * w, int64_t 
     const lgt_batch *b = s->batch;
     FN(way_out) to = {w->row, FN(row_of)(&s->tiling, &w->tile, j, k), b->accumulate || s->first > 0};
     if (b->sink.take) return to;
-    int64_t class = w->tile.first + j - s->layout.class_at[s->stripe_begin];
-    to.out = (T *)b->dw.data + (class * s->problem->centres + k) * b->dw.ld;
+    to.out = FN(dw_row)(s, w, j) + k * b->dw.ld;
     return to;
 }
 

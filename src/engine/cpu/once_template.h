@@ -1,4 +1,4 @@
-/* One pass over the products in place of two, where the workspace holds the packed weights of all crossings.
+/* One pass over the products in place of two, where the packed weights of all crossings can be kept.
  *
  * A weight p_ij = c_i exp(z_ij - lse_i) is known once the last class is. Within a stripe of classes, though, the
  * weights of row i may stand for any others in the same proportion: with some h_i
@@ -27,17 +27,20 @@ static int FN(shares_fit)(const FN(stream) * s) {
 /* Whether this run may: every weight is a multiple of one exponential of a product. */
 static int FN(may_once)(const FN(stream) * s) {
     const lgt_batch *b = s->batch;
-    return s->keeps_weights && FN(wants_gradients)(s) && !b->db.data && !b->along && !b->soft.data && !s->bent &&
-           !s->plain && s->problem->options.label_smoothing == 0 && s->n_groups == 1 && FN(shares_fit)(s);
+    return s->kept_size > 0 && (s->keeps_weights || FN(lends_weights)(s)) && FN(wants_gradients)(s) && !b->db.data &&
+           !b->along && !b->soft.data && !s->bent && !s->plain && s->problem->options.label_smoothing == 0 &&
+           s->n_groups == 1 && FN(shares_fit)(s);
 }
 
-/* Where the weights of a crossing are kept: block by block, without gaps between tiles that are not full. */
-static char *FN(weights_at)(const FN(stream) * s, int64_t tile, int64_t block) {
-    const lgt_layout *l = &s->layout;
-    int64_t k = s->stripe_begin, panel = 0;
-    for (; tile >= l->tile_at[k + 1]; k++) panel += lgt_ceil_div(l->class_at[k + 1] - l->class_at[k], LGT_LANES);
-    panel += (tile - l->tile_at[k]) * (l->extent.tile / LGT_LANES);
-    return (char *)s->kept + (block * s->own_panels + panel) * s->kept_size;
+/* Ranks make one pass or two together, whatever room the dw of each has; one without classes needs none. */
+static lgt_status FN(choose_passes)(FN(stream) * s, lgt_error *err) {
+    const lgt_comm *comm = s->problem->comm;
+    s->once = FN(may_once)(s);
+    if (!comm || s->kept_size == 0 || s->keeps_weights) return LGT_OK;
+    int64_t twice = !s->once && FN(n_here)(s) > 0;
+    lgt_status status = comm->max(comm->user, &twice, 1, LGT_I64, err);
+    s->once = !twice;
+    return status;
 }
 
 /* h of the block's rows, from the first tile on; returns whether a logit lies above it. */
@@ -77,8 +80,7 @@ static int FN(once_block)(FN(stream) * s, FN(worker) * w, const FN(cell) * c, in
     kernels->pack_weights(e, w->u, w->tile.n, r.n, dx ? w->tile.packed : NULL,
                           FN(wants_dw)(s) ? FN(features_at)(s, s->features, block) : NULL, w->weights);
     if (dx) kernels->gather_x(e, w->weights, w->tile.n, r.n, w->tile.packed, dx, s->layout.width, !first);
-    if (FN(wants_dw)(s))
-        memcpy(FN(weights_at)(s, tile, block), w->weights, (size_t)(lgt_ceil_div(w->tile.n, LGT_LANES) * s->kept_size));
+    if (FN(wants_dw)(s)) FN(keep_weights)(s, w, c->stripe, tile, block);
     return 0;
 }
 
@@ -106,8 +108,9 @@ static void FN(once_task)(void *argument, int64_t index, int worker) {
         int64_t first, n = lgt_layout_tile(&s->layout, tile, &first);
         FN(find_tile)(g, first, n, FN(norms_of)(s, tile), &w->tile);
         for (int64_t block = 0; block < s->n_blocks; block++)
-            g->kernels->gather_w(&g->extent, FN(weights_at)(s, tile, block), w->tile.n, FN(rows_of)(s, block).n,
-                                 w->features + block * g->features_size, w->dw, s->layout.width, block > 0);
+            g->kernels->gather_w(&g->extent, FN(kept_weights)(s, w, c.stripe, tile, block), w->tile.n,
+                                 FN(rows_of)(s, block).n, w->features + block * g->features_size, w->dw,
+                                 s->layout.width, block > 0);
         if (s->n_blocks == 0) memset(w->dw, 0, (size_t)(s->layout.extent.tile * s->layout.width) * sizeof(T));
         FN(finish_dw)(s, w, tile);
     }

@@ -59,6 +59,7 @@ static void FN(forward_block)(FN(stream) * s, FN(worker) * w, int64_t stripe, in
     FN(rows) r = FN(rows_of)(s, block);
     lgt_crowd *crowds = s->crowds + FN(place_of)(s, stripe, r.first);
     T *kept = FN(kept_at)(s, stripe, nth, block), *u = kept ? kept : w->u;
+    FN(loan) loan = FN(loan_of_products)(s, &r);
     FN(meet)(s, w, &r, u);
     FN(find_places)(s, w, &r);
     for (int64_t i = 0; i < r.n; i++) w->parts[i] = lgt_crowd_empty();
@@ -69,6 +70,7 @@ static void FN(forward_block)(FN(stream) * s, FN(worker) * w, int64_t stripe, in
     if (s->problem->options.label_smoothing > 0 || s->batch->soft.data) FN(add_totals)(s, w, &r, u);
     FN(drop_targets)(s, w, &r, u);
     FN(sum_crossing)(s, w, &r, u);
+    if (!kept && s->lent) FN(lend)(s, w, &loan, w->tile.n, u);
     if (s->batch->along) FN(add_speeds)(s, w, &r);
     for (int64_t i = 0; i < r.n; i++) lgt_crowd_merge(&crowds[i], &w->parts[i]);
 }
@@ -136,7 +138,11 @@ static void FN(backward_block)(FN(stream) * s, FN(worker) * w, const FN(cell) * 
     int64_t place = FN(part_of)(s, c->group, tile), row = FN(place_of)(s, c->stripe, r.first);
     double *db = b->db.data ? FN(db_of)(s, c->group, w->tile.first) : NULL;
     T *kept = FN(kept_at)(s, c->stripe, tile - c->tile_begin, block), *u = kept ? kept : w->u;
-    if (!kept) FN(meet)(s, w, &r, u);
+    FN(loan) loan = FN(loan_of_products)(s, &r);
+    if (!kept && s->lent)
+        FN(take_back)(s, w, &loan, w->tile.n, u);
+    else if (!kept)
+        FN(meet)(s, w, &r, u);
     FN(find_places)(s, w, &r);
     if (b->along) {
         FN(meet_moving)(s, w, &r);

@@ -65,11 +65,13 @@ typedef struct FN(stream) {
     int keeps_weights;
     int64_t own_panels; /* of LGT_LANES classes each: most that are here */
     int64_t kept_size;  /* of the packed weights of such a panel and a block */
+    int lent;           /* whether dw has the products that the workspace has not */
     /* One panel: rows [first, first + n_rows). */
     int64_t first, n_rows, n_blocks, n_groups;
     const T **x_rows;     /* (panel) where the rows of x lie */
     double *x_factors;    /* (panel) what they are multiplied by: 1 / |x|, or 1 where values count */
     char *features;       /* (n_blocks) packed */
+    char *last_panels;    /* (own stripes, n_blocks) packed weights of less than LGT_LANES classes */
     lgt_target *targets;  /* (panel) */
     lgt_row *rows;        /* (panel) */
     lgt_crowd *crowds;    /* (held, panel) */
@@ -132,7 +134,18 @@ static int64_t FN(part_of)(const FN(stream) * s, int64_t group, int64_t tile) {
     return group * s->own_tiles + FN(nth_here)(s, tile);
 }
 
+/* The block of rows [first, first + n) of the panel. */
+typedef struct FN(rows) {
+    int64_t block, first, n;
+} FN(rows);
+
+static int FN(keeps)(const lgt_problem *p) {
+    return !p->options.loss_only && !p->options.second_order && !p->bends_crowd && p->centres == 1;
+}
+
 #include "engine/cpu/bend_template.h"
+
+#include "engine/cpu/kept_template.h"
 
 #include "engine/cpu/crossing_template.h"
 
@@ -153,10 +166,6 @@ static int64_t FN(most_listed)(const lgt_problem *p) {
 /* The most panels of LGT_LANES classes of so many; of a list every stripe may begin one. */
 static int64_t FN(panels)(const lgt_problem *p, int64_t n_stripes, int64_t n_classes) {
     return lgt_ceil_div(n_classes, LGT_LANES) + (FN(most_listed)(p) < p->n_classes ? n_stripes : 0);
-}
-
-static int FN(keeps)(const lgt_problem *p) {
-    return !p->options.loss_only && !p->options.second_order && !p->bends_crowd && p->centres == 1;
 }
 
 static int FN(keeps_pulls)(const lgt_problem *p) {
@@ -230,7 +239,7 @@ typedef struct FN(wanted) {
     size_t size;
 } FN(wanted);
 
-enum { FN(n_wanted) = 25 };
+enum { FN(n_wanted) = 26 };
 
 /* What the arrays of a panel are for. */
 typedef struct FN(holding) {
@@ -251,6 +260,7 @@ static int64_t FN(list_panel)(FN(stream) * s, const FN(holding) * h, FN(wanted) 
     const FN(wanted) all[FN(n_wanted)] = {{&s->x_rows, panel, sizeof *s->x_rows},
                                           {&s->x_factors, panel, sizeof(double)},
                                           {&s->features, l->n_blocks, features},
+                                          {&s->last_panels, h->stripes * l->n_blocks, (size_t)s->kept_size},
                                           {&s->targets, panel, sizeof *s->targets},
                                           {&s->rows, panel, sizeof *s->rows},
                                           {&s->crowds, crowds, sizeof *s->crowds},
@@ -438,7 +448,7 @@ static lgt_status FN(run_stages)(FN(stream) * s, int64_t tasks, int64_t cells, l
     for (int64_t i = 0; i < s->layout.n_stripes * s->n_groups; i++) s->found[i].bad = -1;
     if ((status = lgt_comm_agree(p->comm, FN(find_fault)(s, err), err))) return status;
     lgt_parallel_for(p->context, s->n_blocks, FN(pack_task), s);
-    s->once = FN(may_once)(s);
+    if ((status = FN(choose_passes)(s, err))) return status;
     if ((status = FN(run_forward)(s, cells, err))) return status;
     if (s->once && FN(is_beyond)(s)) {
         s->once = 0;
@@ -458,6 +468,7 @@ static lgt_status FN(run_panel)(FN(stream) * s, lgt_error *err) {
     lgt_context *context = s->problem->context;
     int64_t tasks = lgt_ceil_div(s->n_rows, LGT_ROWS_A_TASK), cells = (s->stripe_end - s->stripe_begin) * s->n_groups;
     lgt_status status = LGT_OK;
+    s->lent = FN(lends)(s, s->n_rows * (int64_t)sizeof(T));
     FN(index_targets)(s);
     if (s->layout.tile_at[s->layout.n_stripes] == 1 && s->n_groups > 1 && !s->problem->comm) {
         lgt_parallel_for(context, cells, FN(whole_task), s);
