@@ -5,7 +5,7 @@
 #include "options.h"
 
 extern const cli_option cli_train_options[];
-enum { CLI_TRAIN_OPTIONS = 35 };
+enum { CLI_TRAIN_OPTIONS = 36 };
 
 /* The words of --optimizer, as in lgt_optimizer. */
 extern const char *const cli_optimizers[];

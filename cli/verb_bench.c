@@ -49,13 +49,6 @@ static const cli_option options[] = {
      .group = "Head",
      .help = "timed runs, after one that does not count"},
     CLI_OPTION_SEED("Head", "what the data are drawn from"),
-    {.name = "want",
-     .kind = CLI_CHOICE,
-     .metavar = "WHAT",
-     .default_text = "grad",
-     .words = wants,
-     .group = "Of bench head",
-     .help = "loss and gradients, or the loss alone"},
     {.name = "workspace",
      .kind = CLI_INTEGER,
      .metavar = "BYTES",
@@ -63,8 +56,15 @@ static const cli_option options[] = {
      .least = 0,
      .greatest = 1e15,
      .unit = "bytes",
-     .group = "Of bench head",
+     .group = "Head",
      .help = "most memory beside inputs and outputs; 0: 64 MiB, or what the work needs if that is more"},
+    {.name = "want",
+     .kind = CLI_CHOICE,
+     .metavar = "WHAT",
+     .default_text = "grad",
+     .words = wants,
+     .group = "Of bench head",
+     .help = "loss and gradients, or the loss alone"},
     {.name = "optimizer",
      .kind = CLI_CHOICE,
      .metavar = "OPT",
@@ -175,6 +175,7 @@ static void read_step_options(const cli_args *args, lgt_bench_step_options *o) {
     o->n_classes = cli_integer(args, "classes");
     o->precision = precision_of(args);
     o->optimizer = values[cli_choice(args, "optimizer")];
+    o->workspace = cli_integer(args, "workspace");
     o->sample_rate = cli_real(args, "sample-rate");
     o->repeat = (int)cli_integer(args, "repeat");
     o->seed = (uint64_t)cli_integer(args, "seed");
@@ -262,8 +263,7 @@ typedef struct subject {
     const char *const *foreign; /* options of the other subjects */
 } subject;
 
-static const char *const not_head[] = {"optimizer", "sample-rate", NULL},
-                         *const not_step[] = {"want", "workspace", NULL},
+static const char *const not_head[] = {"optimizer", "sample-rate", NULL}, *const not_step[] = {"want", NULL},
                          *const not_machine[] = {"loss",      "like",      "rows",        "dtype", "want",
                                                  "workspace", "optimizer", "sample-rate", NULL};
 static const subject subjects[] = {

@@ -71,6 +71,7 @@ static lgt_status read_options(training *run, lgt_error *err) {
     o->label_smoothing = cli_real(args, "label-smoothing");
     o->z_loss = cli_real(args, "z-loss");
     o->precision = cli_choice(args, "dtype") == 1 ? LGT_PRECISION_BF16 : LGT_PRECISION_FULL;
+    o->workspace = cli_integer(args, "workspace");
     o->sample_rate = cli_real(args, "sample-rate");
     o->reduce = (lgt_reduce)cli_choice(args, "mpi-reduce");
     o->sample_correction = !cli_flag(args, "no-sample-correction");

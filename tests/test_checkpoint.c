@@ -230,6 +230,27 @@ static void other_trainings_are_refused_by_name(void **state) {
     close_saved(&s);
 }
 
+/* Where bits depend on it. */
+static void another_workspace_is_refused_in_bf16_alone(void **state) {
+    (void)state;
+    for (int which = 1; which <= 2; which++) {
+        saved s;
+        lgt_error err;
+        lgt_checkpoint about = {0};
+        open_saved(&s, which, "workspace");
+        lgt_train_options o = options_of(&s.c, s.b.weights);
+        o.workspace = 1 << 20;
+        lgt_trainer *t = test_trainer(s.context, &o, &s.b.data);
+        lgt_status status = lgt_trainer_load(t, s.path, &about, &err);
+        if (o.precision == LGT_PRECISION_FULL)
+            assert_ok(status, err);
+        else
+            assert_fails(status, LGT_ERR_USAGE, err, "workspace is '0' in the checkpoint and '1048576' here");
+        lgt_trainer_free(t);
+        close_saved(&s);
+    }
+}
+
 static void other_data_and_facts_are_refused_by_name(void **state) {
     saved s;
     lgt_error err;
@@ -512,6 +533,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_resumed_training_has_the_bits_of_one_that_never_stopped),
         cmocka_unit_test(other_trainings_are_refused_by_name),
+        cmocka_unit_test(another_workspace_is_refused_in_bf16_alone),
         cmocka_unit_test(other_data_and_facts_are_refused_by_name),
         cmocka_unit_test(another_instruction_set_is_refused_by_name),
         cmocka_unit_test(what_has_no_checkpoint_says_so),

@@ -310,6 +310,7 @@ static void options_out_of_bounds_are_named(void **state) {
     REFUSED(weight_decay, -1, "weight_decay is -1");
     REFUSED(l2, -1, "l2 is -1");
     REFUSED(precision, (lgt_precision)3, "precision is 3");
+    REFUSED(workspace, -1, "workspace is -1");
     REFUSED(sample_rate, 0, "sample_rate is 0");
     REFUSED(sample_rate, 1.5, "sample_rate is 1.5");
     REFUSED(schedule, (lgt_lr_schedule)9, "schedule is 9");

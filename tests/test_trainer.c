@@ -275,6 +275,34 @@ static void trained_weights_have_the_same_bits_for_any_number_of_threads(void **
     test_clusters_free(&d);
 }
 
+/* What is kept is not computed twice: no bit depends on it but in bf16, where one pass rounds other numbers. */
+static void a_larger_workspace_holds_more_and_trains_the_same(void **state) {
+    lgt_dataset d = test_clusters(120, 16, 1000, 1, 7);
+    (void)state;
+    for (int precision = 0; precision <= LGT_PRECISION_BF16; precision++) {
+        lgt_train_options o = test_train_options("cosface:s=16,m=0.2", "none", 16);
+        outcome of[2];
+        int64_t held[2];
+        o.precision = (lgt_precision)precision;
+        for (int k = 0; k < 2; k++) {
+            lgt_context *context = test_context_counting(2);
+            int64_t before = test_live_bytes();
+            o.workspace = k ? 1 << 30 : 1;
+            lgt_trainer *t = test_trainer(context, &o, &d);
+            held[k] = test_live_bytes() - before;
+            lgt_trainer_free(t);
+            lgt_context_free(context);
+            of[k] = outcome_of(2, &o, &d);
+        }
+        assert_true(held[1] >= held[0] + o.batch * 1000 * 2);
+        int same = !memcmp(of[0].params, of[1].params, (size_t)of[0].n_params * sizeof(float));
+        assert_int_equal(same, precision != LGT_PRECISION_BF16);
+        assert_at_most(fabs(of[1].loss / of[0].loss - 1), same ? 0 : 0.01, "loss by the other workspace");
+        free(of[0].params), free(of[1].params);
+    }
+    test_clusters_free(&d);
+}
+
 /* --- divergence --- */
 
 static void a_training_that_diverges_names_step_and_rows_and_keeps_its_parameters(void **state) {
@@ -462,6 +490,7 @@ int main(void) {
         cmocka_unit_test(the_objective_is_told_of_and_stopped_between_blocks),
         cmocka_unit_test(every_epoch_walks_its_own_permutation),
         cmocka_unit_test(trained_weights_have_the_same_bits_for_any_number_of_threads),
+        cmocka_unit_test(a_larger_workspace_holds_more_and_trains_the_same),
         cmocka_unit_test(a_training_that_diverges_names_step_and_rows_and_keeps_its_parameters),
         cmocka_unit_test(the_rows_whose_features_overflow_are_named),
         cmocka_unit_test(datasets_that_cannot_be_trained_on_are_refused),

@@ -52,6 +52,7 @@ typedef struct lgt_bench_step_options {
     int64_t n_rows, dim, n_classes; /* default 128, 512, 10,000 */
     lgt_precision precision;        /* of the head's products */
     lgt_optimizer optimizer;        /* default SGD, with momentum 0.9 */
+    int64_t workspace;              /* of the head's plan; default 0 */
     double sample_rate;             /* in (0, 1]; default 1: every class in every step */
     int repeat;                     /* timed steps, 1 to 1,000,000; default 10 */
     uint64_t seed;

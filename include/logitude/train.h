@@ -99,6 +99,8 @@ typedef struct lgt_train_options {
     double label_smoothing, z_loss; /* default 0 */
     lgt_align_terms align;          /* added to the loss; default none */
     lgt_precision precision;        /* of the head's products while training; default LGT_PRECISION_FULL */
+    int64_t workspace;            /* of the head's plan (lgt_plan_options): in a training there is no dw to keep logits,
+                                     and what it has no room for is computed twice; default 0: 64 MiB */
     double sample_rate;           /* in (0, 1]: share of the other classes that a step draws; default 1: all of them */
     int sample_correction;        /* log(1/share) is added to the logits of drawn classes; default 1 */
     double tolerance;             /* LBFGS, NEWTON_CG: of the gradient; default 1e-5 */

@@ -93,9 +93,9 @@ lgt_train_options: size_t struct_size; lgt_loss loss; const char *encoder; int64
     lgt_optimizer optimizer; double lr; double momentum; double beta1, beta2, eps; double weight_decay; double l2;
     lgt_lr_schedule schedule; int64_t warmup; double step_factor; double milestones[LGT_MAX_MILESTONES]; int
     n_milestones; lgt_standardize standardize; int bias; uint64_t seed; double label_smoothing, z_loss;
-    lgt_align_terms align; lgt_precision precision; double sample_rate; int sample_correction; double tolerance;
-    int64_t max_iterations; const double *sample_weights; lgt_view start_w, start_b; const lgt_comm *comm; lgt_reduce
-    reduce
+    lgt_align_terms align; lgt_precision precision; int64_t workspace; double sample_rate; int sample_correction; double
+    tolerance; int64_t max_iterations; const double *sample_weights; lgt_view start_w, start_b; const lgt_comm *comm;
+    lgt_reduce reduce
 lgt_train_record: int64_t step; int64_t n_steps; int64_t epoch; int end_of_epoch; double loss; double align_loss,
     epoch_align_loss; lgt_conflict conflict; double epoch_loss, epoch_accuracy; double lr; double schedule; double
     seconds; int64_t samples; int64_t zero_rows

@@ -145,7 +145,7 @@ class Trainer(OfThisProcess):
     '1', ... options: those of lgt_train_options by their names: dim, epochs, batch, optimizer ('sgd', 'adamw', 'lbfgs',
     'newton-cg'), lr, momentum, beta1, beta2, eps, weight_decay, l2, schedule ('constant', 'cosine', 'step'), warmup,
     step_factor, milestones, standardize ('none', 'global', 'feature'), bias, seed, label_smoothing, z_loss, align, precision,
-    sample_rate, sample_correction, tolerance, max_iterations. sample_weights (N) >= 0 are scaled to the mean 1, and every
+    workspace, sample_rate, sample_correction, tolerance, max_iterations. sample_weights (N) >= 0 are scaled to the mean 1, and every
     mean of losses is weighted by them. start: (w, b or None), float32, where the head begins in place of a draw. x must
     stay as it is until the trainer is gone.
 

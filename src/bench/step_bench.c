@@ -69,6 +69,7 @@ static lgt_status create_trainer(step_bench *b, const lgt_loss *loss, lgt_error 
     train.epochs = lgt_ceil_div(b->o.repeat + 1, lgt_min64(b->o.repeat + 1, MOST_BATCHES));
     train.optimizer = b->o.optimizer;
     train.precision = b->o.precision;
+    train.workspace = b->o.workspace;
     train.sample_rate = b->o.sample_rate;
     train.seed = b->o.seed;
     return lgt_trainer_create(b->context, &train, &b->data, &b->trainer, err);

@@ -106,6 +106,7 @@ static void add_options(collecting *c, const lgt_trainer *t) {
     add_real(c, "label_smoothing", o->label_smoothing);
     add_real(c, "z_loss", o->z_loss);
     add(c, "precision", precisions[o->precision]);
+    add_integer(c, "workspace", o->precision == LGT_PRECISION_BF16 ? o->workspace : 0); /* else no bit depends on it */
     add_real(c, "sample_rate", o->sample_rate);
     add_integer(c, "sample_correction", o->sample_correction);
     add_bits(c, "sample_weights", weights_of(t));

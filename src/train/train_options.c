@@ -104,6 +104,7 @@ lgt_status lgt_train_options_check(const lgt_train_options *o, lgt_error *err) {
         {"n_milestones", o->n_milestones, 0, LGT_MAX_MILESTONES},
         {"standardize", o->standardize, LGT_STANDARDIZE_NONE, LGT_STANDARDIZE_FEATURE},
         {"precision", o->precision, LGT_PRECISION_FULL, LGT_PRECISION_BF16},
+        {"workspace", (double)o->workspace, 0, 1e18},
         {"sample_rate", o->sample_rate, tiny, 1},
         {"tolerance", o->tolerance, tiny, 1},
         {"max_iterations", (double)o->max_iterations, 0, 1e9},

@@ -169,6 +169,7 @@ static lgt_status create_work(lgt_trainer *t, lgt_error *err) {
     const lgt_model *m = &t->model;
     lgt_plan_options plan = lgt_trainer_plan_options(t, t->batch);
     plan.precision = t->options.precision;
+    plan.workspace = t->options.workspace;
     plan.sinks = 1;
     if (t->options.sample_rate < 1)
         plan.max_classes = lgt_sample_classes_most(m->n_classes, t->batch, t->options.sample_rate);
