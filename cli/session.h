@@ -55,6 +55,13 @@
         .greatest = CLI_INTEGER_MOST, .group = place, .help = text                                                     \
     }
 
+#define CLI_OPTION_WORKSPACE(place, text)                                                                              \
+    {                                                                                                                  \
+        .name = "workspace", .kind = CLI_INTEGER, .metavar = "BYTES", .default_text = "0", .least = 0,                 \
+        .greatest = 1e15, .unit = "bytes", .group = place,                                                             \
+        .help = text "; 0: 64 MiB, or what the work needs if that is more"                                             \
+    }
+
 /* What the help of verbs says whose rows ranks share. */
 #define CLI_NOTE_SHARED                                                                                                \
     "Under mpirun the ranks share the rows, with the results of one process; the first writes and\n"                   \

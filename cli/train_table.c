@@ -142,17 +142,10 @@ const cli_option cli_train_options[] = {
      .words = dtypes,
      .group = "Training",
      .help = "what the head multiplies in; everything else is f32"},
-    {.name = "workspace",
-     .kind = CLI_INTEGER,
-     .metavar = "BYTES",
-     .default_text = "0",
-     .least = 0,
-     .greatest = 1e15,
-     .unit = "bytes",
-     .group = "Training",
-     .help = "memory of the head beside its weights: 2 batch C bytes (bf16) or 4 batch C (f32) save computing logits "
-             "twice; "
-             "with bf16 roundings depend on it; 0: 64 MiB, or what the work needs if that is more"},
+    CLI_OPTION_WORKSPACE("Training",
+                         "most memory of the head beside its weights and their moments; 4 bytes for every row "
+                         "of a batch times every class, 2 with bf16, save computing logits twice; with "
+                         "bf16 roundings depend on it"),
     {.name = "sample-rate",
      .kind = CLI_REAL,
      .metavar = "R",

@@ -5,6 +5,7 @@
 #include "machine_file.h"
 #include "output.h"
 #include "plan_report.h"
+#include "session.h"
 #include "units.h"
 #include "verbs.h"
 
@@ -56,15 +57,7 @@ static const cli_option options[] = {
      .greatest = 1,
      .group = "Job",
      .help = "share of the other classes that a step draws"},
-    {.name = "workspace",
-     .kind = CLI_INTEGER,
-     .metavar = "BYTES",
-     .default_text = "0",
-     .least = 0,
-     .greatest = 1e15,
-     .unit = "bytes",
-     .group = "Job",
-     .help = "most memory of a rank's head beside W; 0: 64 MiB, or what the work needs if that is more"},
+    CLI_OPTION_WORKSPACE("Job", "most memory of a rank's head beside W"),
     {.name = "encoder",
      .kind = CLI_TEXT,
      .metavar = "SPEC",
