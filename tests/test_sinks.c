@@ -136,6 +136,50 @@ static void a_run_over_a_list_is_one_over_those_rows_alone(void **state) {
     }
 }
 
+enum { MANY = 200, WIDE = 16, BETWEEN = 300, NARROW = 20 };
+
+/* The list of a run may lie in one tile of one stripe, of the several that the list before filled. */
+static void a_narrow_list_may_follow_a_wide_one(void **state) {
+    static float x[MANY * WIDE], w[BETWEEN * WIDE], dx[2][MANY * WIDE], dw[2][(NARROW + 1) * WIDE];
+    int64_t labels[MANY], wide[NARROW + 1];
+    (void)state;
+    test_normal_f32(x, MANY * WIDE, 1, 41);
+    test_normal_f32(w, BETWEEN * WIDE, 1, 42);
+    for (int64_t i = 0; i < MANY; i++) labels[i] = i % NARROW;
+    for (int64_t k = 0; k < NARROW; k++) wide[k] = k;
+    wide[NARROW] = BETWEEN - 1;
+    for (int threads = 1; threads <= 3; threads++) {
+        lgt_context *context = test_context(threads);
+        lgt_error err;
+        lgt_loss loss;
+        lgt_head *head = NULL;
+        lgt_plan *plan = NULL;
+        lgt_plan_options o;
+        lgt_plan_options_init(&o);
+        o.max_rows = MANY, o.max_classes = NARROW + 1;
+        assert_ok(lgt_loss_parse("arcface:s=16", &loss, &err), err);
+        assert_ok(lgt_head_create(context, &loss, WIDE, BETWEEN, &head, &err), err);
+        assert_ok(lgt_plan_create(head, &o, &plan, &err), err);
+        /* The wide list, then the narrow one twice: the second time nothing of the wide one is left. */
+        for (int turn = -1; turn < 2; turn++) {
+            int64_t n = turn < 0 ? NARROW + 1 : NARROW, at = turn < 0 ? 0 : turn;
+            lgt_head_inputs in = {.x = lgt_view_of(x, MANY, WIDE, LGT_F32),
+                                  .w = lgt_view_of(w, BETWEEN, WIDE, LGT_F32),
+                                  .labels = labels,
+                                  .classes = wide,
+                                  .n_listed = n};
+            lgt_head_outputs out = {.dx = lgt_mut_of(dx[at], MANY, WIDE, LGT_F32),
+                                    .dw = lgt_mut_of(dw[at], n, WIDE, LGT_F32)};
+            assert_ok(lgt_plan_run(plan, &in, &out, &err), err);
+        }
+        assert_memory_equal(dx[0], dx[1], sizeof dx[0]);
+        assert_memory_equal(dw[0], dw[1], NARROW * WIDE * sizeof(float));
+        lgt_plan_free(plan);
+        lgt_head_free(head);
+        lgt_context_free(context);
+    }
+}
+
 /* Softmax has a bias, so offsets can be told from it: they are one. */
 static void offsets_are_added_to_the_listed_logits(void **state) {
     static fixture f;
@@ -409,6 +453,7 @@ static void a_step_leaves_rows_whose_gradient_is_out_of_range(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_over_a_list_is_one_over_those_rows_alone),
+        cmocka_unit_test(a_narrow_list_may_follow_a_wide_one),
         cmocka_unit_test(offsets_are_added_to_the_listed_logits),
         cmocka_unit_test(offsets_count_in_predictions_of_either_way),
         cmocka_unit_test(a_sink_gets_what_dw_would_hold_and_may_change_w),

@@ -470,7 +470,7 @@ static lgt_status FN(run_panel)(FN(stream) * s, lgt_error *err) {
     lgt_status status = LGT_OK;
     s->lent = FN(lends)(s, s->n_rows * (int64_t)sizeof(T));
     FN(index_targets)(s);
-    if (s->layout.tile_at[s->layout.n_stripes] == 1 && s->n_groups > 1 && !s->problem->comm) {
+    if (s->layout.n_stripes == 1 && s->layout.tile_at[1] == 1 && s->n_groups > 1 && !s->problem->comm) {
         lgt_parallel_for(context, cells, FN(whole_task), s);
         status = FN(find_fault)(s, err);
     } else {
