@@ -143,9 +143,9 @@ const cli_option cli_train_options[] = {
      .group = "Training",
      .help = "what the head multiplies in; everything else is f32"},
     CLI_OPTION_WORKSPACE("Training",
-                         "most memory of the head beside its weights and their moments; 4 bytes for every row "
-                         "of a batch times every class, 2 with bf16, save computing logits twice; with "
-                         "bf16 roundings depend on it"),
+                         "most memory of the head beside its weights and their moments; what the work leaves of "
+                         "it saves computing logits twice, 4 bytes for every row of a batch times every "
+                         "class, 2 with bf16 products; with bf16 roundings depend on it"),
     {.name = "sample-rate",
      .kind = CLI_REAL,
      .metavar = "R",

@@ -245,7 +245,7 @@ static void another_workspace_is_refused_in_bf16_alone(void **state) {
         if (o.precision == LGT_PRECISION_FULL)
             assert_ok(status, err);
         else
-            assert_fails(status, LGT_ERR_USAGE, err, "workspace is '0' in the checkpoint and '1048576' here");
+            assert_fails(status, LGT_ERR_USAGE, err, "workspace is '67108864' in the checkpoint and '1048576' here");
         lgt_trainer_free(t);
         close_saved(&s);
     }

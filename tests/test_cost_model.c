@@ -260,7 +260,9 @@ static void compute_is_operations_over_the_rate(void **state) {
     assert_true(is_near(cost_on(&job, &machine).compute, operations / (4 * 100e9)));
     job.batch = 256;
     assert_true(is_near(cost_on(&job, &machine).compute, 0.375 * operations / (4 * 100e9)));
-    job.descent = LGT_DESCENT_SGD; /* no dw */
+    job.dim = 1024, job.batch = 1024; /* four panels, of which dw keeps the first one's */
+    assert_true(is_near(cost_on(&job, &machine).compute, (1 - 1.0 / 16) * 8 * operations / (4 * 100e9)));
+    job.dim = job.batch = 256, job.descent = LGT_DESCENT_SGD; /* no dw */
     assert_true(is_near(cost_on(&job, &machine).compute, 0.5 * operations / (4 * 100e9)));
 }
 

@@ -152,11 +152,11 @@ typedef struct lgt_head_outputs {
 } lgt_head_outputs;
 
 /* Loss and gradients in one pass over the classes: 2 N C D flops for the loss alone, 6 N C D with gradients, and 2 N C
- * D more for logits that neither the workspace nor dw has room to keep (where dw is not added to, N <= D); reads w
- * twice. Until the run ends dw may hold anything. Allocates nothing. The same bits for any number of threads. One run
- * at a time per plan. Errors: USAGE (shapes, types), DATA (a label out of range, NaN or infinity in the inputs, naming
- * a bad row), NONFINITE (logits or gradients beyond the type's range, naming the place; sums of weights or losses
- * beyond double's). After an error the outputs are unspecified. */
+ * D more for logits that neither the workspace nor dw has room to keep (dw: where it is not added to and N <= D, of the
+ * first panel); reads w twice. Until the run ends dw may hold anything. Allocates nothing. The same bits for any number
+ * of threads. One run at a time per plan. Errors: USAGE (shapes, types), DATA (a label out of range, NaN or infinity in
+ * the inputs, naming a bad row), NONFINITE (logits or gradients beyond the type's range, naming the place; sums of
+ * weights or losses beyond double's). After an error the outputs are unspecified. */
 LGT_API lgt_status lgt_plan_run(lgt_plan *plan, const lgt_head_inputs *in, lgt_head_outputs *out, lgt_error *err);
 
 /* A direction in which J is differentiated twice; data NULL stands for zeros. */

@@ -6,11 +6,12 @@
 #include "base/error.h"
 #include "base/sizes.h"
 #include "base/text.h"
+#include "engine/engine.h"
 #include "engine/stripes.h"
 
 /* Bytes: a row's statistics over one stripe; a label; what a plan and what an optimizer notes of a row of W (its
- * length; squares and steps taken). The workspace that a plan takes unless told otherwise. */
-static const double crowd_bytes = 56, label_bytes = 8, length_bytes = 8, step_bytes = 20, usual_workspace = 64 << 20;
+ * length; squares and steps taken). */
+static const double crowd_bytes = 56, label_bytes = 8, length_bytes = 8, step_bytes = 20;
 /* A thread's tile of 128 classes and 512 rows: three arrays (tile, dim), two (tile, row). */
 static const double tile_classes = 128, tile_rows = 512;
 /* What a step asks the network for, one call each: features, targets, crowds, partials; and with an encoder its
@@ -77,7 +78,7 @@ static double needed_workspace(const lgt_job *job, int threads) {
 
 /* Logits that the workspace has room for beside that; they need not be computed twice. */
 static double kept_bytes(const lgt_job *job, int threads) {
-    double allowed = job->workspace ? (double)job->workspace : usual_workspace;
+    double allowed = job->workspace ? (double)job->workspace : (double)LGT_WORKSPACE;
     return fmin(crossings(job) * element(job), fmax(0, allowed - needed_workspace(job, threads)));
 }
 
@@ -107,11 +108,12 @@ static lgt_memory_cost memory_of(const lgt_job *job, int threads) {
 
 /* --- S5 to S7: work --- */
 
-/* The share of the logits that are not computed twice: those in the workspace, or all, where there is a dw whose rows
- * have room for a batch of them. */
+/* The share of the logits that are not computed twice: those in the workspace, or, where there is a dw whose rows have
+ * room for a batch of them, those of the first panel of rows. */
 static double kept_share(const lgt_job *job, int threads) {
-    if (job->descent == LGT_DESCENT_NONE && job->batch <= job->dim) return 1;
-    return kept_bytes(job, threads) / (crossings(job) * element(job));
+    double kept = kept_bytes(job, threads) / (crossings(job) * element(job));
+    if (job->descent != LGT_DESCENT_NONE || job->batch > job->dim) return kept;
+    return fmax(kept, fmin(1, (double)LGT_PARTIAL_BYTES / partials_bytes(job)));
 }
 
 /* Products of N x D by each class that is listed: logits, dw, dx, and the logits that were not kept once more. */

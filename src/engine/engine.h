@@ -7,6 +7,12 @@
 #include "logitude/comm.h"
 #include "logitude/head.h"
 
+/* What a plan may hold unless its options say otherwise. */
+#define LGT_WORKSPACE ((int64_t)64 << 20)
+
+/* Partial sums of dx stay within this: a batch of more rows is cut into panels. */
+#define LGT_PARTIAL_BYTES ((int64_t)16 << 20)
+
 /* A head with the options of a plan, and what follows from them. */
 typedef struct lgt_problem {
     lgt_context *context;

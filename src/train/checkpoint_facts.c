@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "engine/engine.h"
 #include "train/checkpoint.h"
 #include "train/trainer.h"
 
@@ -106,7 +107,9 @@ static void add_options(collecting *c, const lgt_trainer *t) {
     add_real(c, "label_smoothing", o->label_smoothing);
     add_real(c, "z_loss", o->z_loss);
     add(c, "precision", precisions[o->precision]);
-    add_integer(c, "workspace", o->precision == LGT_PRECISION_BF16 ? o->workspace : 0); /* else no bit depends on it */
+    /* Other precisions have the same bits whatever they keep. */
+    int64_t workspace = o->workspace > 0 ? o->workspace : LGT_WORKSPACE;
+    add_integer(c, "workspace", o->precision == LGT_PRECISION_BF16 ? workspace : 0);
     add_real(c, "sample_rate", o->sample_rate);
     add_integer(c, "sample_correction", o->sample_correction);
     add_bits(c, "sample_weights", weights_of(t));

@@ -135,6 +135,7 @@ lgt_plan_options lgt_trainer_plan_options(const lgt_trainer *trainer, int64_t ma
     o.engine = LGT_ENGINE_CPU;
     o.dtype = LGT_F32;
     o.max_rows = max_rows;
+    o.workspace = trainer->options.workspace;
     o.comm = trainer->ranks.comm;
     o.reduce = trainer->options.reduce;
     o.label_smoothing = trainer->options.label_smoothing;
@@ -169,7 +170,6 @@ static lgt_status create_work(lgt_trainer *t, lgt_error *err) {
     const lgt_model *m = &t->model;
     lgt_plan_options plan = lgt_trainer_plan_options(t, t->batch);
     plan.precision = t->options.precision;
-    plan.workspace = t->options.workspace;
     plan.sinks = 1;
     if (t->options.sample_rate < 1)
         plan.max_classes = lgt_sample_classes_most(m->n_classes, t->batch, t->options.sample_rate);

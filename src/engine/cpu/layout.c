@@ -2,10 +2,11 @@
 #include "engine/cpu/layout.h"
 
 #include "base/sizes.h"
+#include "engine/engine.h"
 
-/* Sixteen tasks a panel feed as many threads. Partial sums of dx stay within 16 MiB. With few classes rows are cheap to
- * come back to, and a panel stays within a cache. SKEW: rows of a crossing do not start in the same sets. */
-enum { TASKS = LGT_STRIPES, PARTIAL_BYTES = 16 << 20, CACHED_BYTES = 16 << 20, LEAST = 64, SKEW = 16 };
+/* Sixteen tasks a panel feed as many threads. With few classes rows are cheap to come back to, and a panel stays within
+ * a cache. SKEW: rows of a crossing do not start in the same sets. */
+enum { TASKS = LGT_STRIPES, CACHED_BYTES = 16 << 20, LEAST = 64, SKEW = 16 };
 
 /* The largest crossing: docs/kernels.md. The second cache holds the features twice, dx, the classes, dw and u,
  *   size (3 block dim + 2 tile dim + tile block) <= cache. A longer tile lets gather_x touch dx less often, which the
@@ -30,7 +31,7 @@ static void fit_tile(const lgt_shape *shape, int64_t n_stripes, lgt_extent *e) {
 }
 
 static void cut_panels(lgt_layout *l, int64_t element) {
-    int64_t most = PARTIAL_BYTES / (l->n_stripes * l->width * element), block = l->extent.block;
+    int64_t most = LGT_PARTIAL_BYTES / (l->n_stripes * l->width * element), block = l->extent.block;
     int64_t row_bytes = 2 * l->width * element; /* features are packed twice */
     if (l->tile_at[l->n_stripes] < TASKS) most = lgt_min64(most, CACHED_BYTES / row_bytes);
     l->n_blocks = lgt_max64(1, lgt_min64(most / block, l->n_blocks));

@@ -23,9 +23,6 @@
 #define LGT_SQUARE_LEAST 1e-280
 #define LGT_SQUARE_MOST  1e280
 
-/* What a plan may hold unless its options say otherwise. */
-#define LGT_WORKSPACE ((int64_t)64 << 20)
-
 /* What a Hessian-vector product needs of h_ij = dJ / d product beside its matrix products (Eq. 36). */
 typedef struct lgt_turns {
     double along, turn; /* sum h <p, v^> and sum h <p, v^.> over the products of one vector v */
