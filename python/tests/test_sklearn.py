@@ -200,7 +200,8 @@ class Margin(unittest.TestCase):
     def test_a_fit_ends_where_the_gradient_of_the_loss_is_zero(self):
         x, y = data(7)
         weights = np.random.default_rng(2).uniform(0.5, 2, len(y))
-        model = MarginClassifier('arcface:m=0.2', s=6, standardize='global', tol=1e-6).fit(x, y, weights)
+        model = MarginClassifier('arcface:m=0.2', s=6, standardize='global', tol=1e-6, random_state=1)
+        model.fit(x, y, weights)
         mean = np.average(x.mean(axis=1), weights=weights)
         deviation = np.sqrt(np.average(((x - mean) ** 2).mean(axis=1), weights=weights))
         features = np.column_stack([(x - mean) / deviation, np.ones(len(x))])
@@ -224,7 +225,8 @@ class Margin(unittest.TestCase):
         x[:, 2] = 0.1
         weights = np.random.default_rng(0).integers(0, 4, len(y))
         for standardize in ('feature', 'global', 'none'):
-            fits = [MarginClassifier(standardize=standardize, class_weight={0: 0, 1: 2, 2: 1, 3: 3}, tol=1e-7).fit(*rows)
+            fits = [MarginClassifier(standardize=standardize, class_weight={0: 0, 1: 2, 2: 1, 3: 3}, tol=1e-7,
+                                     random_state=2).fit(*rows)
                     for rows in ((x, y, weights), (x, y, 0.3 * weights), (np.repeat(x, weights, axis=0), np.repeat(y, weights)))]
             for fit in fits[1:]:
                 np.testing.assert_allclose(fit.mean_, fits[0].mean_, rtol=1e-12)
