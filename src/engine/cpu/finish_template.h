@@ -36,12 +36,11 @@ static void FN(add_pull)(const FN(stream) * s, FN(worker) * w, int64_t i, int on
     double share = s->rows[i].target, *out = w->scratch;
     if (share == 0) return;
     if (pull->sound) {
-        const T *w_y = s->target_rows + i * p->dim;
-        s->tiling.kernels->add_pair(g, share * mix->x, s->x_rows[i], share * mix->w, w_y, p->dim);
+        s->tiling.kernels->add_pair(g, share * mix->x, s->x_rows[i], share * mix->w, s->target_rows[i], p->dim);
         return;
     }
     lgt_ray_load(p, s->batch->x, s->first + i, &w->x);
-    lgt_ray_load(p, (lgt_view){s->target_rows, s->layout.panel_rows, p->dim, p->dim, DTYPE}, i, &w->w);
+    lgt_ray_load(p, (lgt_view){s->target_rows[i], 1, p->dim, p->dim, DTYPE}, 0, &w->w);
     lgt_target_pulls(p, &s->targets[i], &w->x, &w->w, on_class ? NULL : out, on_class ? out : NULL);
     for (int64_t k = 0; k < p->dim; k++) g[k] += share * out[k];
 }

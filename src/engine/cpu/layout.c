@@ -5,8 +5,9 @@
 #include "engine/engine.h"
 
 /* Sixteen tasks a panel feed as many threads. With few classes rows are cheap to come back to, and a panel stays within
- * a cache. SKEW: rows of a crossing do not start in the same sets. */
-enum { TASKS = LGT_STRIPES, CACHED_BYTES = 16 << 20, LEAST = 64, SKEW = 16 };
+ * a cache. SHORT: products of shorter blocks are slower, which a thread without work is too where there are fewer tasks
+ * than FEW. SKEW: rows of a crossing do not start in the same sets. */
+enum { TASKS = LGT_STRIPES, CACHED_BYTES = 16 << 20, SHORT = 64, FEW = 4, SKEW = 16 };
 
 /* The largest crossing: docs/kernels.md. The second cache holds the features twice, dx, the classes, dw and u,
  *   size (3 block dim + 2 tile dim + tile block) <= cache. A longer tile lets gather_x touch dx less often, which the
@@ -30,6 +31,12 @@ static void fit_tile(const lgt_shape *shape, int64_t n_stripes, lgt_extent *e) {
     e->tile = lgt_round_up(lgt_ceil_div(longest, lgt_ceil_div(longest, e->tile)), LGT_LANES);
 }
 
+/* Halves the block down to `least` rows while it makes fewer crossings than wanted. */
+static void halve_block(lgt_extent *e, int64_t rows, int64_t tiles, int64_t least, int64_t wanted) {
+    while (e->block >= 2 * least && tiles * lgt_ceil_div(rows, e->block) < wanted)
+        e->block = lgt_round_up(e->block / 2, LGT_LANES);
+}
+
 static void cut_panels(lgt_layout *l, int64_t element) {
     int64_t most = LGT_PARTIAL_BYTES / (l->n_stripes * l->width * element), block = l->extent.block;
     int64_t row_bytes = 2 * l->width * element; /* features are packed twice */
@@ -50,8 +57,8 @@ lgt_layout lgt_layout_of(const lgt_shape *shape) {
     int64_t blocks = lgt_max64(1, (rows + e->block / 2) / e->block);
     e->block = lgt_round_up(lgt_ceil_div(rows, blocks), LGT_LANES);
     int64_t tiles = lgt_layout_most_tiles(&l, 0, l.n_stripes, shape->max_listed);
-    while (e->block >= 2 * LEAST && tiles < 4 * TASKS && tiles * lgt_ceil_div(rows, e->block) < 4 * TASKS)
-        e->block = lgt_round_up(e->block / 2, LGT_LANES);
+    halve_block(e, rows, tiles, SHORT, 4 * TASKS);
+    halve_block(e, rows, tiles, LGT_LANES, FEW);
     e->ld = e->block + SKEW;
     l.n_blocks = lgt_ceil_div(rows, e->block);
     l.panel_rows = l.n_blocks * e->block;

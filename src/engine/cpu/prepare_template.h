@@ -1,10 +1,12 @@
 /* Rows before and between the passes over the classes: directions and targets, then losses and force weights. */
 
-/* The row of w that row i aims at, copied: later stages need it, and a sink may change w. */
+/* Keeps the row of w that row i aims at for later stages: a copy where a sink may have changed w by then. */
 static void FN(keep_target)(const FN(stream) * s, int64_t i) {
     lgt_target_place place = lgt_target_place_of(s->problem, s->batch, s->first + i, s->targets[i].row);
     int64_t n = s->problem->dim;
-    memcpy(s->target_rows + i * n, (const T *)place.w.data + place.row * place.w.ld, (size_t)n * sizeof(T));
+    s->target_rows[i] = (const T *)place.w.data + place.row * place.w.ld;
+    if (s->problem->options.sinks)
+        s->target_rows[i] = memcpy(s->target_copies + i * n, s->target_rows[i], (size_t)n * sizeof(T));
 }
 
 /* A row and its target by three sums of products, where they make a sound angle: 1 - c^2 is then right to

@@ -88,7 +88,8 @@ typedef struct FN(stream) {
     _Atomic int64_t beyond_dx, beyond_dw, beyond_db;
     int64_t *zero_rows;    /* (row tasks) */
     double *x_norms;       /* (panel) */
-    T *target_rows;        /* (panel, dim) w_y, as it was before a sink; only where targets do not weigh like others */
+    const T **target_rows; /* (panel) where w_y lies; only where targets do not weigh like others */
+    T *target_copies;      /* (panel, dim) w_y as it was before a sink */
     lgt_attraction *pulls; /* (panel) */
     /* Second order. */
     T *x_motion;            /* (panel, dim) how x moves */
@@ -239,7 +240,7 @@ typedef struct FN(wanted) {
     size_t size;
 } FN(wanted);
 
-enum { FN(n_wanted) = 26 };
+enum { FN(n_wanted) = 27 };
 
 /* What the arrays of a panel are for. */
 typedef struct FN(holding) {
@@ -275,7 +276,8 @@ static int64_t FN(list_panel)(FN(stream) * s, const FN(holding) * h, FN(wanted) 
                                           {&s->zero_rows, tasks, sizeof(int64_t)},
                                           {&s->x_norms, panel, sizeof(double)},
                                           {&s->norms, rows_of_w, sizeof(double)},
-                                          {&s->target_rows, pulls, (size_t)p->dim * sizeof(T)},
+                                          {&s->target_rows, pulls, sizeof *s->target_rows},
+                                          {&s->target_copies, p->options.sinks ? pulls : 0, (size_t)p->dim * sizeof(T)},
                                           {&s->pulls, pulls, sizeof *s->pulls},
                                           {&s->x_motion, second * panel, (size_t)p->dim * sizeof(T)},
                                           {&s->moving_features, second * l->n_blocks, features},
