@@ -244,7 +244,8 @@ static lgt_status step(training *run, lgt_error *err) {
 /* The record of steps tells of iterations as if each were an epoch. */
 static void take_solve_record(training *run, const lgt_solve_record *solve) {
     run->solve = *solve;
-    run->record = (lgt_train_record){.step = solve->iterations, .n_steps = solve->max_iterations};
+    run->record =
+        (lgt_train_record){.step = solve->iterations, .n_steps = solve->max_iterations, .epoch_accuracy = NAN};
     run->record.epoch = solve->iterations;
     run->record.end_of_epoch = 1;
     run->record.loss = run->record.epoch_loss = solve->objective;
@@ -363,7 +364,7 @@ static json_t *describe_results(const training *run, const lgt_error *failure) {
     if (run->options.align.n_terms > 0) cli_put_text(report, "align", align);
     cli_put_real(report, "objective", run->objective);
     cli_put_real(report, "train_loss", run->train_loss);
-    cli_put_real(report, "train_accuracy", record->step > 0 ? record->epoch_accuracy : NAN);
+    cli_put_real(report, "train_accuracy", record->epoch_accuracy);
     cli_put_real(report, "test_accuracy", run->measures.test_accuracy);
     cli_put_real(report, "test_nll", run->measures.test_nll);
     if (record->conflict.n_compared > 0)
@@ -470,6 +471,7 @@ static lgt_status create_folder(training *run, lgt_error *err) {
 static lgt_status run_train(const cli_args *args, lgt_error *err) {
     training run = {.args = args,
                     .is_first = cli_is_first(),
+                    .record.epoch_accuracy = NAN,
                     .train_loss = NAN,
                     .objective = NAN,
                     .wants_report = !cli_flag(args, "no-report")};

@@ -266,6 +266,35 @@ static void compute_is_operations_over_the_rate(void **state) {
     assert_true(is_near(cost_on(&job, &machine).compute, 0.5 * operations / (4 * 100e9)));
 }
 
+/* Two bytes a weight and what else a plan needs suffice for one pass in bf16; one byte less does not. */
+static void weights_of_two_bytes_spare_products_in_bf16(void **state) {
+    (void)state;
+    lgt_machine machine = machine_of();
+    lgt_job job = job_of(1 << 22, 256, 512, 1);
+    job.threads = 1, job.sample_rate = 1, job.workspace = 1;
+    machine.gflops[LGT_ARITHMETIC_BF16] = machine.gflops[LGT_ARITHMETIC_F32] = 100;
+    double product = 2.0 * 512 * 256 * (1 << 22) / 100e9, notes = 20.0 * (1 << 22);
+    int64_t needed = (int64_t)(cost_on(&job, &machine).memory.workspace - notes), weights = 2LL * 512 << 22;
+    for (int is_bf16 = 0; is_bf16 < 2; is_bf16++) {
+        job.arithmetic = is_bf16 ? LGT_ARITHMETIC_BF16 : LGT_ARITHMETIC_F32;
+        job.workspace = needed + weights;
+        assert_true(is_near(cost_on(&job, &machine).compute, (is_bf16 ? 3 : 3.5) * product));
+        job.workspace -= 8;
+        assert_true(cost_on(&job, &machine).compute > 3.49 * product);
+    }
+}
+
+/* W that is not stepped meanwhile needs no copies of the targets' rows. */
+static void copies_of_targets_are_of_steps_alone(void **state) {
+    (void)state;
+    lgt_machine machine = machine_of();
+    lgt_job job = job_of(1 << 22, 256, 512, 1);
+    job.workspace = 1;
+    double step = cost_on(&job, &machine).memory.workspace - 20.0 * (1 << 22);
+    job.descent = LGT_DESCENT_NONE;
+    assert_true(step - cost_on(&job, &machine).memory.workspace == 512 * 256 * 4);
+}
+
 static void encoders_have_the_parameters_that_they_have(void **state) {
     (void)state;
     static const char *const specs[] = {"none", "linear", "mlp:7", "mlp:5,9", "mlp:512,512,3"};
@@ -501,6 +530,8 @@ int main(void) {
         cmocka_unit_test(more_threads_and_fewer_drawn_classes_are_faster),
         cmocka_unit_test(what_rested_is_stepped_before_it_is_used),
         cmocka_unit_test(compute_is_operations_over_the_rate),
+        cmocka_unit_test(weights_of_two_bytes_spare_products_in_bf16),
+        cmocka_unit_test(copies_of_targets_are_of_steps_alone),
         cmocka_unit_test(encoders_have_the_parameters_that_they_have),
         cmocka_unit_test(encoders_that_are_none_are_refused),
         cmocka_unit_test(a_suggestion_fits_and_no_other_number_of_ranks_is_clearly_faster),

@@ -263,6 +263,30 @@ static void a_coarse_function_that_cannot_be_refined_ends_without_convergence(vo
     lgt_context_free(context);
 }
 
+/* Products that the type of the first passes cannot hold. */
+static lgt_status vast_product(void *user, const double *v, const double *d, double *out, lgt_error *err) {
+    const quadratic *q = user;
+    if (!q->refined) return lgt_fail(err, LGT_ERR_NONFINITE, "too large");
+    return quadratic_product(user, v, d, out, err);
+}
+
+static void products_out_of_range_are_made_again_refined_or_are_the_error(void **state) {
+    lgt_context *context = test_context(1);
+    quadratic q = {.size = 20, .condition = 30, .shift = 1};
+    double v[MOST] = {0}, g[MOST];
+    lgt_error err;
+    (void)state;
+    lgt_smooth f = smooth_of(context, &q);
+    f.product = vast_product;
+    lgt_descent d = {.v = v, .g = g};
+    assert_fails(lgt_newton_cg(&f, &(lgt_descent_limits){1e-10, 300}, &d, &err), LGT_ERR_NONFINITE, err, "too large");
+    q.watched = 0;
+    f.refine = quadratic_refine;
+    d = minimize(1, &f, v, g, 1e-10, 300);
+    assert_true(q.refined && d.converged);
+    lgt_context_free(context);
+}
+
 static void watch_stops_a_descent_and_a_limit_of_none_only_evaluates(void **state) {
     lgt_context *context = test_context(1);
     (void)state;
@@ -282,9 +306,9 @@ static void watch_stops_a_descent_and_a_limit_of_none_only_evaluates(void **stat
     lgt_context_free(context);
 }
 
+/* Without a gradient, as of parameters that are out of range. */
 static lgt_status undefined(void *user, const double *v, double *value, double *g, lgt_error *err) {
-    (void)user;
-    g[0] = v[0];
+    (void)user, (void)v, (void)g;
     *value = NAN;
     return lgt_succeed(err);
 }
@@ -298,7 +322,8 @@ static void a_start_that_is_not_finite_is_an_error(void **state) {
         lgt_descent d = {.v = v, .g = g};
         lgt_descent_limits limits = {1e-5, 10};
         lgt_error err;
-        assert_fails(minimizers[which].run(&f, &limits, &d, &err), LGT_ERR_NONFINITE, err, "the objective is nan");
+        assert_fails(minimizers[which].run(&f, &limits, &d, &err), LGT_ERR_NONFINITE, err,
+                     "the objective is nan after 0 iterations");
     }
     lgt_context_free(context);
 }
@@ -358,6 +383,7 @@ int main(void) {
         cmocka_unit_test(negative_curvature_leads_away_from_a_saddle),
         cmocka_unit_test(a_coarse_function_is_refined_before_it_counts_as_converged),
         cmocka_unit_test(a_coarse_function_that_cannot_be_refined_ends_without_convergence),
+        cmocka_unit_test(products_out_of_range_are_made_again_refined_or_are_the_error),
         cmocka_unit_test(watch_stops_a_descent_and_a_limit_of_none_only_evaluates),
         cmocka_unit_test(a_start_that_is_not_finite_is_an_error),
         cmocka_unit_test(cholesky_solves_what_it_factorises),

@@ -354,14 +354,19 @@ static void what_makes_no_sense_is_refused(void **state) {
 static void refuse_steps(lgt_plan *plan, const lgt_head_inputs *in, lgt_row_step good, lgt_head_outputs *out,
                          float *other, lgt_mut dw) {
     static const double odd[] = {NAN, -1, INFINITY};
-    lgt_row_step bad[14];
-    const char *parts[14];
+    lgt_row_step bad[20];
+    const char *parts[20];
     int n = 0;
     lgt_error err;
     for (int k = 0; k < 3; k++) {
-        bad[n] = good, bad[n].lr = odd[k], parts[n++] = "expected finite numbers >= 0";
-        bad[n] = good, bad[n].weight_decay = odd[k], parts[n++] = "expected finite numbers >= 0";
+        bad[n] = good, bad[n].lr = odd[k], parts[n++] = "expected 0 to 1e+06";
+        bad[n] = good, bad[n].weight_decay = odd[k], parts[n++] = "expected 0 to 1e+06";
         bad[n] = good, bad[n].momentum = bad[n].beta2 = odd[k], parts[n++] = "less than 1";
+    }
+    bad[n] = good, bad[n].lr = 1e39, parts[n++] = "lr is 1e+39 and weight_decay 0.01, expected 0 to 1e+06";
+    if (good.optimizer == LGT_OPTIMIZER_ADAMW) { /* in float these would be 0 and infinite */
+        bad[n] = good, bad[n].eps = 1e-44, parts[n++] = "eps is 1e-44, expected 1e-30 to 1e+06";
+        bad[n] = good, bad[n].eps = 1e40, parts[n++] = "eps is 1e+40, expected 1e-30 to 1e+06";
     }
     bad[n] = good, bad[n].number = 0, parts[n++] = "the step has the number 0, expected 1 or more";
     bad[n] = good, bad[n].first = NULL,

@@ -149,7 +149,7 @@ LGT_API int64_t lgt_sample_classes_most(int64_t n_classes, int64_t n_labels, dou
  * what the other optimizer needs is not read. */
 typedef struct lgt_row_step {
     lgt_optimizer optimizer;
-    double lr, weight_decay;  /* as lgt_train_options has them */
+    double lr, weight_decay;  /* as lgt_train_options has them; lr may be 0 */
     double momentum;          /* SGD */
     double beta1, beta2, eps; /* ADAMW */
     int64_t number;           /* of this step, from 1 */

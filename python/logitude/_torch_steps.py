@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import ctypes
-from math import inf
 from operator import index
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
@@ -22,9 +21,10 @@ if TYPE_CHECKING:
 OPTIMIZERS = {'sgd': VALUES['LGT_OPTIMIZER_SGD'], 'adamw': VALUES['LGT_OPTIMIZER_ADAMW']}
 
 RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    'lr': (lambda v: 0 <= v < inf, 'a number >= 0'), 'momentum': (lambda v: 0 <= v < 1, 'a number >= 0 and < 1'),
+    'lr': (lambda v: 0 <= v <= 1e6, 'a number >= 0 and <= 1e6'), 'momentum': (lambda v: 0 <= v < 1, 'a number >= 0 and < 1'),
     'betas': (lambda v: len(v) == 2 and 0 <= v[0] < 1 and 0 <= v[1] < 1, 'two numbers >= 0 and < 1'),
-    'eps': (lambda v: 0 < v < inf, 'a number > 0'), 'weight_decay': (lambda v: 0 <= v < inf, 'a number >= 0'),
+    'eps': (lambda v: 1e-30 <= v <= 1e6, 'a number >= 1e-30 and <= 1e6'),
+    'weight_decay': (lambda v: 0 <= v <= 1e6, 'a number >= 0 and <= 1e6'),
     'sample_rate': (lambda v: 0 < v <= 1, 'a number > 0 and <= 1'),
     'seed': (lambda v: 0 <= index(v) < 2 ** 64, 'an integer >= 0 and < 2^64')}
 

@@ -102,7 +102,7 @@ class Steps(unittest.TestCase):
 
     def test_numbers_outside_their_range_are_refused(self):
         head = heads.ArcFaceLoss(C, D)
-        for words, options in (('lr is -1, expected a number >= 0', {'lr': -1}), ('lr is nan', {'lr': float('nan')}),
+        for words, options in (('lr is -1, expected a number >= 0 and <= 1e6', {'lr': -1}), ('lr is nan', {'lr': float('nan')}),
                                ('momentum is 1.5, expected a number >= 0 and < 1', {'momentum': 1.5}),
                                (r'betas is \(0.9, 1\), expected two numbers >= 0 and < 1', {'betas': (0.9, 1)}),
                                ('betas is 3, expected two', {'betas': 3}), ('betas is .0.9,., expected two', {'betas': (0.9,)}),
@@ -112,7 +112,8 @@ class Steps(unittest.TestCase):
                                ("seed is 'a', expected an integer >= 0 and < 2.64", {'seed': 'a'}),
                                ('seed is 1.5', {'seed': 1.5}), ('seed is -1', {'seed': -1}),
                                (f'seed is {2 ** 64}', {'seed': 2 ** 64}),
-                               ('eps is 0, expected a number > 0', {'eps': 0}),
+                               ('eps is 0, expected a number >= 1e-30 and <= 1e6', {'eps': 0}),
+                               ('eps is 1e-44', {'eps': 1e-44}), ('lr is 1e.39', {'lr': 1e39}),
                                ('weight_decay is -1', {'weight_decay': -1}),
                                ('sample_rate is 2, expected a number > 0 and <= 1', {'sample_rate': 2}),
                                ('sample_rate is 0', {'sample_rate': 0})):

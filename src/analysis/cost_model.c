@@ -10,8 +10,8 @@
 #include "engine/stripes.h"
 
 /* Bytes: a row's statistics over one stripe; a label; what a plan and what an optimizer notes of a row of W (its
- * length; squares and steps taken). */
-static const double crowd_bytes = 56, label_bytes = 8, length_bytes = 8, step_bytes = 20;
+ * length; squares and steps taken); a weight of a logit in bf16. */
+static const double crowd_bytes = 56, label_bytes = 8, length_bytes = 8, step_bytes = 20, weight_bytes = 2;
 /* A thread's tile of 128 classes and 512 rows: three arrays (tile, dim), two (tile, row). */
 static const double tile_classes = 128, tile_rows = 512;
 /* What a step asks the network for, one call each: features, targets, crowds, partials; and with an encoder its
@@ -68,18 +68,23 @@ static double crowds_bytes(const lgt_job *job) {
     return (double)stripes_of(job) * (double)job->batch * crowd_bytes;
 }
 
-/* What the head's plan cannot do without: partial sums, features packed twice, copies of the targets' rows, tiles of
- * every thread, lengths. */
+/* What the head's plan cannot do without: partial sums, features packed twice, copies of the targets' rows where W is
+ * stepped meanwhile, tiles of every thread, lengths. */
 static double needed_workspace(const lgt_job *job, int threads) {
     double tiles = (3 * tile_classes * (double)job->dim + 2 * tile_classes * tile_rows) * element(job);
-    return partials_bytes(job) + crowds_bytes(job) + 3 * features_bytes(job) + threads * tiles +
+    double vectors = job->descent == LGT_DESCENT_NONE ? 2 : 3;
+    return partials_bytes(job) + crowds_bytes(job) + vectors * features_bytes(job) + threads * tiles +
            (double)classes_of_rank(job) * length_bytes;
+}
+
+static double spare_bytes(const lgt_job *job, int threads) {
+    double allowed = job->workspace ? (double)job->workspace : (double)LGT_WORKSPACE;
+    return fmax(0, allowed - needed_workspace(job, threads));
 }
 
 /* Logits that the workspace has room for beside that; they need not be computed twice. */
 static double kept_bytes(const lgt_job *job, int threads) {
-    double allowed = job->workspace ? (double)job->workspace : (double)LGT_WORKSPACE;
-    return fmin(crossings(job) * element(job), fmax(0, allowed - needed_workspace(job, threads)));
+    return fmin(crossings(job) * element(job), spare_bytes(job, threads));
 }
 
 static double batch_bytes(const lgt_job *job) {
@@ -108,10 +113,16 @@ static lgt_memory_cost memory_of(const lgt_job *job, int threads) {
 
 /* --- S5 to S7: work --- */
 
+/* Whether all weights of a step are kept, as bfloat16 numbers, which spares every logit a second product. */
+static int keeps_weights(const lgt_job *job, int threads) {
+    return job->arithmetic == LGT_ARITHMETIC_BF16 && crossings(job) * weight_bytes <= spare_bytes(job, threads);
+}
+
 /* The share of the logits that are not computed twice: those in the workspace, or, where there is a dw whose rows have
  * room for a batch of them, those of the first panel of rows. */
 static double kept_share(const lgt_job *job, int threads) {
     double kept = kept_bytes(job, threads) / (crossings(job) * element(job));
+    if (keeps_weights(job, threads)) return 1;
     if (job->descent != LGT_DESCENT_NONE || job->batch > job->dim) return kept;
     return fmax(kept, fmin(1, (double)LGT_PARTIAL_BYTES / partials_bytes(job)));
 }

@@ -18,10 +18,13 @@ lgt_status lgt_descent_evaluate(lgt_smooth *f, lgt_descent *d, lgt_error *err) {
     lgt_status status = f->evaluate(f->user, d->v, &d->value, d->g, err);
     d->evaluations++;
     if (status) return status;
+    if (!isfinite(d->value)) /* there is no gradient then */
+        return lgt_fail(err, LGT_ERR_NONFINITE, "the objective is %g after %lld iterations", d->value,
+                        (long long)d->iterations);
     measure(f, d);
-    if (!isfinite(d->value) || !isfinite(d->norm))
-        return lgt_fail(err, LGT_ERR_NONFINITE, "the objective is %g and its gradient's norm %g after %lld iterations",
-                        d->value, d->norm, (long long)d->iterations);
+    if (!isfinite(d->norm))
+        return lgt_fail(err, LGT_ERR_NONFINITE, "the gradient's norm is %g after %lld iterations", d->norm,
+                        (long long)d->iterations);
     return LGT_OK;
 }
 

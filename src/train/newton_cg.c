@@ -79,6 +79,10 @@ static lgt_status iterate(newton *s, int *at_end, lgt_error *err) {
     double value = 0, ratio = s->d->norm / s->d->first_norm;
     int refined = 0;
     lgt_status status = solve(s, fmin(0.5, sqrt(ratio)), err);
+    if (status == LGT_ERR_NONFINITE) { /* a product beyond float, which double may hold */
+        lgt_status again = lgt_descent_refine(s->f, s->d, &refined, err);
+        return refined ? again : status;
+    }
     if (status) return status;
     for (int64_t i = 0; i < n; i++) s->trial[i] = s->d->v[i] + s->step[i];
     if ((status = s->f->evaluate(s->f->user, s->trial, &value, s->gradient, err))) return status;

@@ -36,4 +36,9 @@ int lgt_some_in_range(const float *values, int64_t count);
 /* The least number out of range. */
 #define LGT_GRADIENT_MOST 0x1p63
 
+/* Learning rates, decays and penalties beyond this are slips of the pen, and overflow float within a step; eps below
+ * that would be 0 in float. */
+#define LGT_RATE_MOST 1e6
+#define LGT_EPS_LEAST 1e-30
+
 #endif

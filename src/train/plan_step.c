@@ -37,17 +37,16 @@ static lgt_status check_step(const lgt_plan *plan, const lgt_head_inputs *in, co
                         lgt_dtype_name(plan->problem.options.dtype));
     if (out->dw.data || out->sink.take)
         return lgt_fail(err, LGT_ERR_USAGE, "dw or a sink is given, but the rows of dw go into steps");
-    if (!(step->lr >= 0 && isfinite(step->lr) && step->weight_decay >= 0 && isfinite(step->weight_decay)))
-        return lgt_fail(err, LGT_ERR_USAGE, "lr is %g and weight_decay %g, expected finite numbers >= 0", step->lr,
-                        step->weight_decay);
+    if (!(step->lr >= 0 && step->lr <= LGT_RATE_MOST && step->weight_decay >= 0 && step->weight_decay <= LGT_RATE_MOST))
+        return lgt_fail(err, LGT_ERR_USAGE, "lr is %g and weight_decay %g, expected 0 to %g", step->lr,
+                        step->weight_decay, LGT_RATE_MOST);
     if (!adamw && !(step->momentum >= 0 && step->momentum < 1))
         return lgt_fail(err, LGT_ERR_USAGE, "momentum is %g, expected 0 or more and less than 1", step->momentum);
-    if (adamw && !(step->beta1 >= 0 && step->beta1 < 1 && step->beta2 >= 0 && step->beta2 < 1 && step->eps > 0 &&
-                   isfinite(step->eps)))
-        return lgt_fail(
-            err, LGT_ERR_USAGE,
-            "beta1, beta2 and eps are %g, %g and %g, expected betas of 0 or more and less than 1, and eps > 0",
-            step->beta1, step->beta2, step->eps);
+    if (adamw && !(step->beta1 >= 0 && step->beta1 < 1 && step->beta2 >= 0 && step->beta2 < 1))
+        return lgt_fail(err, LGT_ERR_USAGE, "beta1 and beta2 are %g and %g, expected 0 or more and less than 1",
+                        step->beta1, step->beta2);
+    if (adamw && !(step->eps >= LGT_EPS_LEAST && step->eps <= LGT_RATE_MOST))
+        return lgt_fail(err, LGT_ERR_USAGE, "eps is %g, expected %g to %g", step->eps, LGT_EPS_LEAST, LGT_RATE_MOST);
     if (step->number < 1)
         return lgt_fail(err, LGT_ERR_USAGE, "the step has the number %lld, expected 1 or more",
                         (long long)step->number);

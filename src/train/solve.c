@@ -139,7 +139,8 @@ static lgt_status certify(solver *s, lgt_error *err) {
     r->model_train_loss = o->mean_loss;
     r->n_correct = o->n_correct;
     r->model_gradient_norm = sqrt(lgt_dot(p.gradient, p.gradient, o->size));
-    if (isfinite(lower)) r->certified_gap = fmax(r->model_objective - lower, 0);
+    /* Losses and penalties are not negative. */
+    if (isfinite(lower)) r->certified_gap = fmax(r->model_objective - fmax(lower, 0), 0);
     lgt_release(s->trainer->context, p.v);
     return status;
 }

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "loss/definition.h"
+#include "train/optimizer.h"
 
 void lgt_train_options_init(lgt_train_options *options) {
     memset(options, 0, sizeof *options);
@@ -53,9 +54,6 @@ static lgt_status check_bounds(const bound *bounds, size_t n, lgt_error *err) {
     return LGT_OK;
 }
 
-/* Learning rates and penalties beyond this are slips of the pen, and overflow float within a step. */
-static const double huge = 1e6;
-
 int lgt_is_solved(const lgt_train_options *options) {
     return options->optimizer == LGT_OPTIMIZER_LBFGS || options->optimizer == LGT_OPTIMIZER_NEWTON_CG;
 }
@@ -74,6 +72,12 @@ static lgt_status check_solver(const lgt_train_options *o, lgt_error *err) {
     if (lgt_loss_value(&o->loss, "gradient") > 0)
         return lgt_fail(err, LGT_ERR_USAGE,
                         "optimizer %s needs gradient=exact: the others are the gradient of no function", name);
+    if (o->sample_rate < 1)
+        return lgt_fail(err, LGT_ERR_USAGE, "optimizer %s meets all classes: sample_rate is %g, expected 1", name,
+                        o->sample_rate);
+    if (o->precision != LGT_PRECISION_FULL)
+        return lgt_fail(err, LGT_ERR_USAGE,
+                        "optimizer %s works in float32 and float64: low precision would certify no optimum", name);
     return LGT_OK;
 }
 
@@ -91,13 +95,13 @@ lgt_status lgt_train_options_check(const lgt_train_options *o, lgt_error *err) {
         {"epochs", (double)o->epochs, 1, 1e9},
         {"batch", (double)o->batch, 1, 1e9},
         {"optimizer", o->optimizer, LGT_OPTIMIZER_SGD, LGT_OPTIMIZER_NEWTON_CG},
-        {"lr", o->lr, tiny, huge},
+        {"lr", o->lr, tiny, LGT_RATE_MOST},
         {"momentum", o->momentum, 0, below_one},
         {"beta1", o->beta1, 0, below_one},
         {"beta2", o->beta2, 0, below_one},
-        {"eps", o->eps, tiny, huge},
-        {"weight_decay", o->weight_decay, 0, huge},
-        {"l2", o->l2, 0, huge},
+        {"eps", o->eps, LGT_EPS_LEAST, LGT_RATE_MOST},
+        {"weight_decay", o->weight_decay, 0, LGT_RATE_MOST},
+        {"l2", o->l2, 0, LGT_RATE_MOST},
         {"schedule", o->schedule, LGT_LR_CONSTANT, LGT_LR_STEP},
         {"warmup", (double)o->warmup, 0, 1e18},
         {"step_factor", o->step_factor, tiny, 1},

@@ -212,6 +212,18 @@ class Solved(Training):
         self.fails(2, "optimizer lbfgs takes no alignment: that depends on batches", *self.solved("--align", "pga"))
         self.fails(2, "optimizer newton-cg needs gradient=exact: the others are the gradient of no function",
                    *self.solved(optimizer="newton-cg", loss="arcface:gradient=detached"))
+        self.fails(2, "optimizer lbfgs meets all classes: sample_rate is 0.5, expected 1", *self.solved("--sample-rate", "0.5"))
+        self.fails(2, "optimizer lbfgs works in float32 and float64: low precision would certify no optimum",
+                   *self.solved("--dtype", "bf16"))
+
+    def test_without_an_iteration_the_model_is_measured_all_the_same(self):
+        report = self.report(*self.solved("--l2", "0.01", "--max-iterations", "0", "-q"))
+        self.assertEqual(report["iterations"], 0)
+        self.assertGreater(report["train_accuracy"], 0)
+
+    def test_no_bound_is_wider_than_the_objective_which_is_never_negative(self):
+        report = self.report(*self.solved("--l2", "1e-12", "--max-iterations", "2", "-q"))
+        self.assertLessEqual(report["certified_gap"], report["objective"])
 
 
 class Models(Training):
