@@ -266,7 +266,7 @@ static void compute_is_operations_over_the_rate(void **state) {
     assert_true(is_near(cost_on(&job, &machine).compute, 0.5 * operations / (4 * 100e9)));
 }
 
-/* Two bytes a weight and what else a plan needs suffice for one pass in bf16; one byte less does not. */
+/* Two bytes a weight and what else a plan needs suffice for one pass in bf16; less does not. */
 static void weights_of_two_bytes_spare_products_in_bf16(void **state) {
     (void)state;
     lgt_machine machine = machine_of();
